@@ -1,0 +1,1 @@
+"""billingbot: the refund desk that runs itself."""
