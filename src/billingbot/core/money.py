@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Self
 
-# https://docs.stripe.com/currencies#zero-decimal: the amount is in the currency's own unit.
+# https://docs.stripe.com/currencies#zero-decimal: the amount is in the currency's own unit. ISK and UGX have
+# no minor unit either, but Stripe keeps two decimals for them (its "special cases"), so they are not here.
 ZERO_DECIMAL = frozenset(
-    "bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split()  # codes as Stripe writes them
+    ("bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf")
 )
 # https://docs.stripe.com/currencies#three-decimal: a thousand minor units make one unit.
-THREE_DECIMAL = frozenset("bhd jod kwd omr tnd".split())
+THREE_DECIMAL = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
 
 
 def minor_unit_digits(currency: str) -> int:
