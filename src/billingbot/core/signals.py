@@ -12,6 +12,13 @@ class InvoicePaid:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InvoicePaymentPaid:
+    """One payment of an invoice was made; the invoice is to be found through it."""
+
+    invoice_payment_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionChanged:
     """A subscription began, changed or ended: its trial belongs in our history."""
 
@@ -49,7 +56,13 @@ class WarningRaised:
 
 
 Signal: TypeAlias = (
-    InvoicePaid | SubscriptionChanged | RefundChanged | ChargeChanged | DisputeChanged | WarningRaised
+    InvoicePaid
+    | InvoicePaymentPaid
+    | SubscriptionChanged
+    | RefundChanged
+    | ChargeChanged
+    | DisputeChanged
+    | WarningRaised
 )
 
 # Event types we act on; each also exists as a thin event with the prefix `v1.`. Not here on purpose:
@@ -58,6 +71,7 @@ Signal: TypeAlias = (
 SIGNALS: Final[dict[str, type[Signal]]] = {
     "invoice.paid": InvoicePaid,
     "invoice.payment_succeeded": InvoicePaid,
+    "invoice_payment.paid": InvoicePaymentPaid,
     "customer.subscription.created": SubscriptionChanged,
     "customer.subscription.updated": SubscriptionChanged,
     "customer.subscription.deleted": SubscriptionChanged,
@@ -111,6 +125,8 @@ def signal_of(event_type: str, object_id: str, trial_end_before: int | None) -> 
             return SubscriptionChanged(subscription_id=object_id, trial_end_before=trial_end_before)
         case kind if kind is InvoicePaid:
             return InvoicePaid(invoice_id=object_id)
+        case kind if kind is InvoicePaymentPaid:
+            return InvoicePaymentPaid(invoice_payment_id=object_id)
         case kind if kind is RefundChanged:
             return RefundChanged(refund_id=object_id)
         case kind if kind is ChargeChanged:
