@@ -1,0 +1,109 @@
+"""The ledger: entries in canonical JSON, each chained to the one before by its hash."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from billingbot.core.canonical import canonical_bytes
+
+GENESIS: Final = "0" * 64
+"""What the first entry is chained to."""
+
+
+class EntryKind(StrEnum):
+    """What an entry records, past tense."""
+
+    CASE_OPENED = "case.opened"
+    CASE_DECIDED = "case.decided"
+    CASE_JOINED = "case.joined"
+    CASE_CLAIMED = "case.claimed"
+    CASE_RELEASED = "case.released"
+    CASE_NOTED = "case.noted"
+    CASE_APPROVED = "case.approved"
+    CASE_DENIED = "case.denied"
+    CASE_REASSESSED = "case.reassessed"
+    CASE_GIVEN_UP = "case.given_up"
+    REFUND_INTENDED = "refund.intended"
+    REFUND_ATTEMPTED = "refund.attempted"
+    REFUND_UNKNOWN = "refund.unknown"
+    REFUND_CHANGED = "refund.changed"
+    REFUND_ADOPTED = "refund.adopted"
+    MODE_CHANGED = "mode.changed"
+    KEY_CREATED = "key.created"
+    KEY_REVOKED = "key.revoked"
+    JOB_REPLAYED = "job.replayed"
+    JOB_DISMISSED = "job.dismissed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One entry. `subject` is the id it is about, `actor` who did it (a person, a policy, or `billingbot`).
+
+    `body` holds ids, amounts in minor units, digests and words of ours: never personal data, which must be
+    erasable while the chain is not.
+    """
+
+    seq: int
+    at: datetime
+    kind: str
+    account: str
+    subject: str
+    actor: str
+    body: Mapping[str, Any]
+    previous_hash: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An entry to be: everything but its place in the chain."""
+
+    kind: EntryKind
+    account: str
+    subject: str
+    actor: str
+    body: Mapping[str, Any]
+
+
+def seal(draft: Draft, *, seq: int, at: datetime, previous_hash: str) -> Entry:
+    """The entry that continues the chain at `seq`. TypeError where the body has no canonical form."""
+    fields = {
+        "seq": seq,
+        "at": at,
+        "kind": draft.kind.value,
+        "account": draft.account,
+        "subject": draft.subject,
+        "actor": draft.actor,
+        "body": draft.body,
+        "previous_hash": previous_hash,
+    }
+    return Entry(**fields, hash=hashlib.sha256(canonical_bytes(fields)).hexdigest())  # type: ignore[arg-type] # one dict feeds both, so that what is hashed is what is stored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flaw:
+    """Where the chain breaks, and how."""
+
+    seq: int
+    what: str
+
+
+def flaws(entries: Iterable[Entry]) -> Iterator[Flaw]:
+    """Every flaw of a chain given from its first entry on: a gap, a changed entry, a broken link."""
+    expected_seq, previous = 1, GENESIS
+    for entry in entries:
+        if entry.seq != expected_seq:
+            yield Flaw(seq=entry.seq, what=f"expected entry {expected_seq}, found {entry.seq}")
+        if entry.previous_hash != previous:
+            yield Flaw(seq=entry.seq, what="is not chained to the entry before it")
+        if entry.hash != _hash(entry):
+            yield Flaw(seq=entry.seq, what="was changed after it was written")
+        expected_seq, previous = entry.seq + 1, entry.hash
+
+
+def _hash(entry: Entry) -> str:
+    fields = {name: getattr(entry, name) for name in Entry.__slots__ if name != "hash"}
+    return hashlib.sha256(canonical_bytes(fields)).hexdigest()

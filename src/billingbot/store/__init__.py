@@ -1,0 +1,1 @@
+"""Postgres, the truth: tables, migrations, and plain functions that take a connection."""

@@ -1,0 +1,388 @@
+"""The tables. Constraints are part of the design: what must never happen is refused by the database itself."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+
+from billingbot.core.case import OPEN_STATES, CaseState
+from billingbot.core.job import JobState
+from billingbot.core.refund import LIVE_STATES, AttemptOutcome, Origin, RefundState
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _one_of(column: str, values: object) -> str:
+    quoted = ", ".join(f"'{value}'" for value in values)  # type: ignore[attr-defined] # enums and tuples of them
+    return f"{column} IN ({quoted})"
+
+
+def _time(name: str, *, now: bool = False, optional: bool = False) -> Column[object]:
+    """A timestamp with time zone; all times come from Postgres."""
+    default = func.clock_timestamp() if now else None
+    return Column(name, DateTime(timezone=True), nullable=optional, server_default=default)
+
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("thin", Boolean, nullable=False),
+    Column("livemode", Boolean, nullable=False),
+    Column("api_version", Text),
+    Column("created", BigInteger, nullable=False),
+    Column("object_id", Text, nullable=False),
+    Column("trial_end_before", BigInteger),
+    Column("body", LargeBinary, nullable=False),
+    _time("received_at", now=True),
+    UniqueConstraint("account", "event_id"),
+    Index("ix_inbox_object_id", "object_id"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("actor", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("state", Text, CheckConstraint(_one_of("state", JobState), name="state"), nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    _time("run_at", now=True),
+    _time("lease_until", optional=True),
+    Column("token", Text),
+    _time("created_at", now=True),
+    _time("finished_at", optional=True),
+    Column("last_error", Text),
+    # The sweeper's only question: what is due and silent?
+    Index("ix_jobs_due", "run_at", postgresql_where=text("state = 'ready'")),
+    Index("ix_jobs_failed", "finished_at", postgresql_where=text("state = 'failed'")),
+    Index("ix_jobs_subject", "subject"),
+)
+
+job_failures = Table(
+    "job_failures",
+    metadata,
+    Column("job_id", Text, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    _time("at", now=True),
+    Column("error_class", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("traceback", Text, nullable=False),
+)
+
+conversions = Table(
+    "conversions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("livemode", Boolean, nullable=False),
+    Column("customer_id", Text, nullable=False),
+    Column("subscription_id", Text, nullable=False),
+    Column("invoice_id", Text, nullable=False),
+    Column("charge_id", Text, nullable=False),
+    Column("amount_minor", BigInteger, CheckConstraint("amount_minor > 0", name="amount"), nullable=False),
+    Column("currency", Text, nullable=False),
+    _time("trial_start_at"),
+    _time("trial_end_at"),
+    _time("charged_at"),
+    _time("noticed_at", now=True),
+    UniqueConstraint("account", "charge_id"),
+)
+
+# Who had a trial, by card and by mailbox: digests, so that the links work and the address book does not exist.
+trials = Table(
+    "trials",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("subscription_id", Text, primary_key=True),
+    Column("customer_id", Text, nullable=False),
+    _time("trial_start_at"),
+    _time("first_trial_end_at"),
+    _time("trial_end_at"),
+    _time("noticed_at", now=True),
+)
+
+trial_identities = Table(
+    "trial_identities",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("subscription_id", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Index("ix_trial_identities_digest", "account", "kind", "digest"),
+)
+
+history_imports = Table(
+    "history_imports",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("cursor", Text),
+    Column("seen", BigInteger, nullable=False, server_default="0"),
+    _time("started_at", now=True),
+    _time("finished_at", optional=True),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("case_id", Text, ForeignKey("cases.id"), nullable=False),
+    Column("account", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("named_by", Text, nullable=False),
+    Column("named", Text, nullable=False),
+    Column("claims_unused", Boolean, nullable=False),
+    Column("claims_cancelled", Boolean, nullable=False),
+    _time("claims_cancelled_at", optional=True),
+    Column("text", Text),
+    Column("external_ref", Text),
+    Column("asked_by", Text, nullable=False),
+    Column("idempotency_key", Text),
+    Column("input_digest", Text, nullable=False),
+    _time("asked_at", now=True),
+    Index("ix_requests_case_id", "case_id"),
+    UniqueConstraint("asked_by", "idempotency_key"),
+)
+
+cases = Table(
+    "cases",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("livemode", Boolean, nullable=False),
+    Column("state", Text, CheckConstraint(_one_of("state", CaseState), name="state"), nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("charge_id", Text),
+    Column("customer_id", Text),
+    Column("subscription_id", Text),
+    Column("invoice_id", Text),
+    Column("amount_minor", BigInteger),
+    Column("currency", Text),
+    Column("reason", Text),
+    Column("clause", Text),
+    Column("recommendation", Text),
+    Column("priority", Text, nullable=False, server_default="normal"),
+    Column("decision_id", Text),
+    Column("assignee", Text),
+    Column("joined_case_id", Text, ForeignKey("cases.id")),
+    Column("outcome", Text),
+    Column("reply", Text),
+    _time("opened_at", now=True),
+    _time("decided_at", optional=True),
+    _time("due_at", optional=True),
+    _time("closed_at", optional=True),
+    _time("recheck_at", optional=True),
+    Column("rechecks", Integer, nullable=False, server_default="0"),
+    # One open case per charge: two requests at the same moment meet here.
+    Index(
+        "uq_cases_open_charge",
+        "account",
+        "charge_id",
+        unique=True,
+        postgresql_where=text(_one_of("state", OPEN_STATES)),
+    ),
+    Index("ix_cases_queue", "due_at", postgresql_where=text("state = 'review'")),
+    Index("ix_cases_recheck", "recheck_at", postgresql_where=text("state = 'review' AND recheck_at IS NOT NULL")),
+    Index("ix_cases_charge_id", "account", "charge_id"),
+)
+
+notes = Table(
+    "notes",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("case_id", Text, ForeignKey("cases.id"), nullable=False),
+    Column("author", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    _time("written_at", now=True),
+    Index("ix_notes_case_id", "case_id"),
+)
+
+# Every policy that ever decided, whole: a decision can be reproduced years later.
+policies = Table(
+    "policies",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("policy_id", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    _time("first_used_at", now=True),
+)
+
+# Canonical bytes as they were hashed, not JSONB, which would reorder them.
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("case_id", Text, ForeignKey("cases.id"), nullable=False),
+    Column(
+        "purpose", Text, CheckConstraint("purpose IN ('assess', 'before_pay')", name="purpose"), nullable=False
+    ),
+    Column("outcome", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("clause", Text),
+    Column("recommendation", Text, nullable=False),
+    Column("facts", LargeBinary, nullable=False),
+    Column("facts_digest", Text, nullable=False),
+    Column("policy_digest", Text, ForeignKey("policies.digest"), nullable=False),
+    Column("decision", LargeBinary, nullable=False),
+    Column("decision_digest", Text, nullable=False),
+    _time("decided_at", now=True),
+    Index("ix_decisions_case_id", "case_id"),
+)
+
+refunds = Table(
+    "refunds",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("case_id", Text, ForeignKey("cases.id")),
+    Column("account", Text, nullable=False),
+    Column("livemode", Boolean, nullable=False),
+    Column("charge_id", Text, nullable=False),
+    Column("customer_id", Text),
+    Column("card_digest", Text),
+    Column("email_digest", Text),
+    Column("amount_minor", BigInteger, CheckConstraint("amount_minor > 0", name="amount"), nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("state", Text, CheckConstraint(_one_of("state", RefundState), name="state"), nullable=False),
+    Column("origin", Text, CheckConstraint(_one_of("origin", Origin), name="origin"), nullable=False),
+    Column("decision_id", Text, ForeignKey("decisions.id")),
+    Column("clause", Text),
+    Column("decided_by", Text, nullable=False),
+    Column("stripe_refund_id", Text),
+    Column("why", Text),
+    _time("intended_at", now=True),
+    _time("settled_at", optional=True),
+    UniqueConstraint("account", "stripe_refund_id"),
+    # Law 1 with teeth: one live intent of ours per charge, whoever wants it.
+    Index(
+        "uq_refunds_live_charge",
+        "account",
+        "charge_id",
+        unique=True,
+        postgresql_where=text("origin <> 'external' AND " + _one_of("state", LIVE_STATES)),
+    ),
+    Index("ix_refunds_case_id", "case_id"),
+    Index("ix_refunds_day", "account", "currency", "intended_at", postgresql_where=text("origin = 'policy'")),
+    Index("ix_refunds_customer_id", "account", "customer_id"),
+    Index("ix_refunds_card_digest", "account", "card_digest"),
+    Index("ix_refunds_email_digest", "account", "email_digest"),
+)
+
+refund_attempts = Table(
+    "refund_attempts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("refund_id", Text, ForeignKey("refunds.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("key", Text, nullable=False, unique=True),
+    Column("params", Text, nullable=False),
+    Column("outcome", Text, CheckConstraint(_one_of("outcome", AttemptOutcome), name="outcome"), nullable=False),
+    Column("answer", Text),
+    Column("sends", Integer, nullable=False, server_default="1"),
+    _time("first_sent_at", now=True),
+    _time("last_sent_at", now=True),
+    _time("answered_at", optional=True),
+    UniqueConstraint("refund_id", "number"),
+    # Never a second key while an earlier one may still pay.
+    Index(
+        "uq_refund_attempts_unresolved",
+        "refund_id",
+        unique=True,
+        postgresql_where=text("outcome IN ('open', 'unknown')"),
+    ),
+)
+
+ledger_entries = Table(
+    "ledger_entries",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    _time("at"),
+    Column("kind", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("previous_hash", Text, nullable=False),
+    Column("hash", Text, nullable=False, unique=True),
+    Index("ix_ledger_entries_subject", "subject"),
+)
+
+modes = Table(
+    "modes",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column(
+        "mode", Text, CheckConstraint("mode IN ('off', 'shadow', 'assist', 'auto')", name="mode"), nullable=False
+    ),
+    Column("changed_by", Text, nullable=False),
+    Column("why", Text),
+    _time("changed_at", now=True),
+)
+
+activity = Table(
+    "activity",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("customer_id", Text, primary_key=True),
+    Column("kind", Text, CheckConstraint("kind IN ('tag', 'api')", name="kind"), primary_key=True),
+    Column("events", BigInteger, CheckConstraint("events >= 0", name="events"), nullable=False),
+    _time("first_at", optional=True),
+    _time("last_at", optional=True),
+    _time("in_place_at", optional=True),
+    _time("updated_at", now=True),
+)
+
+activity_coverage = Table(
+    "activity_coverage",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("start_at", DateTime(timezone=True), primary_key=True),
+    _time("end_at"),
+    CheckConstraint("end_at >= start_at", name="span"),
+    _time("updated_at", now=True),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("digest", Text, nullable=False, unique=True),
+    _time("created_at", now=True),
+    _time("last_used_at", optional=True),
+    _time("revoked_at", optional=True),
+)
+
+ticks = Table(
+    "ticks",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _time("last_run_at"),
+)
