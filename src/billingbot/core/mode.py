@@ -1,0 +1,21 @@
+"""The four modes: how much of the policy billingbot carries out by itself."""
+
+from enum import StrEnum
+
+
+class Mode(StrEnum):
+    """What billingbot may do for an account."""
+
+    OFF = "off"
+    """Assess nothing, pay nothing: every request waits for a person."""
+    SHADOW = "shadow"
+    """Decide, and never pay, not even what a person approves. The shipped default."""
+    ASSIST = "assist"
+    """Decide; every refund waits for a person's approval."""
+    AUTO = "auto"
+    """Decide, and pay what the policy grants inside its limits."""
+
+    @property
+    def lets_money_move(self) -> bool:
+        """Whether any refund may leave at all."""
+        return self in {Mode.ASSIST, Mode.AUTO}

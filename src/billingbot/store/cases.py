@@ -1,0 +1,129 @@
+"""Cases: one open case per charge, every change under a row lock and through the transition table."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.dialects.postgresql import insert
+
+from billingbot.core.case import OPEN_STATES, Case, CaseMove, CaseState, after
+from billingbot.core.decision import Priority, Recommendation
+from billingbot.core.errors import NotFoundError
+from billingbot.store.schema import cases
+
+_NOW = sa.func.clock_timestamp()
+_FIELDS = tuple(Case.__slots__)
+
+
+def open_case(
+    connection: Connection, case_id: str, *, account: str, livemode: bool, charge_id: str | None
+) -> tuple[Case, bool]:
+    """The open case of this charge, new under `case_id` or the one there was; and whether it is new.
+
+    Without a charge id the case is always new: its request is still to be resolved.
+    """
+    while True:
+        written = connection.execute(
+            insert(cases)
+            .values(id=case_id, account=account, livemode=livemode, state=CaseState.ASSESSING, charge_id=charge_id)
+            .on_conflict_do_nothing()
+            .returning(*_columns())
+        ).one_or_none()
+        if written is not None:
+            return _case(written), True
+        found = find_open(connection, account, str(charge_id))
+        if found is not None:
+            return found, False
+        # The one that stood in the way was closed between the two statements: try again.
+
+
+def find_open(connection: Connection, account: str, charge_id: str) -> Case | None:
+    """The open case of this charge, locked until the transaction ends, if there is one."""
+    row = connection.execute(
+        sa.select(*_columns())
+        .where(cases.c.account == account, cases.c.charge_id == charge_id, cases.c.state.in_(OPEN_STATES))
+        .with_for_update()
+    ).one_or_none()
+    return _case(row) if row else None
+
+
+def get(connection: Connection, case_id: str) -> Case:
+    """The case. Raises NotFoundError."""
+    row = connection.execute(sa.select(*_columns()).where(cases.c.id == case_id)).one_or_none()
+    return _found(row, case_id)
+
+
+def lock(connection: Connection, case_id: str) -> Case:
+    """The case, locked until the transaction ends. Raises NotFoundError."""
+    row = connection.execute(sa.select(*_columns()).where(cases.c.id == case_id).with_for_update()).one_or_none()
+    return _found(row, case_id)
+
+
+def move(connection: Connection, case: Case, how: CaseMove, **values: Any) -> Case:
+    """Moves a locked case through the transition table and sets `values`. ConflictError where it cannot move."""
+    return change(connection, case, state=after(case.state, how), **values)
+
+
+def change(connection: Connection, case: Case, **values: Any) -> Case:
+    """Sets `values` on a locked case and counts the change."""
+    row = connection.execute(
+        cases.update()
+        .where(cases.c.id == case.id)
+        .values(version=cases.c.version + 1, **values)
+        .returning(*_columns())
+    ).one()
+    return _case(row)
+
+
+def due_for_recheck(connection: Connection, *, limit: int) -> Sequence[str]:
+    """Cases in nobody's hands whose evidence was incomplete, and whose next look is due."""
+    found = connection.execute(
+        sa.select(cases.c.id)
+        .where(cases.c.state == CaseState.REVIEW, cases.c.assignee.is_(None), cases.c.recheck_at <= _NOW)
+        .order_by(cases.c.recheck_at)
+        .limit(limit)
+    )
+    return found.scalars().all()
+
+
+def recheck_in(connection: Connection, case_id: str, delay: timedelta | None) -> None:
+    """When to look again whether the missing evidence has come; None for never. Does not count as a change."""
+    when = None if delay is None else _NOW + delay
+    connection.execute(
+        cases.update().where(cases.c.id == case_id).values(recheck_at=when, rechecks=cases.c.rechecks + 1)
+    )
+
+
+def rechecks(connection: Connection, case_id: str) -> int:
+    """How often the machine has looked again for missing evidence."""
+    count: int = connection.execute(sa.select(cases.c.rechecks).where(cases.c.id == case_id)).scalar_one()
+    return count
+
+
+def denied_before(connection: Connection, account: str, charge_id: str) -> bool:
+    """Whether a person denied a refund of this charge in an earlier case."""
+    found = sa.exists().where(
+        cases.c.account == account, cases.c.charge_id == charge_id, cases.c.outcome == "denied"
+    )
+    return bool(connection.execute(sa.select(found)).scalar_one())
+
+
+def _columns() -> list[sa.Column[Any]]:
+    return [cases.c[name] for name in _FIELDS]
+
+
+def _found(row: sa.Row[Any] | None, case_id: str) -> Case:
+    if row is None:
+        raise NotFoundError(f"case {case_id}: there is none")
+    return _case(row)
+
+
+def _case(row: sa.Row[Any]) -> Case:
+    fields = dict(row._mapping)
+    fields["state"] = CaseState(fields["state"])
+    fields["priority"] = Priority(fields["priority"])
+    if fields["recommendation"] is not None:
+        fields["recommendation"] = Recommendation(fields["recommendation"])
+    return Case(**fields)

@@ -1,0 +1,33 @@
+"""Conversions: trials that turned into a charge, as noticed. A conversion is never a request."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+from sqlalchemy.dialects.postgresql import insert
+
+from billingbot.store.schema import conversions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """One trial-end charge. Amount in minor units."""
+
+    id: str
+    account: str
+    livemode: bool
+    customer_id: str
+    subscription_id: str
+    invoice_id: str
+    charge_id: str
+    amount_minor: int
+    currency: str
+    trial_start_at: datetime
+    trial_end_at: datetime
+    charged_at: datetime
+
+
+def notice(connection: Connection, conversion: Conversion) -> bool:
+    """Stores it, once per charge. True where it is new."""
+    row = {name: getattr(conversion, name) for name in Conversion.__slots__}
+    return connection.execute(insert(conversions).values(row).on_conflict_do_nothing()).rowcount == 1

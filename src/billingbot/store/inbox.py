@@ -1,0 +1,83 @@
+"""The inbox: verified events, each stored once together with its job, many requests in one commit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from billingbot.core.signals import Envelope
+from billingbot.store.schema import inbox
+
+# One statement for a whole batch: the rows that are new get a job each; known ones fall away. The job's run_at is
+# this transaction's now(), so that the sweeper rings for it should the doorbell be lost.
+_RECEIVE = sa.text("""
+WITH incoming AS (
+    SELECT * FROM unnest(
+        CAST(:ids AS text[]), CAST(:job_ids AS text[]), CAST(:accounts AS text[]), CAST(:event_ids AS text[]),
+        CAST(:types AS text[]), CAST(:thin AS boolean[]), CAST(:livemode AS boolean[]),
+        CAST(:api_versions AS text[]), CAST(:created AS bigint[]), CAST(:object_ids AS text[]),
+        CAST(:trial_ends AS bigint[]), CAST(:bodies AS bytea[])
+    ) AS t (id, job_id, account, event_id, type, thin, livemode, api_version, created, object_id,
+            trial_end_before, body)
+), stored AS (
+    INSERT INTO inbox (id, account, event_id, type, thin, livemode, api_version, created, object_id,
+                       trial_end_before, body)
+    SELECT id, account, event_id, type, thin, livemode, api_version, created, object_id, trial_end_before, body
+    FROM incoming
+    ON CONFLICT (account, event_id) DO NOTHING
+    RETURNING id
+)
+INSERT INTO jobs (id, actor, subject, state)
+SELECT job_id, 'interpret', incoming.id, 'ready' FROM incoming JOIN stored USING (id)
+RETURNING id
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A verified event on its way into the inbox, with the ids it and its job will have."""
+
+    id: str
+    job_id: str
+    envelope: Envelope
+
+
+def receive(connection: Connection, deliveries: Sequence[Delivery]) -> Sequence[str]:
+    """Stores the new ones with their jobs; returns the ids of those jobs, none for what was known already."""
+    envelopes = [delivery.envelope for delivery in deliveries]
+    written = connection.execute(
+        _RECEIVE,
+        {
+            "ids": [delivery.id for delivery in deliveries],
+            "job_ids": [delivery.job_id for delivery in deliveries],
+            "accounts": [envelope.account for envelope in envelopes],
+            "event_ids": [envelope.event_id for envelope in envelopes],
+            "types": [envelope.type for envelope in envelopes],
+            "thin": [envelope.thin for envelope in envelopes],
+            "livemode": [envelope.livemode for envelope in envelopes],
+            "api_versions": [envelope.api_version for envelope in envelopes],
+            "created": [envelope.created for envelope in envelopes],
+            "object_ids": [envelope.object_id for envelope in envelopes],
+            "trial_ends": [envelope.trial_end_before for envelope in envelopes],
+            "bodies": [envelope.body for envelope in envelopes],
+        },
+    )
+    return written.scalars().all()
+
+
+def get(connection: Connection, inbox_id: str) -> Envelope:
+    """The stored event. sqlalchemy.exc.NoResultFound where there is none: a job without its row is a bug."""
+    row = connection.execute(sa.select(inbox).where(inbox.c.id == inbox_id)).one()
+    return Envelope(
+        account=row.account,
+        event_id=row.event_id,
+        type=row.type,
+        thin=row.thin,
+        livemode=row.livemode,
+        api_version=row.api_version,
+        created=row.created,
+        object_id=row.object_id,
+        trial_end_before=row.trial_end_before,
+        body=row.body,
+    )

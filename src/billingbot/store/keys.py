@@ -1,0 +1,75 @@
+"""API keys: kept as digests, shown once when made, revocable."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.dialects.postgresql import insert
+
+from billingbot.core.errors import ConflictError, NotFoundError
+from billingbot.store.schema import api_keys
+
+_NOW = sa.func.clock_timestamp()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A key without its secret."""
+
+    id: str
+    name: str
+    created_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+def digest_of(secret: str) -> str:
+    """What is stored of a key. A plain digest suffices: the secret is 256 random bits, not a password."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def create(connection: Connection, key_id: str, name: str, secret: str) -> None:
+    """Stores a new key. ConflictError where the name is taken."""
+    row = {"id": key_id, "name": name, "digest": digest_of(secret)}
+    if connection.execute(insert(api_keys).values(row).on_conflict_do_nothing()).rowcount != 1:
+        raise ConflictError(f"name: there is a key called {name!r} already")
+
+
+def find(connection: Connection, secret: str) -> ApiKey | None:
+    """The key with this secret, unless revoked; its last use is noted, to the minute."""
+    row = connection.execute(
+        sa.select(*_columns()).where(api_keys.c.digest == digest_of(secret), api_keys.c.revoked_at.is_(None))
+    ).one_or_none()
+    if row is None:
+        return None
+    stale = sa.or_(
+        api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < _NOW - sa.text("interval '1 minute'")
+    )
+    connection.execute(api_keys.update().where(api_keys.c.id == row.id, stale).values(last_used_at=_NOW))
+    return ApiKey(**row._mapping)
+
+
+def all_keys(connection: Connection) -> Sequence[ApiKey]:
+    """Every key, newest first."""
+    rows = connection.execute(sa.select(*_columns()).order_by(api_keys.c.created_at.desc()))
+    return [ApiKey(**row._mapping) for row in rows]
+
+
+def revoke(connection: Connection, name: str) -> ApiKey:
+    """Revokes the key of this name. Raises NotFoundError where there is none in use."""
+    row = connection.execute(
+        api_keys.update()
+        .where(api_keys.c.name == name, api_keys.c.revoked_at.is_(None))
+        .values(revoked_at=_NOW)
+        .returning(*_columns())
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError(f"name: there is no key in use called {name!r}")
+    return ApiKey(**row._mapping)
+
+
+def _columns() -> list[sa.Column[object]]:
+    return [api_keys.c[name] for name in ApiKey.__slots__]

@@ -1,0 +1,265 @@
+"""Refunds: intents, their keyed attempts, and the sums that limits look at."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.dialects.postgresql import insert
+
+from billingbot.core.canonical import canonical_bytes
+from billingbot.core.errors import ConflictError, NotFoundError
+from billingbot.core.refund import (
+    LIVE_STATES,
+    Attempt,
+    AttemptOutcome,
+    Origin,
+    RefundIntent,
+    RefundState,
+    become,
+)
+from billingbot.store import database
+from billingbot.store.schema import refund_attempts, refunds
+
+_NOW = sa.func.clock_timestamp()
+_FIELDS = tuple(RefundIntent.__slots__)
+_UNRESOLVED = (AttemptOutcome.OPEN, AttemptOutcome.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payee:
+    """Who gets the money, as far as limits care: digests of card and mailbox, never the things themselves."""
+
+    customer_id: str | None
+    card_digest: str | None
+    email_digest: str | None
+
+
+def intend(connection: Connection, refund: RefundIntent, payee: Payee) -> None:
+    """Writes the intent. ConflictError where a live refund of this charge exists already (a unique index)."""
+    written = connection.execute(
+        insert(refunds)
+        .values(
+            **{name: getattr(refund, name) for name in _FIELDS if name not in {"intended_at", "settled_at"}},
+            customer_id=payee.customer_id,
+            card_digest=payee.card_digest,
+            email_digest=payee.email_digest,
+        )
+        .on_conflict_do_nothing()
+    )
+    if written.rowcount != 1:
+        raise ConflictError(f"charge {refund.charge_id}: a refund of it is already under way or done")
+
+
+def adopt_external(connection: Connection, refund: RefundIntent) -> bool:
+    """Takes a refund made elsewhere into our books, once. True where it is new to us."""
+    written = connection.execute(
+        insert(refunds)
+        .values(**{name: getattr(refund, name) for name in _FIELDS if name != "intended_at"})
+        .on_conflict_do_nothing()
+    )
+    return written.rowcount == 1
+
+
+def get(connection: Connection, refund_id: str) -> RefundIntent:
+    """The refund. Raises NotFoundError."""
+    return _found(connection.execute(_select().where(refunds.c.id == refund_id)).one_or_none(), refund_id)
+
+
+def lock(connection: Connection, refund_id: str) -> RefundIntent:
+    """The refund, locked until the transaction ends. Raises NotFoundError."""
+    row = connection.execute(_select().where(refunds.c.id == refund_id).with_for_update()).one_or_none()
+    return _found(row, refund_id)
+
+
+def find_by_stripe_id(connection: Connection, account: str, stripe_refund_id: str) -> RefundIntent | None:
+    """The refund that Stripe knows by this id, ours or adopted."""
+    row = connection.execute(
+        _select().where(refunds.c.account == account, refunds.c.stripe_refund_id == stripe_refund_id)
+    ).one_or_none()
+    return _intent(row) if row else None
+
+
+def of_case(connection: Connection, case_id: str) -> Sequence[RefundIntent]:
+    """All refunds of a case, oldest first."""
+    rows = connection.execute(_select().where(refunds.c.case_id == case_id).order_by(refunds.c.intended_at))
+    return [_intent(row) for row in rows]
+
+
+def set_state(connection: Connection, refund: RefundIntent, state: RefundState, **values: Any) -> RefundIntent:
+    """Moves a locked refund through its table and sets `values`. ConflictError where it cannot."""
+    settled = {"settled_at": _NOW} if state is RefundState.SUCCEEDED else {}
+    row = connection.execute(
+        refunds.update()
+        .where(refunds.c.id == refund.id)
+        .values(state=become(refund.state, state), **settled, **values)
+        .returning(*_columns())
+    ).one()
+    return _intent(row)
+
+
+def live_at_stripe(connection: Connection, *, older_than: timedelta, limit: int) -> Sequence[str]:
+    """Refunds that Stripe has accepted and not settled, to be asked about again."""
+    found = connection.execute(
+        sa.select(refunds.c.id)
+        .where(refunds.c.state.in_((RefundState.PENDING, RefundState.REQUIRES_ACTION)))
+        .where(refunds.c.intended_at < _NOW - older_than)
+        .order_by(refunds.c.intended_at)
+        .limit(limit)
+    )
+    return found.scalars().all()
+
+
+# ---------------------------------------------------------------- attempts
+
+
+def start_attempt(
+    connection: Connection, attempt_id: str, refund_id: str, number: int, key: str, params: dict[str, Any]
+) -> Attempt:
+    """Writes an attempt with its key and its frozen parameters. To be committed before the call (law 1).
+
+    sqlalchemy.exc.IntegrityError where an earlier attempt may still pay: a unique index forbids it.
+    """
+    row = connection.execute(
+        refund_attempts.insert()
+        .values(
+            id=attempt_id,
+            refund_id=refund_id,
+            number=number,
+            key=key,
+            params=canonical_bytes(params).decode(),
+            outcome=AttemptOutcome.OPEN,
+        )
+        .returning(refund_attempts)
+    ).one()
+    return _attempt(row)
+
+
+def unresolved_attempt(connection: Connection, refund_id: str) -> Attempt | None:
+    """The attempt that may still pay, if there is one."""
+    row = connection.execute(
+        sa.select(refund_attempts).where(
+            refund_attempts.c.refund_id == refund_id, refund_attempts.c.outcome.in_(_UNRESOLVED)
+        )
+    ).one_or_none()
+    return _attempt(row) if row else None
+
+
+def attempts_of(connection: Connection, refund_id: str) -> Sequence[Attempt]:
+    """All attempts of a refund, in order."""
+    rows = connection.execute(
+        sa.select(refund_attempts)
+        .where(refund_attempts.c.refund_id == refund_id)
+        .order_by(refund_attempts.c.number)
+    )
+    return [_attempt(row) for row in rows]
+
+
+def resend(connection: Connection, attempt: Attempt) -> Attempt:
+    """Counts one more send of the same key and parameters, before it happens."""
+    row = connection.execute(
+        refund_attempts.update()
+        .where(refund_attempts.c.id == attempt.id)
+        .values(sends=refund_attempts.c.sends + 1, last_sent_at=_NOW)
+        .returning(refund_attempts)
+    ).one()
+    return _attempt(row)
+
+
+def resolve_attempts(connection: Connection, refund_id: str, outcome: AttemptOutcome, answer: str | None) -> None:
+    """Records what became of the attempt that was still open or unknown, if there is one."""
+    connection.execute(
+        refund_attempts.update()
+        .where(refund_attempts.c.refund_id == refund_id, refund_attempts.c.outcome.in_(_UNRESOLVED))
+        .values(outcome=outcome, answer=answer, answered_at=_NOW)
+    )
+
+
+# ---------------------------------------------------------------- sums for the limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """Automatic refunds of one account and currency since midnight UTC: how many, and minor units in all."""
+
+    count: int
+    amount_minor: int
+
+
+def spent_today(connection: Connection, account: str, currency: str) -> Spent:
+    """Counts today's automatic refunds under a lock that is held until the transaction ends.
+
+    The lock makes the sum and the intent that follows it one step: racing workers cannot pass a limit together.
+    """
+    database.advisory_lock(connection, f"budget:{account}:{currency}")
+    row = connection.execute(
+        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(refunds.c.amount_minor), 0))
+        .where(refunds.c.account == account, refunds.c.currency == currency, refunds.c.origin == Origin.POLICY)
+        .where(refunds.c.state.in_(LIVE_STATES), refunds.c.intended_at >= sa.func.date_trunc("day", _NOW, "UTC"))
+    ).one()
+    return Spent(count=row[0], amount_minor=int(row[1]))
+
+
+def automatic_refunds(
+    connection: Connection, account: str, payee: Payee, *, within: timedelta, other_than: str
+) -> tuple[int, int, int]:
+    """Automatic refunds within the window to this customer, this card and this mailbox.
+
+    `other_than` names a charge that does not count: the one being decided.
+    """
+
+    def count(column: sa.Column[Any], value: str | None) -> int:
+        if value is None:
+            return 0
+        query = (
+            sa.select(sa.func.count())
+            .select_from(refunds)
+            .where(refunds.c.account == account, refunds.c.origin == Origin.POLICY, column == value)
+            .where(refunds.c.state.in_(LIVE_STATES), refunds.c.intended_at > _NOW - within)
+            .where(refunds.c.charge_id != other_than)
+        )
+        return int(connection.execute(query).scalar_one())
+
+    return (
+        count(refunds.c.customer_id, payee.customer_id),
+        count(refunds.c.card_digest, payee.card_digest),
+        count(refunds.c.email_digest, payee.email_digest),
+    )
+
+
+def _select() -> sa.Select[Any]:
+    return sa.select(*_columns())
+
+
+def _columns() -> list[sa.Column[Any]]:
+    return [refunds.c[name] for name in _FIELDS]
+
+
+def _found(row: sa.Row[Any] | None, refund_id: str) -> RefundIntent:
+    if row is None:
+        raise NotFoundError(f"refund {refund_id}: there is none")
+    return _intent(row)
+
+
+def _intent(row: sa.Row[Any]) -> RefundIntent:
+    fields = dict(row._mapping)
+    fields["state"] = RefundState(fields["state"])
+    fields["origin"] = Origin(fields["origin"])
+    return RefundIntent(**fields)
+
+
+def _attempt(row: sa.Row[Any]) -> Attempt:
+    return Attempt(
+        id=row.id,
+        refund_id=row.refund_id,
+        number=row.number,
+        key=row.key,
+        params=json.loads(row.params),
+        outcome=AttemptOutcome(row.outcome),
+        sends=row.sends,
+        first_sent_at=row.first_sent_at,
+        last_sent_at=row.last_sent_at,
+    )

@@ -1,0 +1,23 @@
+"""Ticks: when each regular task last ran, in Postgres, so that any number of schedulers make one clock."""
+
+from datetime import timedelta
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.dialects.postgresql import insert
+
+from billingbot.store.schema import ticks
+
+_NOW = sa.func.clock_timestamp()
+
+
+def is_due(connection: Connection, name: str, every: timedelta) -> bool:
+    """True for exactly one caller per period: the one whose transaction takes the tick."""
+    taken = connection.execute(
+        insert(ticks)
+        .values(name=name, last_run_at=_NOW)
+        .on_conflict_do_update(
+            index_elements=["name"], set_={"last_run_at": _NOW}, where=ticks.c.last_run_at <= _NOW - every
+        )
+    )
+    return taken.rowcount == 1
