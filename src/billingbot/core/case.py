@@ -50,6 +50,8 @@ _MOVES: Final[dict[tuple[CaseState, CaseMove], CaseState]] = {
     ): CaseState.CLOSED,  # found at Stripe after all
     (CaseState.REFUNDING, CaseMove.REFUND_SUCCEEDED): CaseState.CLOSED,
     (CaseState.REFUNDING, CaseMove.REFUND_STOPPED): CaseState.REVIEW,
+    (CaseState.REFUNDING, CaseMove.DECIDED_REVIEW): CaseState.REVIEW,  # the look just before paying
+    (CaseState.REFUNDING, CaseMove.DECIDED_CLOSE): CaseState.CLOSED,
     (CaseState.CLOSED, CaseMove.REFUND_STOPPED): CaseState.REVIEW,  # succeeded, and failed days later
 }
 

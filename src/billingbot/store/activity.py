@@ -60,9 +60,7 @@ def cover(connection: Connection, account: str, source: str, spans: Sequence[Spa
     database.advisory_lock(connection, f"coverage:{account}:{source}")
     wanted = merged([*coverage(connection, account, source), *spans])
     connection.execute(
-        activity_coverage.delete().where(
-            activity_coverage.c.account == account, activity_coverage.c.source == source
-        )
+        activity_coverage.delete().where(activity_coverage.c.account == account, activity_coverage.c.source == source)
     )
     for span in wanted:
         row = {"account": account, "source": source, "start_at": span.start, "end_at": span.end}

@@ -69,10 +69,7 @@ def move(connection: Connection, case: Case, how: CaseMove, **values: Any) -> Ca
 def change(connection: Connection, case: Case, **values: Any) -> Case:
     """Sets `values` on a locked case and counts the change."""
     row = connection.execute(
-        cases.update()
-        .where(cases.c.id == case.id)
-        .values(version=cases.c.version + 1, **values)
-        .returning(*_columns())
+        cases.update().where(cases.c.id == case.id).values(version=cases.c.version + 1, **values).returning(*_columns())
     ).one()
     return _case(row)
 
@@ -104,9 +101,7 @@ def rechecks(connection: Connection, case_id: str) -> int:
 
 def denied_before(connection: Connection, account: str, charge_id: str) -> bool:
     """Whether a person denied a refund of this charge in an earlier case."""
-    found = sa.exists().where(
-        cases.c.account == account, cases.c.charge_id == charge_id, cases.c.outcome == "denied"
-    )
+    found = sa.exists().where(cases.c.account == account, cases.c.charge_id == charge_id, cases.c.outcome == "denied")
     return bool(connection.execute(sa.select(found)).scalar_one())
 
 

@@ -55,9 +55,7 @@ def write(
     return digest(body)
 
 
-def remember_policy(
-    connection: Connection, *, policy_digest: str, policy_id: str, version: str, source: str
-) -> None:
+def remember_policy(connection: Connection, *, policy_digest: str, policy_id: str, version: str, source: str) -> None:
     """Keeps the policy's whole text, once: whoever asks years later gets the very rules that decided."""
     row = {"digest": policy_digest, "policy_id": policy_id, "version": version, "source": source}
     connection.execute(insert(policies).values(row).on_conflict_do_nothing())

@@ -146,9 +146,7 @@ def import_progress(connection: Connection, account: str) -> ImportProgress | No
     return ImportProgress(cursor=row.cursor, seen=row.seen, finished_at=row.finished_at) if row else None
 
 
-def import_advanced(
-    connection: Connection, account: str, *, cursor: str | None, seen: int, finished: bool
-) -> None:
+def import_advanced(connection: Connection, account: str, *, cursor: str | None, seen: int, finished: bool) -> None:
     """Records one more page of the import."""
     row = {"account": account, "cursor": cursor, "seen": seen, "finished_at": _NOW if finished else None}
     connection.execute(

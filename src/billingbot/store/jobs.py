@@ -99,8 +99,7 @@ def due(connection: Connection, *, silent_for: timedelta, limit: int) -> Sequenc
         sa.select(jobs.c.id)
         .where(jobs.c.state == JobState.READY)
         .where(
-            sa.func.greatest(jobs.c.run_at, sa.func.coalesce(jobs.c.lease_until, jobs.c.run_at))
-            <= _NOW - silent_for
+            sa.func.greatest(jobs.c.run_at, sa.func.coalesce(jobs.c.lease_until, jobs.c.run_at)) <= _NOW - silent_for
         )
         .order_by(jobs.c.run_at)
         .limit(limit)

@@ -45,9 +45,7 @@ def find(connection: Connection, secret: str) -> ApiKey | None:
     ).one_or_none()
     if row is None:
         return None
-    stale = sa.or_(
-        api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < _NOW - sa.text("interval '1 minute'")
-    )
+    stale = sa.or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < _NOW - sa.text("interval '1 minute'"))
     connection.execute(api_keys.update().where(api_keys.c.id == row.id, stale).values(last_used_at=_NOW))
     return ApiKey(**row._mapping)
 

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from billingbot.core.canonical import canonical_bytes
 from billingbot.core.errors import ConflictError, NotFoundError
+from billingbot.core.job import Actor, JobState
 from billingbot.core.refund import (
     LIVE_STATES,
     Attempt,
@@ -22,7 +23,7 @@ from billingbot.core.refund import (
     become,
 )
 from billingbot.store import database
-from billingbot.store.schema import refund_attempts, refunds
+from billingbot.store.schema import jobs, refund_attempts, refunds
 
 _NOW = sa.func.clock_timestamp()
 _FIELDS = tuple(RefundIntent.__slots__)
@@ -83,6 +84,12 @@ def find_by_stripe_id(connection: Connection, account: str, stripe_refund_id: st
     return _intent(row) if row else None
 
 
+def exists(connection: Connection, account: str, refund_id: str, charge_id: str) -> bool:
+    """Whether we have an intent of this id for this charge."""
+    found = sa.exists().where(refunds.c.id == refund_id, refunds.c.account == account, refunds.c.charge_id == charge_id)
+    return bool(connection.execute(sa.select(found)).scalar_one())
+
+
 def of_case(connection: Connection, case_id: str) -> Sequence[RefundIntent]:
     """All refunds of a case, oldest first."""
     rows = connection.execute(_select().where(refunds.c.case_id == case_id).order_by(refunds.c.intended_at))
@@ -101,12 +108,32 @@ def set_state(connection: Connection, refund: RefundIntent, state: RefundState, 
     return _intent(row)
 
 
+def tie(connection: Connection, refund: RefundIntent, stripe_refund_id: str) -> None:
+    """Notes which refund at Stripe this is, without a change of state."""
+    connection.execute(refunds.update().where(refunds.c.id == refund.id).values(stripe_refund_id=stripe_refund_id))
+
+
 def live_at_stripe(connection: Connection, *, older_than: timedelta, limit: int) -> Sequence[str]:
-    """Refunds that Stripe has accepted and not settled, to be asked about again."""
+    """Refunds that Stripe has accepted and not settled, to be asked about again, oldest first."""
     found = connection.execute(
         sa.select(refunds.c.id)
         .where(refunds.c.state.in_((RefundState.PENDING, RefundState.REQUIRES_ACTION)))
         .where(refunds.c.intended_at < _NOW - older_than)
+        .order_by(refunds.c.intended_at)
+        .limit(limit)
+    )
+    return found.scalars().all()
+
+
+def unresolved(connection: Connection, *, older_than: timedelta, limit: int) -> Sequence[str]:
+    """Refunds on their way out with no job left to bring them there: the sweeper gives them a new one."""
+    busy = sa.exists().where(
+        jobs.c.subject == refunds.c.id, jobs.c.actor == Actor.SUBMIT, jobs.c.state == JobState.READY
+    )
+    found = connection.execute(
+        sa.select(refunds.c.id)
+        .where(refunds.c.state.in_((RefundState.INTENDED, RefundState.SUBMITTING, RefundState.UNKNOWN)))
+        .where(refunds.c.origin != Origin.EXTERNAL, refunds.c.intended_at < _NOW - older_than, ~busy)
         .order_by(refunds.c.intended_at)
         .limit(limit)
     )
@@ -151,9 +178,7 @@ def unresolved_attempt(connection: Connection, refund_id: str) -> Attempt | None
 def attempts_of(connection: Connection, refund_id: str) -> Sequence[Attempt]:
     """All attempts of a refund, in order."""
     rows = connection.execute(
-        sa.select(refund_attempts)
-        .where(refund_attempts.c.refund_id == refund_id)
-        .order_by(refund_attempts.c.number)
+        sa.select(refund_attempts).where(refund_attempts.c.refund_id == refund_id).order_by(refund_attempts.c.number)
     )
     return [_attempt(row) for row in rows]
 

@@ -238,9 +238,7 @@ decisions = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("case_id", Text, ForeignKey("cases.id"), nullable=False),
-    Column(
-        "purpose", Text, CheckConstraint("purpose IN ('assess', 'before_pay')", name="purpose"), nullable=False
-    ),
+    Column("purpose", Text, CheckConstraint("purpose IN ('assess', 'before_pay')", name="purpose"), nullable=False),
     Column("outcome", Text, nullable=False),
     Column("rule", Text, nullable=False),
     Column("reason", Text, nullable=False),
@@ -336,9 +334,7 @@ modes = Table(
     "modes",
     metadata,
     Column("account", Text, primary_key=True),
-    Column(
-        "mode", Text, CheckConstraint("mode IN ('off', 'shadow', 'assist', 'auto')", name="mode"), nullable=False
-    ),
+    Column("mode", Text, CheckConstraint("mode IN ('off', 'shadow', 'assist', 'auto')", name="mode"), nullable=False),
     Column("changed_by", Text, nullable=False),
     Column("why", Text),
     _time("changed_at", now=True),

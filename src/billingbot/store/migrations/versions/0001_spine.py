@@ -122,9 +122,7 @@ def upgrade() -> None:
         sa.Column("joined_case_id", sa.Text(), nullable=True),
         sa.Column("outcome", sa.Text(), nullable=True),
         sa.Column("reply", sa.Text(), nullable=True),
-        sa.Column(
-            "opened_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
-        ),
+        sa.Column("opened_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
@@ -134,9 +132,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_cases")),
     )
     op.create_index("ix_cases_charge_id", "cases", ["account", "charge_id"], unique=False)
-    op.create_index(
-        "ix_cases_queue", "cases", ["due_at"], unique=False, postgresql_where=sa.text("state = 'review'")
-    )
+    op.create_index("ix_cases_queue", "cases", ["due_at"], unique=False, postgresql_where=sa.text("state = 'review'"))
     op.create_index(
         "ix_cases_recheck",
         "cases",
@@ -209,9 +205,7 @@ def upgrade() -> None:
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
-        sa.Column(
-            "run_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
-        ),
+        sa.Column("run_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("token", sa.Text(), nullable=True),
         sa.Column(
@@ -357,9 +351,7 @@ def upgrade() -> None:
         sa.Column("asked_by", sa.Text(), nullable=False),
         sa.Column("idempotency_key", sa.Text(), nullable=True),
         sa.Column("input_digest", sa.Text(), nullable=False),
-        sa.Column(
-            "asked_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
-        ),
+        sa.Column("asked_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
         sa.ForeignKeyConstraint(["case_id"], ["cases.id"], name=op.f("fk_requests_case_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_requests")),
         sa.UniqueConstraint("asked_by", "idempotency_key", name=op.f("uq_requests_asked_by_idempotency_key")),

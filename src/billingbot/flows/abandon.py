@@ -1,0 +1,31 @@
+"""Abandon: a job that failed to the end leaves nothing hanging; what it was about reaches a person."""
+
+from billingbot.core.case import CaseMove, CaseState, can
+from billingbot.core.job import Actor, Job
+from billingbot.core.refund import RefundState
+from billingbot.flows.assess import give_up
+from billingbot.flows.desk import Step
+from billingbot.flows.submit import stop_case, withdraw_unsent
+from billingbot.store import cases, refunds
+
+
+def abandon(this: Step, job: Job) -> None:
+    """Hands over what the failed job was about, in the transaction that marks it failed.
+
+    A refund whose outcome is open stays open in the books: the sweeper asks Stripe again, with the same care.
+    """
+    match job.actor:
+        case Actor.ASSESS:
+            case = cases.lock(this.db, job.subject)
+            if case.state is CaseState.ASSESSING:
+                give_up(this, case, reason="could-not-assess")
+        case Actor.SUBMIT:
+            refund = refunds.lock(this.db, job.subject)
+            if refund.state is RefundState.INTENDED:
+                withdraw_unsent(this, refund, why="could not look again before paying")
+            elif refund.state in {RefundState.SUBMITTING, RefundState.UNKNOWN} and refund.case_id:
+                case = cases.lock(this.db, refund.case_id)
+                if can(case.state, CaseMove.REFUND_STOPPED):
+                    stop_case(this, refund, reason="outcome-unknown")
+        case Actor.INTERPRET | Actor.RECHECK | Actor.SETTLE | Actor.IMPORT_HISTORY:
+            pass  # nothing waits for these but the failed job itself, which a person sees

@@ -1,0 +1,226 @@
+"""Assess: from an open case to a verdict; a refund becomes an intent, everything else reaches a person."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from billingbot.core.case import Case, CaseMove, CaseState
+from billingbot.core.decision import Decision, Limit, Outcome
+from billingbot.core.errors import StripeNotFoundError
+from billingbot.core.ids import Kind
+from billingbot.core.job import Actor, Job
+from billingbot.core.ledger import Draft, EntryKind
+from billingbot.core.mode import Mode
+from billingbot.core.policy import daily_limits, with_limit
+from billingbot.core.refund import Origin, RefundIntent, RefundState
+from billingbot.core.request import Candidate
+from billingbot.flows.desk import Account, Desk, Step, step
+from billingbot.flows.look import Findings, look, mode_of
+from billingbot.flows.verdict import hand_over, write_down
+from billingbot.store import cases, database, history, jobs, refunds, requests
+from billingbot.store.database import transaction
+
+# A fresh installation reads earlier trials in from Stripe first, a second or two for a small account. A case that
+# is younger than this waits for it instead of going to a person for a moment.
+IMPORT_PATIENCE: Final = timedelta(seconds=30)
+IMPORT_GLANCE: Final = timedelta(seconds=1)
+
+
+def assess(desk: Desk, job: Job) -> None:
+    """Assesses the case that the job names. Twice or by two workers at once comes to the same.
+
+    Raises StripeFaultError kinds where Stripe cannot be read, RetryLaterError where Postgres is away.
+    """
+    case, asked = _open_case(desk, job)
+    if case.state is not CaseState.ASSESSING:
+        return _nothing_to_do(desk, job)
+    account = desk.account(case.account)
+    if mode_of(desk, account.name) is Mode.OFF:
+        return _hand_over_undecided(desk, job, case)
+    if _history_on_its_way(desk, job, case):
+        return None
+    charge_id, candidates = _resolve(account, case, asked)
+    if charge_id is not None and case.charge_id is None:
+        joined, case = _attach(desk, job, case, charge_id)
+        if joined:
+            return None
+    try:
+        found = look(desk, account, charge_id, asked, candidates=candidates)
+    except StripeNotFoundError:
+        # Nothing that Stripe knows by this name: nobody can be paid, and a person asks what was meant.
+        found = look(desk, account, None, asked, candidates=candidates)
+    return _decide(desk, job, case, found)
+
+
+def _decide(desk: Desk, job: Job, case: Case, found: Findings) -> None:
+    with step(desk) as this:
+        case = cases.lock(this.db, case.id)
+        if case.state is CaseState.ASSESSING:
+            _carry_out(this, desk, case, found)
+        jobs.finish(this.db, job)
+
+
+def _carry_out(this: Step, desk: Desk, case: Case, found: Findings) -> None:
+    """Writes the verdict and what follows from it, all in the caller's transaction."""
+    decision = _within_budget(this, case, found)
+    found = replace(found, decision=decision)
+    decision_id = write_down(this, case, found, purpose="assess")
+    match decision.outcome:
+        case Outcome.REFUND:
+            _intend(this, case, found, decision_id)
+        case Outcome.REVIEW:
+            hand_over(this, desk, case, found, decision_id, how=CaseMove.DECIDED_REVIEW)
+        case Outcome.CLOSE:
+            hand_over(this, desk, case, found, decision_id, how=CaseMove.DECIDED_CLOSE)
+
+
+def _within_budget(this: Step, case: Case, found: Findings) -> Decision:
+    """The verdict, or the review that a used-up daily budget makes of it, counted under a lock."""
+    decision = found.decision
+    if decision.outcome is not Outcome.REFUND or decision.amount_minor is None or decision.currency is None:
+        return decision
+    spent = refunds.spent_today(this.db, case.account, decision.currency)
+    allowed = daily_limits(found.policy, decision.currency)
+    amount = spent.amount_minor + decision.amount_minor
+    if allowed.amount_minor is not None and amount > allowed.amount_minor:
+        return with_limit(decision, Limit.DAILY_AMOUNT, observed=str(amount), allowed=str(allowed.amount_minor))
+    if allowed.count is not None and spent.count + 1 > allowed.count:
+        return with_limit(decision, Limit.DAILY_COUNT, observed=str(spent.count + 1), allowed=str(allowed.count))
+    return decision
+
+
+def _intend(this: Step, case: Case, found: Findings, decision_id: str) -> None:
+    """The intent, committed before anything is paid (law 1)."""
+    decision, dossier = found.decision, found.dossier
+    if dossier is None or decision.amount_minor is None or decision.currency is None:
+        raise AssertionError(f"case {case.id}: a refund was decided without a charge")  # decide() forbids it
+    refund = RefundIntent(
+        id=this.new_id(Kind.REFUND),
+        case_id=case.id,
+        account=case.account,
+        livemode=case.livemode,
+        charge_id=dossier.charge.id,
+        amount_minor=decision.amount_minor,
+        currency=decision.currency,
+        state=RefundState.INTENDED,
+        origin=Origin.POLICY,
+        decision_id=decision_id,
+        clause=decision.clause,
+        decided_by=f"policy:{decision.policy_id}@{decision.policy_version}",
+        stripe_refund_id=None,
+        why=None,
+        intended_at=database.now(this.db),
+        settled_at=None,
+    )
+    intend(this, refund, found.payee)
+    hand_over(this, None, case, found, decision_id, how=CaseMove.DECIDED_REFUND)
+
+
+def intend(this: Step, refund: RefundIntent, payee: refunds.Payee) -> None:
+    """Writes an intent with its job and its ledger entry. ConflictError where the charge has a live refund."""
+    refunds.intend(this.db, refund, payee)
+    this.enqueue(Actor.SUBMIT, refund.id)
+    this.record(
+        Draft(
+            kind=EntryKind.REFUND_INTENDED,
+            account=refund.account,
+            subject=refund.id,
+            actor=refund.decided_by,
+            body={
+                "case": refund.case_id,
+                "charge": refund.charge_id,
+                "amount_minor": refund.amount_minor,
+                "currency": refund.currency,
+                "origin": refund.origin,
+                "clause": refund.clause,
+                "decision": refund.decision_id,
+            },
+        )
+    )
+
+
+def _open_case(desk: Desk, job: Job) -> tuple[Case, Sequence[requests.Request]]:
+    with transaction(desk.db) as connection:
+        return cases.get(connection, job.subject), requests.of_case(connection, job.subject)
+
+
+def _nothing_to_do(desk: Desk, job: Job) -> None:
+    with transaction(desk.db) as connection:
+        jobs.finish(connection, job)
+
+
+def _hand_over_undecided(desk: Desk, job: Job, case: Case) -> None:
+    with step(desk) as this:
+        case = cases.lock(this.db, case.id)
+        if case.state is CaseState.ASSESSING:
+            give_up(this, case, reason="mode-off")
+        jobs.finish(this.db, job)
+
+
+def give_up(this: Step, case: Case, *, reason: str) -> None:
+    """Hands a case that could not be assessed to a person, with the reason and no recommendation."""
+    cases.move(this.db, case, CaseMove.GIVEN_UP, reason=reason, due_at=_tomorrow(this), recheck_at=None)
+    body = {"reason": reason}
+    this.record(
+        Draft(kind=EntryKind.CASE_GIVEN_UP, account=case.account, subject=case.id, actor="billingbot", body=body)
+    )
+
+
+def _tomorrow(this: Step) -> datetime:
+    # A request without even a verdict should not wait longer than one working day.
+    return database.now(this.db) + timedelta(hours=24)
+
+
+def _history_on_its_way(desk: Desk, job: Job, case: Case) -> bool:
+    """Whether the assessment was put off for a moment, because earlier trials are just being read in."""
+    with step(desk) as this:
+        progress = history.import_progress(this.db, case.account)
+        if progress is not None and progress.finished_at is not None:
+            return False
+        this.enqueue(Actor.IMPORT_HISTORY, case.account)
+        if database.now(this.db) - case.opened_at > IMPORT_PATIENCE:
+            return False
+        jobs.postpone(this.db, job, IMPORT_GLANCE)
+        return True
+
+
+def _resolve(
+    account: Account, case: Case, asked: Sequence[requests.Request]
+) -> tuple[str | None, tuple[Candidate, ...]]:
+    """The one charge that is meant, or None with all that may be meant."""
+    if case.charge_id is not None:
+        return case.charge_id, ()
+    first = asked[0]
+    candidates = account.stripe.find_charges(first.named_by, first.named)
+    if len(candidates) == 1:
+        return candidates[0].charge_id, candidates
+    return None, candidates
+
+
+def _attach(desk: Desk, job: Job, case: Case, charge_id: str) -> tuple[bool, Case]:
+    """Gives the case its charge; or, where that charge has an open case, moves the requests there and closes this."""
+    with step(desk) as this:
+        # The same order everywhere, charge before case, so that two racing requests wait instead of deadlocking.
+        database.advisory_lock(this.db, f"charge:{case.account}:{charge_id}")
+        case = cases.lock(this.db, case.id)
+        other = cases.find_open(this.db, case.account, charge_id)
+        if case.state is not CaseState.ASSESSING or (other and other.id == case.id):
+            return False, case
+        if other is None:
+            return False, cases.change(this.db, case, charge_id=charge_id)
+        requests.rehome(this.db, from_case=case.id, to_case=other.id)
+        cases.move(
+            this.db,
+            case,
+            CaseMove.JOINED,
+            joined_case_id=other.id,
+            outcome="joined",
+            closed_at=database.now(this.db),
+        )
+        body = {"joined": other.id, "charge": charge_id}
+        this.record(
+            Draft(kind=EntryKind.CASE_JOINED, account=case.account, subject=case.id, actor="billingbot", body=body)
+        )
+        jobs.finish(this.db, job)
+        return True, case

@@ -1,0 +1,87 @@
+"""The desk: everything a verb needs to do its work, built once in `bootstrap`."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol
+
+from sqlalchemy import Connection, Engine
+
+from billingbot.core.errors import InputError
+from billingbot.core.ids import IdSource, Kind
+from billingbot.core.job import Actor
+from billingbot.core.ledger import Draft
+from billingbot.core.policy import Policy
+from billingbot.evidence.sources import SupportSource, UsageSource
+from billingbot.gateway.client import StripeGateway
+from billingbot.store import jobs, ledger
+from billingbot.store.database import transaction
+
+
+class Bell(Protocol):
+    """The doorbell: tells workers that jobs are waiting. It may fail silently; the sweeper rings again."""
+
+    def ring(self, job_ids: Sequence[str]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One Stripe account in one mode, with the gateway that speaks to it."""
+
+    name: str
+    livemode: bool
+    stripe: StripeGateway
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What the verbs work with. `recheck_after` is the first wait before missing evidence is asked for again."""
+
+    db: Engine
+    accounts: Mapping[str, Account]
+    usage: tuple[UsageSource, ...]
+    support: tuple[SupportSource, ...]
+    policy: Callable[[], Policy]
+    bell: Bell
+    new_id: IdSource
+    recheck_after: timedelta
+
+    def account(self, name: str) -> Account:
+        """The account of this name. InputError where none is configured."""
+        found = self.accounts.get(name)
+        if found is None:
+            raise InputError("account", f"expected one of {sorted(self.accounts)}, got {name!r}")
+        return found
+
+
+@dataclass(slots=True)
+class Step:
+    """One transaction of a verb: what it writes, what it tells the ledger, whom it rings afterwards."""
+
+    db: Connection
+    new_id: IdSource
+    drafts: list[Draft] = field(default_factory=list)
+    bells: list[str] = field(default_factory=list)
+
+    def enqueue(self, actor: Actor, subject: str, *, delay: timedelta = timedelta(0)) -> None:
+        """Writes a job in this transaction; its bell rings after the commit."""
+        job_id = self.new_id(Kind.JOB)
+        if jobs.enqueue(self.db, job_id, actor, subject, delay=delay) and not delay:
+            self.bells.append(job_id)
+
+    def record(self, draft: Draft) -> None:
+        """Adds a ledger entry, written at the very end: the chain is held only while committing."""
+        self.drafts.append(draft)
+
+
+@contextmanager
+def step(desk: Desk) -> Iterator[Step]:
+    """One transaction with its ledger entries and jobs; rings only once it is committed."""
+    with transaction(desk.db) as connection:
+        this = Step(db=connection, new_id=desk.new_id)
+        yield this
+        if this.drafts:
+            ledger.append(connection, *this.drafts)
+    if this.bells:
+        desk.bell.ring(this.bells)

@@ -1,0 +1,156 @@
+"""Interpret: an event is a hint; fetch what it names, write down what we know, open or touch a case."""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import assert_never
+
+from billingbot.core.dossier import CHARGEBACK_OPEN, INQUIRY_OPEN
+from billingbot.core.errors import StripeNotFoundError
+from billingbot.core.establish import charged_at_trial_end
+from billingbot.core.ids import Kind
+from billingbot.core.job import Job
+from billingbot.core.request import Channel, Claims, NamedBy
+from billingbot.core.signals import (
+    ChargeChanged,
+    DisputeChanged,
+    Envelope,
+    InvoicePaid,
+    InvoicePaymentPaid,
+    RefundChanged,
+    SubscriptionChanged,
+    WarningRaised,
+    signal_of,
+)
+from billingbot.flows.desk import Account, Desk, step
+from billingbot.flows.recheck import reassess
+from billingbot.flows.request import Ask, ask
+from billingbot.flows.settle import apply_refund
+from billingbot.flows.trials import remember
+from billingbot.store import cases, conversions, database, inbox, jobs
+from billingbot.store.database import transaction
+
+
+def interpret(desk: Desk, job: Job) -> None:
+    """Acts on the stored event that the job names. Order and number of deliveries mean nothing (law 6).
+
+    Raises StripeFaultError kinds where Stripe cannot be read; an object that is gone is nothing to act on.
+    """
+    with transaction(desk.db) as connection:
+        envelope = inbox.get(connection, job.subject)
+    account = desk.account(envelope.account)
+    # Deleted since, or never there in this account and mode: then the hint leads nowhere.
+    with suppress(StripeNotFoundError):
+        _act(desk, account, envelope)
+    with transaction(desk.db) as connection:
+        jobs.finish(connection, job)
+
+
+def _act(desk: Desk, account: Account, envelope: Envelope) -> None:
+    match signal_of(envelope.type, envelope.object_id or "", envelope.trial_end_before):
+        case None:
+            return
+        case InvoicePaid(invoice_id=invoice_id):
+            _notice_conversion(desk, account, invoice_id)
+        case InvoicePaymentPaid(invoice_payment_id=payment_id):
+            _notice_conversion(desk, account, account.stripe.invoice_of_payment(payment_id))
+        case SubscriptionChanged(subscription_id=subscription_id, trial_end_before=before):
+            subscription, customer = account.stripe.subscription_identity(subscription_id)
+            moved_from = datetime.fromtimestamp(before, UTC) if before is not None else None
+            with transaction(desk.db) as connection:
+                remember(connection, account.name, subscription, customer, trial_end_before=moved_from)
+        case RefundChanged(refund_id=refund_id):
+            found = account.stripe.refund(refund_id)
+            with step(desk) as this:
+                apply_refund(this, account.name, account.livemode, found)
+        case ChargeChanged(charge_id=charge_id):
+            _read_refunds(desk, account, charge_id)
+        case DisputeChanged(dispute_id=dispute_id):
+            _read_dispute(desk, account, dispute_id)
+        case WarningRaised(warning_id=warning_id):
+            _read_warning(desk, account, warning_id)
+        case signal:
+            assert_never(signal)
+
+
+def _notice_conversion(desk: Desk, account: Account, invoice_id: str) -> None:
+    """Stores a conversion where the invoice is a trial-end charge by the exact predicate; a request it is not."""
+    candidates = account.stripe.find_charges(NamedBy.INVOICE, invoice_id)
+    if len(candidates) != 1:
+        return  # nothing was charged, or in several payments: no conversion that a machine may act on
+    with transaction(desk.db) as connection:
+        now = database.now(connection)
+    dossier = account.stripe.dossier(candidates[0].charge_id, now=now)
+    subscription, charge, invoice = dossier.subscription, dossier.charge, dossier.invoice
+    if subscription is None or invoice is None or not charged_at_trial_end(dossier, at=now):
+        return
+    if subscription.trial_start_at is None or subscription.trial_end_at is None:
+        return
+    conversion = conversions.Conversion(
+        id=desk.new_id(Kind.CONVERSION),
+        account=account.name,
+        livemode=account.livemode,
+        customer_id=subscription.customer_id,
+        subscription_id=subscription.id,
+        invoice_id=invoice.id,
+        charge_id=charge.id,
+        amount_minor=charge.amount_captured_minor,
+        currency=charge.currency,
+        trial_start_at=subscription.trial_start_at,
+        trial_end_at=subscription.trial_end_at,
+        charged_at=charge.created_at,
+    )
+    with transaction(desk.db) as connection:
+        conversions.notice(connection, conversion)
+        remember(connection, account.name, subscription, dossier.customer, also_card=charge.fingerprint)
+
+
+def _read_refunds(desk: Desk, account: Account, charge_id: str) -> None:
+    """All refunds of a charge, since `charge.refunded` names the charge and not the refund."""
+    found = account.stripe.refunds_of_charge(charge_id)
+    if not found:
+        return
+    with step(desk) as this:
+        for refund in found:
+            apply_refund(this, account.name, account.livemode, refund)
+
+
+def _read_dispute(desk: Desk, account: Account, dispute_id: str) -> None:
+    """An open inquiry or chargeback is the cardholder asking through the bank; any other news touches the case."""
+    dispute = account.stripe.dispute(dispute_id)
+    if dispute.status in INQUIRY_OPEN:
+        _bank_asks(desk, account, dispute.charge_id, dispute.id, Channel.INQUIRY)
+    elif dispute.status in CHARGEBACK_OPEN:
+        _bank_asks(desk, account, dispute.charge_id, dispute.id, Channel.DISPUTE)
+    _touch(desk, account, dispute.charge_id, why=f"dispute {dispute.id} is {dispute.status}")
+
+
+def _read_warning(desk: Desk, account: Account, warning_id: str) -> None:
+    warning = account.stripe.warning(warning_id)
+    if warning.actionable:
+        _bank_asks(desk, account, warning.charge_id, warning.id, Channel.FRAUD_WARNING)
+    _touch(desk, account, warning.charge_id, why=f"early fraud warning {warning.id}")
+
+
+def _bank_asks(desk: Desk, account: Account, charge_id: str, reference: str, channel: Channel) -> None:
+    """A request by the bank, once per dispute or warning however many events tell of it."""
+    ask(
+        desk,
+        Ask(
+            account=account.name,
+            named_by=NamedBy.CHARGE,
+            named=charge_id,
+            claims=Claims(),
+            channel=channel,
+            asked_by="stripe",
+            external_ref=reference,
+            idempotency_key=f"{channel}:{account.name}:{reference}",
+        ),
+    )
+
+
+def _touch(desk: Desk, account: Account, charge_id: str, *, why: str) -> None:
+    """Has an open case in nobody's hands assessed anew: what it was decided on has changed."""
+    with step(desk) as this:
+        case = cases.find_open(this.db, account.name, charge_id)
+        if case is not None and case.state == "review" and case.assignee is None:
+            reassess(this, case.id, by="billingbot", why=why)

@@ -1,0 +1,168 @@
+"""Look: gather every fact about a charge, from Stripe, activity, support and our own records, and decide."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from billingbot.core.decision import Decision
+from billingbot.core.dossier import Dossier
+from billingbot.core.establish import RequestFacts, establish, usage_since
+from billingbot.core.facts import Facts
+from billingbot.core.history import HistoryReport
+from billingbot.core.mode import Mode
+from billingbot.core.policy import Policy, decide
+from billingbot.core.request import Candidate, Channel, Claims
+from billingbot.core.usage import Subject, SupportReport, UsageReport
+from billingbot.evidence.sources import gather_support, gather_usage
+from billingbot.flows.desk import Account, Desk
+from billingbot.store import cases, database, history, modes, refunds, requests
+from billingbot.store.database import transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What was found, what the policy says to it, and whom a refund would go to."""
+
+    facts: Facts
+    decision: Decision
+    policy: Policy
+    dossier: Dossier | None
+    payee: refunds.Payee
+
+
+def look(
+    desk: Desk,
+    account: Account,
+    charge_id: str | None,
+    asked: Sequence[requests.Request],
+    *,
+    candidates: Sequence[Candidate] = (),
+) -> Findings:
+    """Reads everything afresh and decides; writes nothing and holds no transaction over the network (law 2).
+
+    Without a charge id the request is ambiguous and `candidates` are what it may have meant.
+    Raises StripeUnavailableError, StripeForbiddenError or StripeAnswerError where Stripe cannot be read: there
+    is no verdict without it. Silent usage or support sources are facts that are unknown.
+    """
+    policy = desk.policy()
+    with transaction(desk.db) as connection:
+        now = database.now(connection)
+        mode = modes.current(connection, account.name).mode
+    dossier = account.stripe.dossier(charge_id, now=now) if charge_id else None
+    usage, support = _reports(desk, account, dossier, now)
+    payee = payee_of(dossier)
+    report = _history(desk, account, dossier, payee, policy, now)
+    facts = establish(
+        at=now,
+        dossier=dossier,
+        request=request_facts(asked, candidates=candidates, ambiguous=charge_id is None),
+        usage=usage,
+        support=support,
+        history=report,
+        mode=mode.value,
+    )
+    return Findings(facts=facts, decision=decide(facts, policy), policy=policy, dossier=dossier, payee=payee)
+
+
+def mode_of(desk: Desk, account: str) -> Mode:
+    """The account's mode right now."""
+    with transaction(desk.db) as connection:
+        return modes.current(connection, account).mode
+
+
+def request_facts(
+    asked: Sequence[requests.Request], *, candidates: Sequence[Candidate], ambiguous: bool
+) -> RequestFacts:
+    """All requests of a case as one: claimed is what anybody claimed; the bank's channel comes first."""
+    bank = (Channel.DISPUTE, Channel.INQUIRY, Channel.FRAUD_WARNING)
+    channels = [request.channel for request in asked]
+    channel = next((one for one in bank if one in channels), channels[0] if channels else Channel.API)
+    cancelled_at = [request.claims.cancelled_at for request in asked if request.claims.cancelled_at]
+    return RequestFacts(
+        channel=channel,
+        claims=Claims(
+            unused=any(request.claims.unused for request in asked),
+            cancelled=any(request.claims.cancelled for request in asked),
+            cancelled_at=min(cancelled_at, default=None),
+        ),
+        ambiguous=ambiguous,
+        candidates=tuple(candidates),
+    )
+
+
+def payee_of(dossier: Dossier | None) -> refunds.Payee:
+    """Customer, card and mailbox of a charge, as the limits compare them."""
+    if dossier is None:
+        return refunds.Payee(customer_id=None, card_digest=None, email_digest=None)
+    return refunds.Payee(
+        customer_id=dossier.charge.customer_id,
+        card_digest=history.card_digest(dossier.charge.fingerprint),
+        email_digest=history.email_digest(_email(dossier)),
+    )
+
+
+def _email(dossier: Dossier) -> str | None:
+    registered = dossier.customer.email if dossier.customer else None
+    return registered or dossier.charge.billing_email
+
+
+def _reports(
+    desk: Desk, account: Account, dossier: Dossier | None, now: datetime
+) -> tuple[tuple[UsageReport, ...], tuple[SupportReport, ...]]:
+    """Asks all sources at the same time. Nobody can be asked about a charge without a customer."""
+    if dossier is None or dossier.charge.customer_id is None:
+        return (), ()
+    subject = Subject(
+        account=account.name,
+        livemode=account.livemode,
+        customer_id=dossier.charge.customer_id,
+        email=_email(dossier),
+        subscription_id=dossier.subscription.id if dossier.subscription else None,
+        metadata=dossier.customer.metadata if dossier.customer else (),
+        since=usage_since(dossier),
+    )
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        usage = pool.submit(gather_usage, desk.usage, subject, now)
+        support = pool.submit(gather_support, desk.support, subject, now)
+        return usage.result(), support.result()
+
+
+def _history(
+    desk: Desk, account: Account, dossier: Dossier | None, payee: refunds.Payee, policy: Policy, now: datetime
+) -> HistoryReport | None:
+    if dossier is None:
+        return None
+    began = usage_since(dossier)
+    with transaction(desk.db) as connection:
+        progress = history.import_progress(connection, account.name)
+        complete = progress is not None and progress.finished_at is not None
+        customer, card, email = refunds.automatic_refunds(
+            connection,
+            account.name,
+            payee,
+            within=timedelta(days=policy.limits.one_automatic_refund_per_days),
+            other_than=dossier.charge.id,
+        )
+        return HistoryReport(
+            as_of=now,
+            complete=complete,
+            why=None if complete else "earlier trials are still being read in from Stripe",
+            links=history.links(
+                connection,
+                account.name,
+                customer_id=payee.customer_id or "",
+                before=began,
+                card=payee.card_digest,
+                email=payee.email_digest,
+            ),
+            first_trial_end_at=(
+                history.first_trial_end(connection, account.name, dossier.subscription.id)
+                if dossier.subscription
+                else None
+            ),
+            refunds_customer=customer,
+            refunds_card=card,
+            refunds_email=email,
+            denied_before=cases.denied_before(connection, account.name, dossier.charge.id),
+        )

@@ -1,0 +1,52 @@
+"""Recheck: a case whose evidence was incomplete is looked at again, if nobody has taken it meanwhile."""
+
+from datetime import timedelta
+from typing import Final
+
+from billingbot.core.case import CaseMove, CaseState
+from billingbot.core.job import Actor, Job
+from billingbot.core.ledger import Draft, EntryKind
+from billingbot.flows.desk import Desk, Step, step
+from billingbot.flows.look import look
+from billingbot.store import cases, jobs, requests
+from billingbot.store.database import transaction
+
+# The wait doubles from look to look, up to an hour: a source that is away for a day is asked some thirty times.
+LONGEST_WAIT: Final = timedelta(hours=1)
+
+
+def recheck(desk: Desk, job: Job) -> None:
+    """Looks whether what was missing is there now; if the verdict would differ, the case is assessed anew.
+
+    Policy row 6: by itself when the source answers again, if nobody has taken the case.
+    """
+    with transaction(desk.db) as connection:
+        case = cases.get(connection, job.subject)
+        asked = requests.of_case(connection, case.id)
+    missing = _still_missing(desk, case.account, case.charge_id, asked) if case.state is CaseState.REVIEW else set()
+    with step(desk) as this:
+        case = cases.lock(this.db, case.id)
+        if case.state is CaseState.REVIEW and case.assignee is None:
+            if missing:
+                cases.recheck_in(this.db, case.id, _wait(desk, cases.rechecks(this.db, case.id)))
+            else:
+                reassess(this, case.id, by="billingbot", why="the missing evidence is there")
+        jobs.finish(this.db, job)
+
+
+def reassess(this: Step, case_id: str, *, by: str, why: str) -> None:
+    """Sends a case in review back to be assessed. ConflictError where it is in another state."""
+    case = cases.lock(this.db, case_id)
+    cases.move(this.db, case, CaseMove.REASSESSED, recheck_at=None, due_at=None)
+    this.enqueue(Actor.ASSESS, case.id)
+    body = {"why": why}
+    this.record(Draft(kind=EntryKind.CASE_REASSESSED, account=case.account, subject=case.id, actor=by, body=body))
+
+
+def _still_missing(desk: Desk, account: str, charge_id: str | None, asked: list[requests.Request]) -> set[str]:
+    found = look(desk, desk.account(account), charge_id, asked)
+    return set(found.decision.missing)
+
+
+def _wait(desk: Desk, looks: int) -> timedelta:
+    return min(desk.recheck_after * 2 ** min(looks, 20), LONGEST_WAIT)

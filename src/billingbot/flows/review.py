@@ -1,0 +1,189 @@
+"""Review: what people do with a case: claim it, note on it, approve or deny it; two at once, and one wins."""
+
+from dataclasses import dataclass
+
+from billingbot.core.canonical import digest
+from billingbot.core.case import Case, CaseMove, CaseState
+from billingbot.core.errors import ConflictError, ForbiddenError, InputError
+from billingbot.core.ids import Kind
+from billingbot.core.ledger import Draft, EntryKind
+from billingbot.core.policy import approval_blockers
+from billingbot.core.redecide import facts_of
+from billingbot.core.refund import Origin, RefundIntent, RefundState
+from billingbot.flows.assess import intend
+from billingbot.flows.desk import Desk, Step, step
+from billingbot.flows.look import look, mode_of
+from billingbot.flows.recheck import reassess
+from billingbot.store import cases, database, decisions, notes, requests
+from billingbot.store.database import transaction
+
+# A note or a reply is a text for people, not a file.
+MOST_TEXT = 10_000
+MOST_NAME = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """Who acts on which case; `version` is the one that the person saw, so that nobody acts on stale news."""
+
+    case_id: str
+    by: str
+    version: int | None = None
+
+
+def claim(desk: Desk, act: Act) -> Case:
+    """Takes the case into this person's hands. ConflictError where somebody else has it already."""
+    with step(desk) as this:
+        case = _in_review(this, act)
+        if case.assignee == act.by:
+            return case
+        if case.assignee is not None:
+            raise ConflictError(f"case {case.id}: {case.assignee} has it already")
+        _record(this, case, act, EntryKind.CASE_CLAIMED, {})
+        return cases.change(this.db, case, assignee=act.by, recheck_at=None)
+
+
+def release(desk: Desk, act: Act) -> Case:
+    """Puts the case back into the queue."""
+    with step(desk) as this:
+        case = _in_review(this, act)
+        if case.assignee is None:
+            return case
+        _record(this, case, act, EntryKind.CASE_RELEASED, {"was": case.assignee})
+        return cases.change(this.db, case, assignee=None)
+
+
+def note(desk: Desk, act: Act, text: str) -> None:
+    """Writes a note on the case. The ledger keeps its digest; the text itself stays erasable."""
+    text = _text("text", text)
+    with step(desk) as this:
+        case = cases.lock(this.db, act.case_id)
+        note_id = this.new_id(Kind.NOTE)
+        notes.write(this.db, note_id, case.id, _name(act.by), text)
+        _record(this, case, act, EntryKind.CASE_NOTED, {"note": note_id, "text_digest": digest(text.encode())})
+
+
+def ask_again(desk: Desk, act: Act, why: str) -> Case:
+    """Has the facts gathered and the case decided anew."""
+    with step(desk) as this:
+        case = _in_review(this, act)
+        reassess(this, case.id, by=_name(act.by), why=_text("why", why))
+    with transaction(desk.db) as connection:
+        return cases.get(connection, act.case_id)
+
+
+def deny(desk: Desk, act: Act, *, reason: str, reply: str | None) -> Case:
+    """Closes the case without a refund: a person's word, never the machine's (law 7)."""
+    reason = _text("reason", reason)
+    with step(desk) as this:
+        case = _in_review(this, act)
+        text = _text("reply", reply) if reply is not None else case.reply
+        body = {"reason_digest": digest(reason.encode()), "recommendation": case.recommendation}
+        _record(this, case, act, EntryKind.CASE_DENIED, body)
+        notes.write(this.db, this.new_id(Kind.NOTE), case.id, act.by, reason)
+        return cases.move(
+            this.db,
+            case,
+            CaseMove.DENIED,
+            outcome="denied",
+            reply=text,
+            assignee=act.by,
+            closed_at=database.now(this.db),
+            recheck_at=None,
+        )
+
+
+def approve(desk: Desk, act: Act, *, reason: str) -> Case:
+    """Approves a full refund of what is left of the charge; it goes out by the same path as the machine's.
+
+    Reads the charge afresh first. Raises ForbiddenError where the mode lets no money move, or nothing may be
+    refunded; ConflictError where another person, or another refund, was faster.
+    """
+    reason = _text("reason", reason)
+    with transaction(desk.db) as connection:
+        case = cases.get(connection, act.case_id)
+        asked = requests.of_case(connection, case.id)
+    _check_state(case, act)
+    mode = mode_of(desk, case.account)
+    if not mode.lets_money_move:
+        raise ForbiddenError(f"mode: is {mode}, and lets no refund leave; `billingbot mode assist` lets people pay")
+    if case.charge_id is None:
+        raise ForbiddenError(f"case {case.id}: names no single charge; ask again for the charge that is meant")
+    found = look(desk, desk.account(case.account), case.charge_id, asked)
+    blockers = approval_blockers(found.facts)
+    amount = found.facts.known("charge.refundable_minor")
+    currency = found.facts.known("charge.currency")
+    if blockers or not isinstance(amount, int) or not isinstance(currency, str):
+        raise ForbiddenError(f"case {case.id}: cannot be refunded now: {', '.join(blockers) or 'unknown amount'}")
+    with step(desk) as this:
+        case = _in_review(this, act)
+        _record(this, case, act, EntryKind.CASE_APPROVED, _approval(case, reason, amount, currency))
+        notes.write(this.db, this.new_id(Kind.NOTE), case.id, act.by, reason)
+        refund = RefundIntent(
+            id=this.new_id(Kind.REFUND),
+            case_id=case.id,
+            account=case.account,
+            livemode=case.livemode,
+            charge_id=case.charge_id or "",
+            amount_minor=amount,
+            currency=currency,
+            state=RefundState.INTENDED,
+            origin=Origin.PERSON,
+            decision_id=case.decision_id,
+            clause=case.clause,
+            decided_by=act.by,
+            stripe_refund_id=None,
+            why=None,
+            intended_at=database.now(this.db),
+            settled_at=None,
+        )
+        intend(this, refund, found.payee)
+        return cases.move(this.db, case, CaseMove.APPROVED, assignee=act.by, recheck_at=None)
+
+
+def blockers_of(desk: Desk, case: Case) -> tuple[str, ...]:
+    """What the stored facts of a case say against paying it, for showing; approving reads them afresh."""
+    if case.decision_id is None:
+        return ()
+    with transaction(desk.db) as connection:
+        return approval_blockers(facts_of(decisions.get(connection, case.decision_id).facts))
+
+
+def _approval(case: Case, reason: str, amount_minor: int, currency: str) -> dict[str, object]:
+    return {
+        "charge": case.charge_id,
+        "amount_minor": amount_minor,
+        "currency": currency,
+        "recommendation": case.recommendation,
+        "reason_digest": digest(reason.encode()),
+    }
+
+
+def _in_review(this: Step, act: Act) -> Case:
+    case = cases.lock(this.db, act.case_id)
+    _check_state(case, act)
+    return case
+
+
+def _check_state(case: Case, act: Act) -> None:
+    _name(act.by)
+    if case.state is not CaseState.REVIEW:
+        raise ConflictError(f"case {case.id}: is {case.state}, not waiting for a person")
+    if act.version is not None and act.version != case.version:
+        raise ConflictError(f"case {case.id}: has changed since you looked (version {case.version}); look again")
+
+
+def _record(this: Step, case: Case, act: Act, kind: EntryKind, body: dict[str, object]) -> None:
+    this.record(Draft(kind=kind, account=case.account, subject=case.id, actor=act.by, body=body))
+
+
+def _name(by: str) -> str:
+    if not by.strip() or len(by) > MOST_NAME or not by.isprintable():
+        raise InputError("by", f"expected a name of 1 to {MOST_NAME} printable characters")
+    return by
+
+
+def _text(field: str, text: str) -> str:
+    if not text.strip() or len(text) > MOST_TEXT or "\x00" in text:
+        raise InputError(field, f"expected 1 to {MOST_TEXT} characters and no NUL")
+    return text

@@ -1,0 +1,182 @@
+"""Settle: what Stripe says of a refund becomes what our books say; found refunds are adopted, late truths followed."""
+
+from datetime import timedelta
+from typing import Final
+
+from billingbot.core import dossier
+from billingbot.core.case import CaseMove, CaseState, can
+from billingbot.core.decision import Priority
+from billingbot.core.ids import Kind
+from billingbot.core.job import Job
+from billingbot.core.ledger import Draft, EntryKind
+from billingbot.core.refund import (
+    ENDED_BADLY,
+    AttemptOutcome,
+    Origin,
+    RefundIntent,
+    RefundState,
+    may_become,
+    state_of,
+)
+from billingbot.flows.desk import Desk, Step, step
+from billingbot.flows.recheck import reassess
+from billingbot.store import cases, database, jobs, refunds
+from billingbot.store.database import transaction
+
+# A refund that failed after the customer was told: due the same working day.
+FAILED_DUE: Final = timedelta(hours=4)
+
+
+def settle(desk: Desk, job: Job) -> None:
+    """Asks Stripe how the refund that the job names stands, and writes it down."""
+    with transaction(desk.db) as connection:
+        refund = refunds.get(connection, job.subject)
+    if refund.stripe_refund_id is None:
+        with transaction(desk.db) as connection:
+            jobs.finish(connection, job)
+        return
+    found = desk.account(refund.account).stripe.refund(refund.stripe_refund_id)
+    with step(desk) as this:
+        apply_refund(this, refund.account, refund.livemode, found)
+        jobs.finish(this.db, job)
+
+
+def adopt_ours(desk: Desk, refund: RefundIntent, job: Job) -> bool:
+    """Looks at Stripe for a refund that carries our id, and takes it as ours. True where there is one.
+
+    The list is complete and read from Stripe's primary data (unlike Search), so an absence in it means something.
+    """
+    listed = desk.account(refund.account).stripe.refunds_of_charge(refund.charge_id)
+    ours = [found for found in listed if found.our_refund_id == refund.id]
+    if not ours:
+        return False
+    with step(desk) as this:
+        for found in ours:
+            apply_refund(this, refund.account, refund.livemode, found)
+        jobs.finish(this.db, job)
+    return True
+
+
+def apply_refund(this: Step, account: str, livemode: bool, found: dossier.Refund) -> None:  # noqa: FBT001 - Stripe's own field
+    """Writes down what Stripe says of one refund, in the caller's transaction; again and again is the same."""
+    refund = _ours(this, account, found)
+    if refund is None:
+        _adopt_external(this, account, livemode, found)
+        return
+    state = state_of(found.status)
+    if state is None:
+        refunds.resolve_attempts(this.db, refund.id, AttemptOutcome.ACCEPTED, found.id)
+        refunds.tie(this.db, refund, found.id)
+        _show_to_person(this, refund, reason="refund-status-unrecognised")
+        return
+    if state is refund.state and refund.stripe_refund_id == found.id:
+        return
+    if state is not refund.state and not may_become(refund.state, state):
+        return  # stale news, such as `pending` after `succeeded`
+    _take_over(this, refund, state, found)
+
+
+def _ours(this: Step, account: str, found: dossier.Refund) -> RefundIntent | None:
+    """The row of ours that this refund belongs to, locked; by Stripe's id, else by the id we put into metadata."""
+    known = refunds.find_by_stripe_id(this.db, account, found.id)
+    if known is not None:
+        return refunds.lock(this.db, known.id)
+    if found.our_refund_id is None or not refunds.exists(this.db, account, found.our_refund_id, found.charge_id):
+        return None
+    refund = refunds.lock(this.db, found.our_refund_id)
+    # One intent is one refund: a second one under our id is somebody else's copy of our metadata.
+    return refund if refund.stripe_refund_id in {None, found.id} else None
+
+
+def _take_over(this: Step, refund: RefundIntent, state: RefundState, found: dossier.Refund) -> None:
+    refunds.resolve_attempts(this.db, refund.id, AttemptOutcome.ACCEPTED, found.id)
+    why = found.failure_reason or (found.pending_reason if state is RefundState.PENDING else None)
+    if state is not refund.state:
+        refunds.set_state(this.db, refund, state, stripe_refund_id=found.id, why=why)
+    body = {
+        "from": refund.state,
+        "to": state,
+        "stripe_refund": found.id,
+        "amount_minor": found.amount_minor,
+        "currency": found.currency,
+        "why": why,
+    }
+    this.record(
+        Draft(
+            kind=EntryKind.REFUND_CHANGED,
+            account=refund.account,
+            subject=refund.id,
+            actor="stripe",
+            body=body,
+        )
+    )
+    if found.amount_minor != refund.amount_minor or found.currency != refund.currency:
+        _show_to_person(this, refund, reason="refund-amount-differs")
+    elif state is RefundState.SUCCEEDED:
+        _close_case(this, refund)
+    elif state in ENDED_BADLY:
+        _show_to_person(this, refund, reason=f"refund-{state}")
+
+
+def _close_case(this: Step, refund: RefundIntent) -> None:
+    if refund.case_id is None:
+        return
+    case = cases.lock(this.db, refund.case_id)
+    if refund.origin is not Origin.EXTERNAL and can(case.state, CaseMove.REFUND_SUCCEEDED):
+        now = database.now(this.db)
+        cases.move(this.db, case, CaseMove.REFUND_SUCCEEDED, outcome="refunded", closed_at=now, recheck_at=None)
+
+
+def _show_to_person(this: Step, refund: RefundIntent, *, reason: str) -> None:
+    """Reopens the case, or raises its priority, so that a person sees it soon."""
+    if refund.case_id is None:
+        return
+    other = cases.find_open(this.db, refund.account, refund.charge_id)
+    case = other or cases.lock(this.db, refund.case_id)
+    values = {
+        "reason": reason,
+        "priority": Priority.HIGH,
+        "due_at": database.now(this.db) + FAILED_DUE,
+        "closed_at": None,
+        "outcome": None,
+        "recheck_at": None,
+    }
+    if can(case.state, CaseMove.REFUND_STOPPED):
+        cases.move(this.db, case, CaseMove.REFUND_STOPPED, **values)
+    elif case.state is CaseState.REVIEW:
+        cases.change(this.db, case, **values)
+
+
+def _adopt_external(this: Step, account: str, livemode: bool, found: dossier.Refund) -> None:  # noqa: FBT001 - as above
+    """A refund made in the Dashboard or by another program: into the books, and its open case is looked at anew."""
+    case = cases.find_open(this.db, account, found.charge_id)
+    refund = RefundIntent(
+        id=this.new_id(Kind.REFUND),
+        case_id=case.id if case else None,
+        account=account,
+        livemode=livemode,
+        charge_id=found.charge_id,
+        amount_minor=found.amount_minor,
+        currency=found.currency,
+        state=state_of(found.status) or RefundState.UNKNOWN,
+        origin=Origin.EXTERNAL,
+        decision_id=None,
+        clause=None,
+        decided_by="outside billingbot",
+        stripe_refund_id=found.id,
+        why=found.failure_reason,
+        intended_at=found.created_at,
+        settled_at=None,
+    )
+    if not refunds.adopt_external(this.db, refund):
+        return
+    body = {
+        "stripe_refund": found.id,
+        "charge": found.charge_id,
+        "amount_minor": found.amount_minor,
+        "currency": found.currency,
+        "state": refund.state,
+    }
+    this.record(Draft(kind=EntryKind.REFUND_ADOPTED, account=account, subject=refund.id, actor="stripe", body=body))
+    if case is not None and case.state is CaseState.REVIEW and case.assignee is None:
+        reassess(this, case.id, by="billingbot", why="the charge was refunded outside billingbot")

@@ -1,0 +1,289 @@
+"""Submit: an intent becomes one refund at Stripe, or a person learns why not; never two, whatever dies when.
+
+The order is the safety: look again; commit the attempt with its key and frozen parameters; call; commit the
+answer. Whoever comes back after a crash finds the attempt and asks Stripe before sending the same key again.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, assert_never
+
+from billingbot.core.case import CaseMove
+from billingbot.core.decision import Limit, Outcome, Priority
+from billingbot.core.errors import RetryLaterError
+from billingbot.core.ids import Kind, attempt_key
+from billingbot.core.job import Job
+from billingbot.core.ledger import Draft, EntryKind
+from billingbot.core.policy import approval_blockers, still_holds
+from billingbot.core.redecide import decision_of
+from billingbot.core.refund import (
+    MOST_ATTEMPTS,
+    Attempt,
+    AttemptOutcome,
+    Origin,
+    RefundIntent,
+    RefundState,
+)
+from billingbot.flows.desk import Desk, Step, step
+from billingbot.flows.look import Findings, look, mode_of
+from billingbot.flows.settle import adopt_ours, apply_refund
+from billingbot.flows.verdict import hand_over, write_down
+from billingbot.gateway.answers import Accepted, Halted, NotDone, Refused, UnknownOutcome
+from billingbot.gateway.client import StripeGateway
+from billingbot.store import cases, database, decisions, jobs, refunds, requests
+from billingbot.store.database import transaction
+
+# Stripe's own refusal to run two requests under one key, or its rate limit: the next look may come soon.
+BUSY_WAIT: Final = timedelta(seconds=5)
+# A resend within this time of the first send needs no new look at the facts: nothing can have changed unseen by
+# the look that came just before it.
+FRESH: Final = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a look just before paying says: go on, or why not."""
+
+    found: Findings
+    go: bool
+    why: str
+
+
+def submit(desk: Desk, job: Job) -> None:
+    """Brings the refund that the job names one step further. Safe to run twice, late, or by two workers.
+
+    Raises RetryLaterError kinds while the outcome is open; the same key is sent for 12 hours at the most.
+    """
+    with transaction(desk.db) as connection:
+        refund = refunds.get(connection, job.subject)
+        attempt = refunds.unresolved_attempt(connection, refund.id)
+        now = database.now(connection)
+    if refund.state is RefundState.INTENDED:
+        _begin(desk, job, refund)
+    elif attempt is not None and refund.state in {RefundState.SUBMITTING, RefundState.UNKNOWN}:
+        _resume(desk, job, refund, attempt, now)
+    else:
+        with transaction(desk.db) as connection:
+            jobs.finish(connection, job)
+
+
+def _begin(desk: Desk, job: Job, refund: RefundIntent) -> None:
+    verdict = _look_again(desk, refund)
+    if not verdict.go:
+        _withdraw(desk, job, refund, verdict)
+        return
+    attempt = _commit_attempt(desk, refund, after=None)
+    if attempt is not None:
+        _send(desk, job, refund, attempt)
+
+
+def _resume(desk: Desk, job: Job, refund: RefundIntent, attempt: Attempt, now: datetime) -> None:
+    """A call may have gone out before: ask Stripe first, send again only under the same key and the same facts."""
+    if adopt_ours(desk, refund, job):
+        return
+    if attempt.may_resend(now):
+        fresh = now - attempt.first_sent_at < FRESH
+        verdict = None if fresh else _look_again(desk, refund)
+        if verdict is None or verdict.go:
+            _send(desk, job, refund, _commit_resend(desk, refund, attempt))
+            return
+        if not attempt.is_quiet(now):
+            raise RetryLaterError(f"refund {refund.id}: no longer wanted, and an earlier call may be under way")
+        _withdraw(desk, job, refund, verdict)
+        return
+    if not attempt.is_quiet(now):
+        raise RetryLaterError(f"refund {refund.id}: waiting until no earlier call can be under way")
+    _start_over(desk, job, refund, attempt)
+
+
+def _start_over(desk: Desk, job: Job, refund: RefundIntent, attempt: Attempt) -> None:
+    """The key's life is over and Stripe has no refund of ours: proven absent, so a new key may be tried (law 4)."""
+    verdict = _look_again(desk, refund)
+    if not verdict.go:
+        _withdraw(desk, job, refund, verdict)
+        return
+    if attempt.number >= MOST_ATTEMPTS:
+        why = f"{attempt.number} attempts under different keys left no trace at Stripe"
+        _stop(desk, job, refund, RefundState.WITHDRAWN, reason="no-trace-at-stripe", why=why)
+        return
+    following = _commit_attempt(desk, refund, after=attempt)
+    if following is not None:
+        _send(desk, job, refund, following)
+
+
+# ---------------------------------------------------------------- looking again
+
+
+def _look_again(desk: Desk, refund: RefundIntent) -> Verdict:
+    """Reads charge, disputes and usage afresh (law 6): a machine's decision must hold, a person's must be possible."""
+    account = desk.account(refund.account)
+    with transaction(desk.db) as connection:
+        asked = requests.of_case(connection, refund.case_id or "")
+    found = look(desk, account, refund.charge_id, asked)
+    if refund.origin is Origin.PERSON:
+        return _person_verdict(desk, refund, found)
+    with transaction(desk.db) as connection:
+        before = decision_of(decisions.get(connection, refund.decision_id or "").decision)
+    holds = still_holds(before, found.decision)
+    return Verdict(found=found, go=holds, why=found.decision.reason)
+
+
+def _person_verdict(desk: Desk, refund: RefundIntent, found: Findings) -> Verdict:
+    if not mode_of(desk, refund.account).lets_money_move:
+        return Verdict(found=found, go=False, why=Limit.MODE)
+    blockers = list(approval_blockers(found.facts))
+    refundable = found.facts.known("charge.refundable_minor")
+    if not isinstance(refundable, int) or refundable < refund.amount_minor:
+        blockers.append("charge.refundable_minor")
+    return Verdict(found=found, go=not blockers, why=", ".join(blockers))
+
+
+# ---------------------------------------------------------------- before the call
+
+
+def _commit_attempt(desk: Desk, refund: RefundIntent, *, after: Attempt | None) -> Attempt | None:
+    """Commits what will be sent and under which key, before it is sent (law 1). None where somebody was faster.
+
+    `after` is the attempt that was proven absent; if another one has taken its place since, that one may pay.
+    """
+    number = after.number + 1 if after else 1
+    key = attempt_key(livemode=refund.livemode, charge_id=refund.charge_id, refund_id=refund.id, attempt=number)
+    params = {
+        "charge": refund.charge_id,
+        "amount": refund.amount_minor,  # explicit: without it Stripe refunds whatever remains
+        "reason": "requested_by_customer",  # `fraudulent` would put card and e-mail on Radar's block lists
+        "metadata": {
+            "billingbot_refund": refund.id,
+            "billingbot_case": refund.case_id or "",
+            "billingbot_key": key,
+        },
+    }
+    with step(desk) as this:
+        locked = refunds.lock(this.db, refund.id)
+        current = refunds.unresolved_attempt(this.db, refund.id)
+        if locked.state is not refund.state or current != after:
+            return None
+        refunds.resolve_attempts(this.db, refund.id, AttemptOutcome.ABSENT, "proven absent at Stripe")
+        attempt = refunds.start_attempt(this.db, this.new_id(Kind.ATTEMPT), refund.id, number, key, params)
+        if locked.state is not RefundState.SUBMITTING:
+            refunds.set_state(this.db, locked, RefundState.SUBMITTING)
+        body = {"attempt": number, "key": key, "amount_minor": refund.amount_minor, "currency": refund.currency}
+        this.record(_draft(refund, EntryKind.REFUND_ATTEMPTED, body))
+    return attempt
+
+
+def _commit_resend(desk: Desk, refund: RefundIntent, attempt: Attempt) -> Attempt:
+    with step(desk) as this:
+        refunds.lock(this.db, refund.id)
+        if refunds.unresolved_attempt(this.db, refund.id) != attempt:
+            raise RetryLaterError(f"refund {refund.id}: another worker is on it")
+        return refunds.resend(this.db, attempt)
+
+
+# ---------------------------------------------------------------- the call, and its answer
+
+
+def _send(desk: Desk, job: Job, refund: RefundIntent, attempt: Attempt) -> None:
+    """The one call that moves money, outside any transaction, with nothing that is not on the committed row."""
+    stripe: StripeGateway = desk.account(refund.account).stripe
+    params = attempt.params
+    metadata = params["metadata"]
+    if not isinstance(metadata, dict):
+        raise TypeError(f"attempt {attempt.id}: expected metadata to be an object")
+    answer = stripe.create_refund(
+        charge_id=str(params["charge"]),
+        amount_minor=int(str(params["amount"])),
+        reason=str(params["reason"]),
+        metadata=metadata,
+        idempotency_key=attempt.key,
+    )
+    match answer:
+        case Accepted():
+            with step(desk) as this:
+                apply_refund(this, refund.account, refund.livemode, answer.refund)
+                jobs.finish(this.db, job)
+        case Refused():
+            if not adopt_ours(desk, refund, job):  # "already refunded" may be our own earlier call
+                _stop(desk, job, refund, RefundState.REFUSED, reason=f"refused-{answer.reason}", why=answer.message)
+        case NotDone():
+            wait = max(BUSY_WAIT, timedelta(seconds=answer.retry_after_seconds or 0))
+            with transaction(desk.db) as connection:
+                jobs.retry(connection, job, wait, answer.why)
+        case UnknownOutcome():
+            _remember_unknown(desk, refund, answer.why)
+            raise RetryLaterError(f"refund {refund.id}: outcome unknown: {answer.why}")
+        case Halted():
+            raise RetryLaterError(f"refund {refund.id}: Stripe refuses our key: {answer.why}")
+        case _:
+            assert_never(answer)
+
+
+def _remember_unknown(desk: Desk, refund: RefundIntent, why: str) -> None:
+    with step(desk) as this:
+        locked = refunds.lock(this.db, refund.id)
+        if locked.state is RefundState.SUBMITTING:
+            refunds.set_state(this.db, locked, RefundState.UNKNOWN, why=why)
+            this.record(_draft(refund, EntryKind.REFUND_UNKNOWN, {"why": why}))
+
+
+def _withdraw(desk: Desk, job: Job, refund: RefundIntent, verdict: Verdict) -> None:
+    """Nothing was paid and nothing will be: the case goes where the new look sends it."""
+    decision = verdict.found.decision
+    if refund.origin is Origin.PERSON or decision.outcome is Outcome.REFUND:
+        _stop(desk, job, refund, RefundState.WITHDRAWN, reason="changed-before-paying", why=verdict.why)
+        return
+    with step(desk) as this:
+        locked = refunds.lock(this.db, refund.id)
+        if locked.state is refund.state:
+            _end(this, locked, RefundState.WITHDRAWN, verdict.why)
+            case = cases.lock(this.db, locked.case_id or "")
+            decision_id = write_down(this, case, verdict.found, purpose="before_pay")
+            how = CaseMove.DECIDED_CLOSE if decision.outcome is Outcome.CLOSE else CaseMove.DECIDED_REVIEW
+            hand_over(this, desk, case, verdict.found, decision_id, how=how)
+        jobs.finish(this.db, job)
+
+
+def withdraw_unsent(this: Step, refund: RefundIntent, *, why: str) -> None:
+    """Ends a locked refund that was never sent, and puts its case in front of a person."""
+    _end(this, refund, RefundState.WITHDRAWN, why)
+    stop_case(this, refund, reason="could-not-pay")
+
+
+def _stop(desk: Desk, job: Job, refund: RefundIntent, state: RefundState, *, reason: str, why: str) -> None:
+    """Ends the refund without a payment and puts its case in front of a person, soon."""
+    with step(desk) as this:
+        locked = refunds.lock(this.db, refund.id)
+        if locked.state is refund.state or locked.state in {RefundState.SUBMITTING, RefundState.UNKNOWN}:
+            _end(this, locked, state, why)
+            stop_case(this, locked, reason=reason)
+        jobs.finish(this.db, job)
+
+
+def _end(this: Step, refund: RefundIntent, state: RefundState, why: str) -> None:
+    outcome = AttemptOutcome.REFUSED if state is RefundState.REFUSED else AttemptOutcome.ABSENT
+    refunds.resolve_attempts(this.db, refund.id, outcome, why)
+    refunds.set_state(this.db, refund, state, why=why)
+    this.record(_draft(refund, EntryKind.REFUND_CHANGED, {"from": refund.state, "to": state, "why": why}))
+
+
+def stop_case(this: Step, refund: RefundIntent, *, reason: str) -> None:
+    """Puts the refund's case in front of a person: high priority, due within hours."""
+    if refund.case_id is None:
+        return
+    case = cases.lock(this.db, refund.case_id)
+    due = database.now(this.db) + timedelta(hours=4)  # the customer was promised money, or told nothing yet
+    cases.move(
+        this.db,
+        case,
+        CaseMove.REFUND_STOPPED,
+        reason=reason,
+        priority=Priority.HIGH,
+        due_at=due,
+        closed_at=None,
+        outcome=None,
+        recheck_at=None,
+    )
+
+
+def _draft(refund: RefundIntent, kind: EntryKind, body: dict[str, object]) -> Draft:
+    return Draft(kind=kind, account=refund.account, subject=refund.id, actor="billingbot", body=body)

@@ -1,0 +1,63 @@
+"""Switch: changing an account's mode, and making and revoking API keys; each an act in the ledger."""
+
+import secrets
+from collections.abc import Sequence
+
+from billingbot.core.errors import InputError
+from billingbot.core.ids import Kind
+from billingbot.core.ledger import Draft, EntryKind
+from billingbot.core.mode import Mode
+from billingbot.flows.desk import Desk, step
+from billingbot.store import keys, modes
+from billingbot.store.database import transaction
+
+
+def set_mode(desk: Desk, account: str, mode: Mode, *, by: str, why: str | None) -> modes.ModeRow:
+    """Sets the mode; it counts at once, in every process, for every refund that has not left yet."""
+    desk.account(account)
+    with step(desk) as this:
+        before = modes.current(this.db, account)
+        modes.write(this.db, account, mode, by=by, why=why)
+        body = {"from": before.mode, "to": mode, "why": why}
+        this.record(Draft(kind=EntryKind.MODE_CHANGED, account=account, subject=account, actor=by, body=body))
+        return modes.current(this.db, account)
+
+
+def current_modes(desk: Desk) -> Sequence[modes.ModeRow]:
+    """The mode of every configured account."""
+    with transaction(desk.db) as connection:
+        return [modes.current(connection, name) for name in desk.accounts]
+
+
+def create_key(desk: Desk, name: str, *, by: str) -> str:
+    """Makes an API key and returns its secret, the only time it is ever seen. ConflictError for a name in use."""
+    if not name.strip() or len(name) > 100 or not name.isprintable():
+        raise InputError("name", "expected 1 to 100 printable characters")
+    secret = f"bbk_{secrets.token_urlsafe(32)}"  # 256 bits: cannot be guessed, so its plain digest is safe to keep
+    with step(desk) as this:
+        key_id = this.new_id(Kind.API_KEY)
+        keys.create(this.db, key_id, name, secret)
+        body = {"name": name}
+        this.record(Draft(kind=EntryKind.KEY_CREATED, account="", subject=key_id, actor=by, body=body))
+    return secret
+
+
+def revoke_key(desk: Desk, name: str, *, by: str) -> keys.ApiKey:
+    """Revokes a key at once. NotFoundError where no key in use has this name."""
+    with step(desk) as this:
+        key = keys.revoke(this.db, name)
+        body = {"name": name}
+        this.record(Draft(kind=EntryKind.KEY_REVOKED, account="", subject=key.id, actor=by, body=body))
+        return key
+
+
+def list_keys(desk: Desk) -> Sequence[keys.ApiKey]:
+    """All keys, without their secrets."""
+    with transaction(desk.db) as connection:
+        return keys.all_keys(connection)
+
+
+def who_has(desk: Desk, secret: str) -> keys.ApiKey | None:
+    """The key with this secret, if it is in use."""
+    with transaction(desk.db) as connection:
+        return keys.find(connection, secret)

@@ -1,0 +1,76 @@
+"""Verdict: writing a decision down, and putting a case where its decision sends it."""
+
+from datetime import timedelta
+
+from billingbot.core.case import Case, CaseMove
+from billingbot.core.ids import Kind
+from billingbot.core.ledger import Draft, EntryKind
+from billingbot.flows.desk import Desk, Step
+from billingbot.flows.look import Findings
+from billingbot.store import cases, database, decisions
+
+
+def write_down(this: Step, case: Case, found: Findings, *, purpose: str) -> str:
+    """Stores facts, policy and verdict with their digests, and the ledger entry; returns the decision's id."""
+    decision, policy = found.decision, found.policy
+    decisions.remember_policy(
+        this.db, policy_digest=policy.digest, policy_id=policy.id, version=policy.version, source=policy.source
+    )
+    decision_id = this.new_id(Kind.DECISION)
+    body_digest = decisions.write(this.db, decision_id, case.id, purpose, decision, found.facts)
+    this.record(
+        Draft(
+            kind=EntryKind.CASE_DECIDED,
+            account=case.account,
+            subject=case.id,
+            actor=f"policy:{policy.id}@{policy.version}",
+            body={
+                "decision": decision_id,
+                "purpose": purpose,
+                "outcome": decision.outcome,
+                "rule": decision.rule,
+                "reason": decision.reason,
+                "clause": decision.clause,
+                "recommendation": decision.recommendation,
+                "facts_digest": decision.facts_digest,
+                "policy_digest": decision.policy_digest,
+                "decision_digest": body_digest,
+            },
+        )
+    )
+    return decision_id
+
+
+def hand_over(this: Step, desk: Desk | None, case: Case, found: Findings, decision_id: str, *, how: CaseMove) -> Case:
+    """Moves the case by its verdict, with all that a person wants to see on it.
+
+    With a desk, a case whose evidence was incomplete is looked at again by itself later on.
+    """
+    decision, dossier = found.decision, found.dossier
+    now = database.now(this.db)
+    due = now + timedelta(hours=found.policy.due_hours(decision.priority))
+    values = {
+        "decision_id": decision_id,
+        "reason": decision.reason,
+        "clause": decision.clause,
+        "recommendation": decision.recommendation.value,
+        "priority": decision.priority.value,
+        "reply": found.policy.reply_text(decision.reply),
+        "decided_at": now,
+        "due_at": due if how is CaseMove.DECIDED_REVIEW else None,
+        "closed_at": now if how is CaseMove.DECIDED_CLOSE else None,
+        "outcome": decision.reason if how is CaseMove.DECIDED_CLOSE else None,
+        "recheck_at": None,
+    }
+    if dossier is not None:
+        values |= {
+            "customer_id": dossier.charge.customer_id,
+            "subscription_id": dossier.subscription.id if dossier.subscription else None,
+            "invoice_id": dossier.invoice.id if dossier.invoice else None,
+            "amount_minor": dossier.charge.amount_captured_minor,
+            "currency": dossier.charge.currency,
+        }
+    moved = cases.move(this.db, case, how, **values)
+    if desk is not None and how is CaseMove.DECIDED_REVIEW and decision.missing:
+        cases.recheck_in(this.db, case.id, desk.recheck_after)
+    return moved

@@ -1,0 +1,106 @@
+"""Schedule: what happens by itself, each second, minute or hour; all of it durable in Postgres."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from threading import Event
+from typing import Final
+
+import structlog
+
+from billingbot.core.errors import BillingbotError
+from billingbot.core.job import Actor
+from billingbot.flows.desk import Desk, step
+from billingbot.store import cases, history, jobs, refunds, ticks
+from billingbot.store.database import transaction
+from billingbot.worker.doorbell import RedisBell
+
+# A due job that is silent for two seconds missed its bell (it takes milliseconds); one second between looks.
+_SILENCE: Final = timedelta(seconds=2)
+_EVERY_SECONDS: Final = 1.0
+_BATCH: Final = 200
+
+log = structlog.get_logger(__name__)
+
+
+def keep_schedule(desk: Desk, bell: RedisBell, stop: Event) -> None:
+    """Runs the schedule until `stop` is set. Any number of schedulers make one: each tick is taken by one of them."""
+    while not stop.wait(_EVERY_SECONDS):
+        _try(lambda: _sweep(desk, bell), "sweep")
+        for name, (every, task) in TASKS.items():
+            _try(lambda name=name, every=every, task=task: _tick(desk, name, every, task), name)  # type: ignore[misc] # bound now
+
+
+def _sweep(desk: Desk, bell: RedisBell) -> None:
+    """Rings again for every job that is due and silent: one mechanism for a crash, a flush, a kill and an outage."""
+    if bell.is_crowded():
+        return
+    with transaction(desk.db) as connection:
+        silent = jobs.due(connection, silent_for=_SILENCE, limit=_BATCH)
+    bell.ring(silent)
+
+
+def _tick(desk: Desk, name: str, every: timedelta, task: Callable[[Desk], int]) -> None:
+    with transaction(desk.db) as connection:
+        if not ticks.is_due(connection, name, every):
+            return
+    done = task(desk)
+    if done:
+        log.info("schedule.ran", task=name, jobs=done)
+
+
+def _recheck_cases(desk: Desk) -> int:
+    """Cases that wait for evidence, each with its own growing wait."""
+    with step(desk) as this:
+        due = cases.due_for_recheck(this.db, limit=_BATCH)
+        for case_id in due:
+            # Pushed out first, so that a second scheduler, or a slow look, does not ask twice.
+            cases.recheck_in(this.db, case_id, timedelta(hours=1))
+            this.enqueue(Actor.RECHECK, case_id)
+    return len(due)
+
+
+def _ask_after_pending(desk: Desk) -> int:
+    """Refunds that Stripe holds as pending: events tell of their end, and this sees to it if one is missed."""
+    with step(desk) as this:
+        pending = refunds.live_at_stripe(this.db, older_than=timedelta(minutes=30), limit=_BATCH)
+        for refund_id in pending:
+            this.enqueue(Actor.SETTLE, refund_id)
+    return len(pending)
+
+
+def _resolve_refunds(desk: Desk) -> int:
+    """Refunds on their way out that no job carries any more."""
+    with step(desk) as this:
+        lost = refunds.unresolved(this.db, older_than=timedelta(minutes=10), limit=_BATCH)
+        for refund_id in lost:
+            this.enqueue(Actor.SUBMIT, refund_id)
+    return len(lost)
+
+
+def _import_history(desk: Desk) -> int:
+    """Accounts whose earlier trials have not been read in yet."""
+    wanted = 0
+    with step(desk) as this:
+        for name in desk.accounts:
+            progress = history.import_progress(this.db, name)
+            if progress is None or progress.finished_at is None:
+                this.enqueue(Actor.IMPORT_HISTORY, name)
+                wanted += 1
+    return wanted
+
+
+TASKS: Final[Mapping[str, tuple[timedelta, Callable[[Desk], int]]]] = {
+    "recheck": (timedelta(seconds=1), _recheck_cases),
+    "import_history": (timedelta(seconds=30), _import_history),
+    "resolve_refunds": (timedelta(minutes=5), _resolve_refunds),
+    "pending_refunds": (timedelta(hours=1), _ask_after_pending),
+}
+
+
+def _try(task: Callable[[], None], name: str) -> None:
+    try:
+        task()
+    except BillingbotError as fault:
+        log.warning("schedule.failed", task=name, why=str(fault))  # the next second tries again
+    except Exception as fault:
+        log.exception("schedule.failed", task=name, why=type(fault).__name__)
