@@ -1,0 +1,65 @@
+"""What can come of asking Stripe to pay a refund: a closed union that never leaves the outcome to an exception."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from billingbot.core.dossier import Refund
+
+
+class RefusalReason(StrEnum):
+    """Why Stripe will not pay this refund (https://docs.stripe.com/error-codes)."""
+
+    ALREADY_REFUNDED = "already_refunded"
+    DISPUTED = "disputed"
+    AMOUNT_TOO_LARGE = "amount_too_large"
+    NOT_REFUNDABLE = "not_refundable"
+    NOT_FOUND = "not_found"
+    WRONG_MODE = "wrong_mode"
+    INVALID = "invalid"
+    IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
+    BALANCE_INSUFFICIENT = "balance_insufficient"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """Stripe made the refund; its status may still be anything. `replayed`: it answered this key before."""
+
+    refund: Refund
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Stripe said no and moved nothing."""
+
+    reason: RefusalReason
+    code: str | None
+    """Stripe's own code, where it gives one."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotDone:
+    """This call did nothing (an earlier one under the same key may have): the same key again, later."""
+
+    why: str
+    retry_after_seconds: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownOutcome:
+    """The refund may have been made. Never a new key before its absence is proven."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halted:
+    """The key is wrong or lacks the permission: nobody's refund goes out until a person mends it."""
+
+    why: str
+
+
+RefundAnswer: TypeAlias = Accepted | Refused | NotDone | UnknownOutcome | Halted

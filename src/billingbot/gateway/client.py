@@ -1,0 +1,177 @@
+"""The gateway itself: all that billingbot asks of one Stripe account, in core types."""
+
+import os
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from billingbot.core.dossier import (
+    Charge,
+    Customer,
+    Dispute,
+    Dossier,
+    FraudWarning,
+    Invoice,
+    Refund,
+    Subscription,
+)
+from billingbot.core.errors import InputError
+from billingbot.core.request import Candidate, NamedBy
+from billingbot.gateway.answers import RefundAnswer
+from billingbot.gateway.candidates import find_charges
+from billingbot.gateway.dossier import read_dossier
+from billingbot.gateway.payment import Ask, pay
+from billingbot.gateway.permissions import missing_permissions
+from billingbot.gateway.reading import Reader
+from billingbot.gateway.transport import Transport
+
+# One dossier has six reads that need not wait for each other; more would only press on Stripe's rate limit.
+_PARALLEL_READS: Final = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialPage:
+    """A page of the account's history: subscriptions that had a trial, each with its customer where known."""
+
+    subscriptions: tuple[tuple[Subscription, Customer | None], ...]
+    next: str | None
+    """Where the next page starts; None at the end."""
+
+
+class StripeGateway:
+    """One Stripe account in one mode. Synchronous, safe among threads, no Stripe type ever leaves it.
+
+    Reads raise StripeUnavailableError (try later), StripeNotFoundError, StripeForbiddenError (a person must mend
+    the key) or StripeAnswerError (what came cannot be read). `api_base` is for a stand-in, `stripe_account` for a
+    connected account.
+    """
+
+    def __init__(
+        self,
+        account: str,
+        api_key: str,
+        livemode: bool,  # noqa: FBT001 - the mode belongs to the key before it
+        api_base: str | None = None,
+        stripe_account: str | None = None,
+    ) -> None:
+        self.account = account
+        self.livemode = livemode
+        self._transport = Transport(api_key, livemode=livemode, api_base=api_base, stripe_account=stripe_account)
+        self._reader = Reader(self._transport)
+        self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
+        self._pid = 0
+
+    def dossier(self, charge_id: str, *, now: datetime) -> Dossier:
+        """All that Stripe says about a charge, read at `now`."""
+        return read_dossier(self._reader, self._executor(), charge_id, now)
+
+    def charge(self, charge_id: str) -> Charge:
+        """A charge."""
+        return self._reader.charge_with_invoice(charge_id)[0]
+
+    def invoice(self, invoice_id: str) -> Invoice:
+        """An invoice with all its lines and payments."""
+        return self._reader.invoice(invoice_id)
+
+    def invoice_of_payment(self, invoice_payment_id: str) -> str:
+        """The id of the invoice that an invoice payment belongs to."""
+        return self._reader.invoice_of_payment(invoice_payment_id)
+
+    def subscription(self, subscription_id: str) -> Subscription:
+        """A subscription, with the fingerprint of its default payment method."""
+        return self._reader.subscription(subscription_id)
+
+    def subscription_identity(self, subscription_id: str) -> tuple[Subscription, Customer]:
+        """A subscription and its customer; the fingerprint, where no default gives one, of any listed method."""
+        return self._reader.identity(subscription_id)
+
+    def customer(self, customer_id: str) -> Customer:
+        """A customer, perhaps a deleted one."""
+        return self._reader.customer(customer_id)
+
+    def refund(self, refund_id: str) -> Refund:
+        """A refund."""
+        return self._reader.refund(refund_id)
+
+    def refunds_of_charge(self, charge_id: str) -> tuple[Refund, ...]:
+        """All refunds of a charge, ours or not, newest first."""
+        return self._reader.refunds_of_charge(charge_id)
+
+    def dispute(self, dispute_id: str) -> Dispute:
+        """A dispute with the fee of its withdrawal."""
+        return self._reader.dispute(dispute_id)
+
+    def warning(self, warning_id: str) -> FraudWarning:
+        """An early fraud warning."""
+        return self._reader.warning(warning_id)
+
+    def find_charges(self, named_by: NamedBy, value: str) -> tuple[Candidate, ...]:
+        """The charges a request can mean, newest first: none where nothing has that name, several if ambiguous."""
+        return find_charges(self._reader, self._executor(), named_by, value)
+
+    def trial_subscriptions(self, *, after: str | None, limit: int = 100) -> TrialPage:
+        """One page of all subscriptions ever, those with a trial; `after` is the `next` of the page before.
+
+        `limit` is how many subscriptions are looked at, 1 to 100 (Stripe's most). A page may be empty though
+        more follow.
+        """
+        if not 1 <= limit <= 100:
+            raise InputError("limit", "expected 1 to 100")
+        page, more = self._reader.identities(after=after, limit=limit)
+        kept = tuple(pair for pair in page if _had_trial(pair[0]))
+        return TrialPage(subscriptions=kept, next=page[-1][0].id if more and page else None)
+
+    def create_refund(
+        self,
+        *,
+        charge_id: str,
+        amount_minor: int,
+        reason: str,
+        metadata: Mapping[str, str],
+        idempotency_key: str,
+        currency: str | None = None,
+    ) -> RefundAnswer:
+        """Pay a refund: one attempt, an explicit amount, under a key of ours. The outcome is a value, always.
+
+        `metadata` carries `billingbot_refund` (our refund's id) and `billingbot_key` (the same key), so that the
+        refund can be found again by them; `currency`, where given, is what the answer must be in. Raises
+        InputError, before anything is sent, for parameters that must never be.
+        """
+        ask = Ask(
+            charge_id=charge_id,
+            amount_minor=amount_minor,
+            currency=currency,
+            reason=reason,
+            metadata=metadata,
+            key=idempotency_key,
+        )
+        return pay(self._transport, ask)
+
+    def probe(self) -> tuple[str, ...]:
+        """What the key may not read though it should, a sentence each. Raises StripeUnavailableError."""
+        return missing_permissions(self._transport, self._executor())
+
+    def close(self) -> None:
+        """Let the reading threads end; the gateway starts new ones if it is used again."""
+        with self._lock:
+            if self._pool is not None:
+                self._pool.shutdown(wait=True)
+                self._pool = None
+
+    def __repr__(self) -> str:
+        return f"StripeGateway(account={self.account!r}, livemode={self.livemode})"
+
+    def _executor(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._pool is None or self._pid != os.getpid():
+                self._pool = ThreadPoolExecutor(_PARALLEL_READS, thread_name_prefix=f"stripe-{self.account}")
+                self._pid = os.getpid()
+            return self._pool
+
+
+def _had_trial(subscription: Subscription) -> bool:
+    return bool(subscription.trial_start_at or subscription.trial_end_at or subscription.trial_offer)

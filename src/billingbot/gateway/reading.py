@@ -1,0 +1,154 @@
+"""Reads Stripe's objects whole: an invoice with all its lines and payments, a dispute with its transactions."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from billingbot.core.dossier import (
+    Charge,
+    Customer,
+    Dispute,
+    FraudWarning,
+    Invoice,
+    InvoicePayment,
+    Refund,
+    Subscription,
+)
+from billingbot.core.errors import StripeAnswerError, StripeNotFoundError
+from billingbot.gateway import translate
+from billingbot.gateway.fields import Fields
+from billingbot.gateway.transport import Transport
+
+# What identifies who pays: the subscription's own method and its customer's default one.
+_METHODS = ("default_payment_method", "customer.invoice_settings.default_payment_method")
+
+
+class Reader:
+    """One method per question; each answers in core types, complete over all pages."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def charge_with_invoice(self, charge_id: str) -> tuple[Charge, str | None]:
+        """A charge, and the invoice it names itself (older API versions only)."""
+        raw = self._transport.get("charges", charge_id)
+        return translate.charge(raw), translate.charge_invoice_id(raw)
+
+    def charges(self, **filters: Any) -> tuple[Charge, ...]:
+        """All charges that the filters name, newest first."""
+        return tuple(translate.charge(raw) for raw in self._transport.listed("charges", **filters))
+
+    def invoice(self, invoice_id: str) -> Invoice:
+        """An invoice with all its lines and payments."""
+        return self._whole(self._transport.get("invoices", invoice_id))
+
+    def invoices(self, **filters: Any) -> tuple[Invoice, ...]:
+        """All invoices that the filters name, each with its lines and payments."""
+        listed = self._transport.listed("invoices", expand=["data.payments"], **filters)
+        return tuple(self._whole(raw) for raw in listed)
+
+    def _whole(self, raw: Mapping[str, Any]) -> Invoice:
+        it = Fields(raw, "invoice")
+        invoice_id = it.text("id")
+        lines, more_lines = it.first_page("lines") or ([], True)
+        payments, more_payments = it.first_page("payments") or ([], True)
+        if more_lines:
+            lines = list(self._transport.listed(f"invoices/{invoice_id}/lines"))
+        if more_payments:
+            payments = list(self._transport.listed("invoice_payments", invoice=invoice_id))
+        return translate.invoice(raw, lines, [translate.invoice_payment(payment) for payment in payments])
+
+    def payments_of_intent(self, payment_intent_id: str) -> tuple[InvoicePayment, ...]:
+        """The invoice payments of a payment intent: since 2025-03-31 the only way from charge to invoice."""
+        by_intent = {"type": "payment_intent", "payment_intent": payment_intent_id}
+        listed = self._transport.listed("invoice_payments", payment=by_intent)
+        payments = tuple(translate.invoice_payment(raw) for raw in listed)
+        if any(payment.reference_id != payment_intent_id for payment in payments):
+            raise StripeAnswerError(f"invoice_payments: payment: expected those of {payment_intent_id} only")
+        return payments
+
+    def invoice_of_payment(self, invoice_payment_id: str) -> str:
+        """The id of the invoice that an invoice payment belongs to."""
+        raw = self._transport.get("invoice_payments", invoice_payment_id)
+        return translate.invoice_payment(raw).invoice_id
+
+    def subscription(self, subscription_id: str) -> Subscription:
+        """A subscription, with the fingerprint of its default payment method."""
+        raw = self._transport.get("subscriptions", subscription_id, expand=list(_METHODS))
+        return translate.subscription(raw)
+
+    def customer(self, customer_id: str) -> Customer:
+        """A customer, perhaps a deleted one."""
+        return translate.customer(self._transport.get("customers", customer_id))
+
+    def customers(self, email: str) -> tuple[Customer, ...]:
+        """Customers with exactly this e-mail; a list, since the search index may be an hour behind."""
+        return tuple(translate.customer(raw) for raw in self._transport.listed("customers", email=email))
+
+    def refund(self, refund_id: str) -> Refund:
+        """A refund by its id."""
+        return translate.refund(self._transport.get("refunds", refund_id))
+
+    def refunds_of_charge(self, charge_id: str) -> tuple[Refund, ...]:
+        """All refunds of a charge, newest first."""
+        refunds = tuple(translate.refund(raw) for raw in self._transport.listed("refunds", charge=charge_id))
+        if any(refund.charge_id != charge_id for refund in refunds):
+            raise StripeAnswerError(f"refunds: charge: expected those of {charge_id} only")
+        return refunds
+
+    def dispute(self, dispute_id: str) -> Dispute:
+        """A dispute with the fee of its withdrawal."""
+        return self._dispute(self._transport.get("disputes", dispute_id))
+
+    def disputes_of_charge(self, charge_id: str) -> tuple[Dispute, ...]:
+        """All disputes of a charge."""
+        return tuple(self._dispute(raw) for raw in self._transport.listed("disputes", charge=charge_id))
+
+    def _dispute(self, raw: Mapping[str, Any]) -> Dispute:
+        listed = raw.get("balance_transactions") or []
+        if not isinstance(listed, list):
+            raise StripeAnswerError("dispute: balance_transactions: expected a list")
+        return translate.dispute(raw, [self._transaction(entry) for entry in listed])
+
+    def _transaction(self, entry: object) -> object:
+        return self._transport.get("balance_transactions", entry) if isinstance(entry, str) else entry
+
+    def warning(self, warning_id: str) -> FraudWarning:
+        """An early fraud warning by its id."""
+        raw = self._transport.get("radar/early_fraud_warnings", warning_id)
+        return translate.fraud_warning(raw)
+
+    def warnings_of_charge(self, charge_id: str) -> tuple[FraudWarning, ...]:
+        """All early fraud warnings on a charge."""
+        listed = self._transport.listed("radar/early_fraud_warnings", charge=charge_id)
+        return tuple(translate.fraud_warning(raw) for raw in listed)
+
+    def identity(self, subscription_id: str) -> tuple[Subscription, Customer]:
+        """A subscription and its customer, with any fingerprint that can be had."""
+        raw = self._transport.get("subscriptions", subscription_id, expand=["customer", *_METHODS])
+        found, customer = self._identified(raw)
+        return found, customer or self.customer(found.customer_id)
+
+    def identities(
+        self, *, after: str | None, limit: int
+    ) -> tuple[list[tuple[Subscription, Customer | None]], bool]:
+        """One page of all subscriptions ever, each with its customer, and whether there are more."""
+        expand = ["data.customer", *(f"data.{method}" for method in _METHODS)]
+        raws, more = self._transport.page("subscriptions", after=after, limit=limit, status="all", expand=expand)
+        return [self._identified(raw) for raw in raws], more
+
+    def _identified(self, raw: Mapping[str, Any]) -> tuple[Subscription, Customer | None]:
+        expanded = raw.get("customer")
+        customer = translate.customer(expanded) if isinstance(expanded, Mapping) else None
+        found = translate.subscription(raw)
+        if found.fingerprint is not None or (customer is not None and customer.deleted):
+            return found, customer
+        listed = self._newest_fingerprint(found.customer_id)
+        return translate.subscription(raw, listed_fingerprint=listed), customer
+
+    def _newest_fingerprint(self, customer_id: str) -> str | None:
+        """Of the customer's newest payment method that has one; a customer that is gone has none."""
+        try:
+            methods, _ = self._transport.page("payment_methods", customer=customer_id)
+        except StripeNotFoundError:
+            return None
+        return next(filter(None, map(translate.method_fingerprint, methods)), None)
