@@ -83,10 +83,12 @@ def _within_budget(this: Step, case: Case, found: Findings) -> Decision:
     spent = refunds.spent_today(this.db, case.account, decision.currency)
     allowed = daily_limits(found.policy, decision.currency)
     amount = spent.amount_minor + decision.amount_minor
-    if allowed.amount_minor is not None and amount > allowed.amount_minor:
-        return with_limit(decision, Limit.DAILY_AMOUNT, observed=str(amount), allowed=str(allowed.amount_minor))
-    if allowed.count is not None and spent.count + 1 > allowed.count:
-        return with_limit(decision, Limit.DAILY_COUNT, observed=str(spent.count + 1), allowed=str(allowed.count))
+    if allowed.amount_max_minor is None or amount > allowed.amount_max_minor:
+        most = f"at most {allowed.amount_max_minor} {decision.currency} a day, in minor units"
+        return with_limit(decision, Limit.DAILY_AMOUNT, observed=f"{amount} with this one", allowed=most)
+    if spent.count + 1 > allowed.count_max:
+        most = f"at most {allowed.count_max} a day"
+        return with_limit(decision, Limit.DAILY_COUNT, observed=f"{spent.count + 1} with this one", allowed=most)
     return decision
 
 

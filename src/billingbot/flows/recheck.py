@@ -1,5 +1,6 @@
 """Recheck: a case whose evidence was incomplete is looked at again, if nobody has taken it meanwhile."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -43,10 +44,11 @@ def reassess(this: Step, case_id: str, *, by: str, why: str) -> None:
     this.record(Draft(kind=EntryKind.CASE_REASSESSED, account=case.account, subject=case.id, actor=by, body=body))
 
 
-def _still_missing(desk: Desk, account: str, charge_id: str | None, asked: list[requests.Request]) -> set[str]:
+def _still_missing(desk: Desk, account: str, charge_id: str | None, asked: Sequence[requests.Request]) -> set[str]:
     found = look(desk, desk.account(account), charge_id, asked)
     return set(found.decision.missing)
 
 
 def _wait(desk: Desk, looks: int) -> timedelta:
-    return min(desk.recheck_after * 2 ** min(looks, 20), LONGEST_WAIT)
+    doublings = min(looks, 12)  # a second doubled twelve times is past the hour already
+    return min(desk.recheck_after * (1 << doublings), LONGEST_WAIT)

@@ -1,5 +1,6 @@
 """Review: what people do with a case: claim it, note on it, approve or deny it; two at once, and one wins."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from billingbot.core.canonical import digest
@@ -173,7 +174,7 @@ def _check_state(case: Case, act: Act) -> None:
         raise ConflictError(f"case {case.id}: has changed since you looked (version {case.version}); look again")
 
 
-def _record(this: Step, case: Case, act: Act, kind: EntryKind, body: dict[str, object]) -> None:
+def _record(this: Step, case: Case, act: Act, kind: EntryKind, body: Mapping[str, object]) -> None:
     this.record(Draft(kind=kind, account=case.account, subject=case.id, actor=act.by, body=body))
 
 

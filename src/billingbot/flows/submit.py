@@ -131,10 +131,10 @@ def _look_again(desk: Desk, refund: RefundIntent) -> Verdict:
 def _person_verdict(desk: Desk, refund: RefundIntent, found: Findings) -> Verdict:
     if not mode_of(desk, refund.account).lets_money_move:
         return Verdict(found=found, go=False, why=Limit.MODE)
-    blockers = list(approval_blockers(found.facts))
+    blockers: list[str] = list(approval_blockers(found.facts))
     refundable = found.facts.known("charge.refundable_minor")
     if not isinstance(refundable, int) or refundable < refund.amount_minor:
-        blockers.append("charge.refundable_minor")
+        blockers.append("less-refundable-than-approved")
     return Verdict(found=found, go=not blockers, why=", ".join(blockers))
 
 
@@ -196,6 +196,7 @@ def _send(desk: Desk, job: Job, refund: RefundIntent, attempt: Attempt) -> None:
         reason=str(params["reason"]),
         metadata=metadata,
         idempotency_key=attempt.key,
+        currency=refund.currency,
     )
     match answer:
         case Accepted():

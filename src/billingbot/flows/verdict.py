@@ -5,6 +5,8 @@ from datetime import timedelta
 from billingbot.core.case import Case, CaseMove
 from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
+from billingbot.core.money import Money
+from billingbot.core.policy import render_reply
 from billingbot.flows.desk import Desk, Step
 from billingbot.flows.look import Findings
 from billingbot.store import cases, database, decisions
@@ -48,14 +50,14 @@ def hand_over(this: Step, desk: Desk | None, case: Case, found: Findings, decisi
     """
     decision, dossier = found.decision, found.dossier
     now = database.now(this.db)
-    due = now + timedelta(hours=found.policy.due_hours(decision.priority))
-    values = {
+    due = now + timedelta(hours=found.policy.due_hours[decision.priority])
+    values: dict[str, object] = {
         "decision_id": decision_id,
         "reason": decision.reason,
         "clause": decision.clause,
         "recommendation": decision.recommendation.value,
         "priority": decision.priority.value,
-        "reply": found.policy.reply_text(decision.reply),
+        "reply": _reply(case, found),
         "decided_at": now,
         "due_at": due if how is CaseMove.DECIDED_REVIEW else None,
         "closed_at": now if how is CaseMove.DECIDED_CLOSE else None,
@@ -74,3 +76,14 @@ def hand_over(this: Step, desk: Desk | None, case: Case, found: Findings, decisi
     if desk is not None and how is CaseMove.DECIDED_REVIEW and decision.missing:
         cases.recheck_in(this.db, case.id, desk.recheck_after)
     return moved
+
+
+def _reply(case: Case, found: Findings) -> str | None:
+    """The text for the customer, from the policy's template; None where the rule has none, or there is no charge."""
+    decision, dossier = found.decision, found.dossier
+    if decision.reply is None or dossier is None:
+        return None
+    charge = dossier.charge
+    amount = Money(amount_minor=charge.amount_captured_minor, currency=charge.currency)
+    charged_on = charge.created_at.strftime("%d %B %Y")
+    return render_reply(found.policy, decision.reply, amount=str(amount), charged_on=charged_on, case=case.id)

@@ -39,7 +39,7 @@ def make_broker(redis_url: str) -> RedisBroker:
         health_check_interval=15,
     )
     # A worker silent for 15 s is dead, and one command in ten looks for its orphans: 16 to 34 s instead of minutes.
-    return RedisBroker(
+    return RedisBroker(  # type: ignore[no-untyped-call] # Dramatiq leaves its brokers untyped
         client=client,
         namespace=_NAMESPACE,
         middleware=[],
@@ -51,10 +51,9 @@ def make_broker(redis_url: str) -> RedisBroker:
 def declare(broker: RedisBroker, desk: Desk) -> None:
     """Declares the one actor on this broker."""
 
-    def ring(job_id: str) -> None:
+    @dramatiq.actor(actor_name=_ACTOR, queue_name=QUEUE, broker=broker)
+    def answer(job_id: str) -> None:
         run(desk, job_id)
-
-    dramatiq.actor(ring, actor_name=_ACTOR, queue_name=QUEUE, broker=broker, max_retries=0)
 
 
 class RedisBell:

@@ -1,0 +1,1 @@
+"""Bootstrap: the only place where settings are read and objects are built."""

@@ -1,0 +1,170 @@
+"""Build: everything that a process needs, from the settings, in one place."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from dramatiq.brokers.redis import RedisBroker
+from sqlalchemy import Engine
+
+from billingbot.bootstrap.accounts import AccountSettings, NoAccountError, read_accounts
+from billingbot.bootstrap.settings import ConfigFile, Environment, read_file
+from billingbot.core.errors import ConfigError
+from billingbot.core.ids import CHANCE_BYTES, Kind, make_id
+from billingbot.core.policy import Policy, load_policy
+from billingbot.core.usage import Subject
+from billingbot.evidence.build import build_support_sources, build_usage_sources
+from billingbot.evidence.config import EvidenceConfig, read_evidence_config
+from billingbot.evidence.push import PushedAnswer
+from billingbot.evidence.sources import SupportSource, UsageSource
+from billingbot.flows.desk import Desk
+from billingbot.flows.receive import Endpoint
+from billingbot.store import activity
+from billingbot.store.database import make_engine, transaction
+from billingbot.worker.doorbell import RedisBell, make_broker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All that is configured, read and checked as a whole."""
+
+    environment: Environment
+    file: ConfigFile
+    accounts: tuple[AccountSettings, ...]
+    evidence: EvidenceConfig
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """A process's own objects: the desk, the broker behind its bell, and the endpoints of its web door."""
+
+    desk: Desk
+    broker: RedisBroker
+    bell: RedisBell
+    endpoints: dict[str, Endpoint]
+
+
+def read_config(environment: Environment) -> Config:
+    """Reads and checks everything. ConfigError carries all problems of all files at once."""
+    file = read_file(environment.config)
+    problems: list[str] = []
+    accounts, evidence, policy = None, None, None
+    try:
+        accounts = read_accounts(environment, file)
+    except NoAccountError:
+        raise  # the newcomer's first run: nothing else matters yet
+    except ConfigError as fault:
+        problems += fault.problems
+    try:
+        evidence = read_evidence_config(file.text, file=str(file.path))
+        build_sources(evidence, file.path.parent, _NoRecords())
+    except ConfigError as fault:
+        problems += fault.problems
+    try:
+        policy = read_policy(environment.policy)
+    except ConfigError as fault:
+        problems += fault.problems
+    if problems or accounts is None or evidence is None or policy is None:
+        raise ConfigError(problems)
+    return Config(environment=environment, file=file, accounts=accounts, evidence=evidence, policy=policy)
+
+
+def read_policy(path: Path) -> Policy:
+    """The policy file, compiled and type-checked. ConfigError (PolicyError) carries every problem with its line."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise ConfigError([f"{path}: there is no such file (BILLINGBOT_POLICY)"]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([f"{path}: expected UTF-8 text"]) from None
+    return load_policy(text, filename=str(path))
+
+
+@contextmanager
+def runtime(config: Config, *, database_url: str, redis_url: str, pool_size: int = 10) -> Iterator[Runtime]:
+    """Builds a process's objects and closes them at the end."""
+    engine = make_engine(database_url, pool_size=pool_size)
+    broker = make_broker(redis_url)
+    bell = RedisBell(broker)
+    accounts = {settings.name: settings.build() for settings in config.accounts}
+    usage, support = build_sources(config.evidence, config.file.path.parent, _Records(engine))
+    desk = Desk(
+        db=engine,
+        accounts=accounts,
+        usage=usage,
+        support=support,
+        policy=lambda: config.policy,
+        bell=bell,
+        new_id=new_id,
+        recheck_after=timedelta(seconds=config.file.desk.recheck_after_seconds),
+    )
+    try:
+        yield Runtime(
+            desk=desk,
+            broker=broker,
+            bell=bell,
+            endpoints={settings.name: settings.endpoint() for settings in config.accounts},
+        )
+    finally:
+        bell.close()
+        for account in accounts.values():
+            account.stripe.close()
+        broker.close()
+        engine.dispose()
+
+
+def build_sources(
+    evidence: EvidenceConfig, base_dir: Path, records: "_Records | _NoRecords"
+) -> tuple[tuple[UsageSource, ...], tuple[SupportSource, ...]]:
+    """Usage and support sources; ConfigError carries the problems of both."""
+    problems: list[str] = []
+    usage: tuple[UsageSource, ...] = ()
+    support: tuple[SupportSource, ...] = ()
+    try:
+        usage = build_usage_sources(evidence, os.environ, base_dir, records)
+    except ConfigError as fault:
+        problems += fault.problems
+    try:
+        support = build_support_sources(evidence, os.environ, base_dir)
+    except ConfigError as fault:
+        problems += fault.problems
+    if problems:
+        raise ConfigError(problems)
+    return usage, support
+
+
+def new_id(kind: Kind) -> str:
+    """A new id: this process's clock for its order, the system's randomness for its uniqueness."""
+    return make_id(kind, datetime.now(UTC), secrets.token_bytes(CHANCE_BYTES))
+
+
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """Pushed activity, read from our own tables."""
+
+    engine: Engine
+
+    def activity(self, *, account: str, livemode: bool, source: str, subject: Subject) -> PushedAnswer:
+        with transaction(self.engine) as connection:
+            pushed = activity.of_customer(connection, account, source, subject.customer_id)
+        in_place = {hit.kind: hit.in_place_at for hit in pushed.hits}
+        return PushedAnswer(
+            first_at=min((hit.first_at for hit in pushed.hits if hit.first_at), default=None),
+            last_at=max((hit.last_at for hit in pushed.hits if hit.last_at), default=None),
+            events=sum(hit.events for hit in pushed.hits),
+            tag_installed_at=in_place.get("tag"),
+            api_connected_at=in_place.get("api"),
+            coverage=pushed.coverage,
+        )
+
+
+class _NoRecords:
+    """Stands in while the configuration is only being checked: nobody is asked anything."""
+
+    def activity(self, *, account: str, livemode: bool, source: str, subject: Subject) -> PushedAnswer:
+        raise RuntimeError("the configuration is only being checked")

@@ -1,0 +1,140 @@
+"""Settings: what the environment and `billingbot.toml` say, checked as a whole before anything starts."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from billingbot.core.errors import ConfigError
+
+DEFAULT_CONFIG = Path("config/billingbot.toml")
+DEFAULT_POLICY = Path("config/policy.toml")
+
+
+class Environment(BaseSettings):
+    """The environment, every variable with the prefix BILLINGBOT_. Secrets never leave their SecretStr by accident."""
+
+    model_config = SettingsConfigDict(env_prefix="BILLINGBOT_", extra="ignore", env_ignore_empty=True)
+
+    database_url: SecretStr | None = None
+    database_owner_url: SecretStr | None = None
+    """The owner's URL, for migrations, where the application connects as somebody with fewer rights."""
+    redis_url: SecretStr | None = None
+    stripe_api_key: SecretStr | None = None
+    stripe_webhook_secret: SecretStr | None = None
+    """One, or several with commas between while one is being rotated."""
+    stripe_api_base: str | None = None
+    stripe_livemode: bool = False
+    config: Path = DEFAULT_CONFIG
+    policy: Path = DEFAULT_POLICY
+    data_dir: Path = Path("data")
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8080
+    workers: Annotated[int, Field(ge=1, le=64)] = 2
+    """Worker processes under `billingbot up`: one per core on the smallest machine."""
+    threads: Annotated[int, Field(ge=2, le=64)] = 8
+    """Jobs at a time in one worker process; a single thread would starve behind Dramatiq's prefetch."""
+    log_format: Literal["auto", "json", "pretty"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class AccountSection(BaseModel):
+    """One `[[accounts]]` of the file: an account in one mode, its secrets named by environment variables."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
+    livemode: bool
+    api_key_env: str
+    webhook_secret_env: str
+    api_base: str | None = None
+    stripe_account: Annotated[str, Field(pattern=r"^acct_\w+$")] | None = None
+
+
+class DeskSection(BaseModel):
+    """`[desk]`: how the desk works."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    recheck_after_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    """First wait before evidence that was missing is asked for again; doubles up to an hour."""
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    accounts: tuple[AccountSection, ...] = ()
+    desk: DeskSection = DeskSection()
+    usage: tuple[object, ...] = ()
+    """Read by `billingbot.evidence`, which knows its sources."""
+    support: tuple[object, ...] = ()
+
+
+class ConfigFile(BaseModel):
+    """What this module reads of `billingbot.toml`, with the text for the readers of other sections."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: Path
+    text: str
+    accounts: tuple[AccountSection, ...]
+    desk: DeskSection
+
+
+def read_environment() -> Environment:
+    """The environment's settings. ConfigError names every variable that is wrong, and no value."""
+    try:
+        return Environment()
+    except ValidationError as fault:
+        raise ConfigError([f"BILLINGBOT_{_variable(error)}: {error['msg']}" for error in fault.errors()]) from None
+
+
+def read_file(path: Path) -> ConfigFile:
+    """`billingbot.toml`; a missing default file is an empty one. ConfigError carries every problem with its line."""
+    if not path.exists():
+        if path != DEFAULT_CONFIG:
+            raise ConfigError([f"{path}: there is no such file (BILLINGBOT_CONFIG)"])
+        return ConfigFile(path=path, text="", accounts=(), desk=DeskSection())
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = tomllib.loads(text)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        raise ConfigError([f"{path}: is not TOML: {fault}"]) from None
+    try:
+        file = _File.model_validate(document)
+    except ValidationError as fault:
+        problems = [
+            f"{path}:{_line(text, error['loc'])}: {_where(error['loc'])}: {error['msg']}" for error in fault.errors()
+        ]
+        raise ConfigError(problems) from None
+    return ConfigFile(path=path, text=text, accounts=file.accounts, desk=file.desk)
+
+
+def _variable(error: object) -> str:
+    location = error["loc"]  # type: ignore[index] # pydantic's ErrorDetails
+    return str(location[0]).upper()
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location)
+
+
+def _line(text: str, location: tuple[int | str, ...]) -> int:
+    """The line of the nearest thing that can be found: the key in its section, else the section, else 1."""
+    section, index, key = [*location, 0, ""][:3] if len(location) < 3 else location[:3]
+    if not isinstance(index, int):
+        index, key = 0, index
+    seen, found = -1, 1
+    for number, line in enumerate(text.splitlines(), start=1):
+        bare = line.strip()
+        if bare in {f"[[{section}]]", f"[{section}]"}:
+            seen += 1
+            if seen == index:
+                found = number
+        elif seen == index and key and bare.partition("=")[0].strip() == key:
+            return number
+        elif location and bare.partition("=")[0].strip() == str(section):
+            found = number
+    return found
