@@ -53,6 +53,17 @@ class Limit(StrEnum):
     DAILY_COUNT = "limit-daily-count"
 
 
+class Blocker(StrEnum):
+    """What forbids paying a refund whatever a person thinks: Stripe would refuse it, or pay twice."""
+
+    NOT_SUCCEEDED = "charge-not-succeeded"
+    NOT_CAPTURED = "charge-not-captured"
+    NOTHING_REFUNDABLE = "nothing-refundable"
+    MONEY_RETURNED = "returned-through-dispute"
+    OPEN_CHARGEBACK = "open-chargeback"
+    DISPUTE_FORBIDS = "dispute-forbids-refund"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConditionTrace:
     """One named condition: what was wanted (always true), what was observed, from which facts."""
@@ -62,6 +73,8 @@ class ConditionTrace:
     observed: Truth
     facts: Mapping[str, FactValue | None]
     """The facts the expression reads; None where unknown."""
+    error: str | None = None
+    """Why it could not be evaluated, where the reason is another than an unknown fact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

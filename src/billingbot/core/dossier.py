@@ -8,9 +8,7 @@ from typing import Final
 # https://docs.stripe.com/disputes/how-disputes-work
 INQUIRY_OPEN: Final = frozenset({"warning_needs_response", "warning_under_review"})
 INQUIRY_CLOSED: Final = frozenset({"warning_closed"})
-CHARGEBACK_OPEN: Final = frozenset(
-    {"needs_response", "under_review", "appeal_needs_response", "appeal_under_review"}
-)
+CHARGEBACK_OPEN: Final = frozenset({"needs_response", "under_review", "appeal_needs_response", "appeal_under_review"})
 MONEY_RETURNED: Final = frozenset({"lost", "prevented"})
 WON: Final = frozenset({"won"})
 DISPUTE_STATUSES: Final = INQUIRY_OPEN | INQUIRY_CLOSED | CHARGEBACK_OPEN | MONEY_RETURNED | WON

@@ -56,6 +56,7 @@ CATALOGUE: Final[Mapping[str, FactSpec]] = {
     "charge.created_at": _timestamp("when the charge was made"),
     "charge.is_last": _bool("no newer successful charge on the same subscription (or customer, if none)"),
     "charge.single_payment": _bool("its invoice was paid by exactly this one payment, wholly through Stripe"),
+    "charge.invoice_sent": _bool("its invoice was sent to be paid by hand, nothing was charged by itself"),
     "dispute.none": _bool("no dispute of any kind was ever opened on the charge"),
     "dispute.open_inquiry": _bool("the bank asks and no money has moved"),
     "dispute.open_chargeback": _bool("a chargeback is open: the money was withdrawn"),

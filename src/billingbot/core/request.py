@@ -46,3 +46,16 @@ class Candidate:
     amount_minor: int
     currency: str
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestFacts:
+    """What a decision needs of the requests on a case.
+
+    `ambiguous` where no one charge could be told from the request: more than one fits (`candidates`), or none.
+    """
+
+    channel: Channel
+    claims: Claims
+    ambiguous: bool = False
+    candidates: tuple[Candidate, ...] = ()

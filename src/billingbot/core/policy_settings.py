@@ -1,0 +1,125 @@
+"""The parts of a policy file that are no rules: clauses, limits, due times and replies."""
+
+import string
+from collections.abc import Mapping
+from typing import Final
+
+from billingbot.core.decision import Priority
+from billingbot.core.money import Money
+from billingbot.core.policy_tables import NAME, Table
+from billingbot.core.rules import PLACEHOLDERS, Clause, CountBy, Limits
+
+# Stripe takes at most 12 digits in any currency: a larger limit is a typing mistake.
+# https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
+AMOUNT_MINOR_MAX: Final = 999_999_999_999
+# A day has 86,400 seconds; more automatic refunds than one each second is a typing mistake.
+DAILY_COUNT_MAX: Final = 86_400
+# Ten years: longer than card disputes, tax records or customers last.
+WINDOW_DAYS_MAX: Final = 3650
+# A quarter: a review that may wait longer is not one that anybody means to do.
+DUE_HOURS_MAX: Final = 24 * 92
+
+
+def read_clauses(top: Table) -> dict[str, Clause]:
+    """`[clauses.ID]` tables, each with a title and what it means in our words."""
+    table = top.table("clauses", where="clauses")
+    clauses: dict[str, Clause] = {}
+    for clause_id in table.raw if table else ():
+        entry = table.table(clause_id, where=f"clause '{clause_id}'") if table else None
+        if entry is None or table is None:
+            continue
+        if not NAME.fullmatch(clause_id):
+            table.problem(clause_id, f"expected lower-case words joined by hyphens, got {clause_id!r}")
+        title, meaning = entry.text("title"), entry.text("meaning")
+        entry.finish()
+        if title is not None and meaning is not None:
+            clauses[clause_id] = Clause(id=clause_id, title=title, meaning=meaning)
+    return clauses
+
+
+def read_limits(top: Table) -> Limits | None:
+    """The `[limits]` table. Each currency needs both a limit per refund and a limit per day."""
+    table = top.table("limits", where="limits")
+    if table is None:
+        return None
+    per_refund = _amounts(table, "automatic_refund_max")
+    per_day = _amounts(table, "daily_amount_max")
+    for currency in sorted(per_refund.keys() ^ per_day.keys()):
+        lacking = "daily_amount_max" if currency in per_refund else "automatic_refund_max"
+        table.problem(lacking, f"{lacking}: {currency} is missing, the other limit names it")
+    for currency in sorted(per_refund.keys() & per_day.keys()):
+        if per_day[currency] < per_refund[currency]:
+            table.problem("daily_amount_max", f"daily_amount_max: {currency} is below the limit of one refund")
+    count = table.integer("daily_count_max", least=0, most=DAILY_COUNT_MAX, unit="refunds a day")
+    days = table.integer("one_automatic_refund_per_days", least=1, most=WINDOW_DAYS_MAX, unit="days")
+    counted = table.names("earlier_refunds_by", tuple(CountBy), "way to count")
+    if not counted:
+        table.problem("earlier_refunds_by", "earlier_refunds_by: expected at least one of customer, card, email")
+    table.finish()
+    if count is None or days is None:
+        return None
+    return Limits(
+        automatic_refund_max=per_refund,
+        daily_amount_max=per_day,
+        daily_count_max=count,
+        one_automatic_refund_per_days=days,
+        earlier_refunds_by=tuple(CountBy(name) for name in counted if name in set(CountBy)),
+    )
+
+
+def read_due_hours(top: Table) -> Mapping[Priority, int]:
+    """The `[due_hours]` table: for each priority, within how many hours a person should look."""
+    table = top.table("due_hours", where="due_hours")
+    if table is None:
+        return {}
+    hours: dict[Priority, int] = {}
+    for priority in Priority:
+        value = table.integer(priority.value, least=1, most=DUE_HOURS_MAX, unit="hours")
+        if value is not None:
+            hours[priority] = value
+    table.finish()
+    return hours
+
+
+def read_replies(top: Table) -> dict[str, str]:
+    """The `[replies]` table: plain texts by name, with the few placeholders that are safe to send."""
+    table = top.table("replies", where="replies")
+    replies: dict[str, str] = {}
+    for name in table.raw if table else ():
+        text = table.text(name) if table else None
+        if text is None or table is None:
+            continue
+        if not NAME.fullmatch(name):
+            table.problem(name, f"expected lower-case words joined by hyphens, got {name!r}")
+        _check_placeholders(table, name, text)
+        replies[name] = text
+    return replies
+
+
+def _check_placeholders(table: Table, name: str, text: str) -> None:
+    known = ", ".join(f"{{{placeholder}}}" for placeholder in PLACEHOLDERS)
+    try:
+        parts = list(string.Formatter().parse(text))
+    except ValueError as error:
+        table.problem(name, f"{name}: {error}; a brace that is meant as one is written twice")
+        return
+    for _, placeholder, format_spec, conversion in parts:
+        if placeholder is not None and (placeholder not in PLACEHOLDERS or format_spec or conversion):
+            table.problem(name, f"{name}: expected only the placeholders {known}, got {{{placeholder}}}")
+
+
+def _amounts(table: Table, key: str) -> dict[str, int]:
+    amounts = table.table(key, where=f"limits.{key}")
+    found: dict[str, int] = {}
+    for currency in amounts.raw if amounts else ():
+        if amounts is None:
+            continue
+        value = amounts.integer(currency, least=0, most=AMOUNT_MINOR_MAX, unit="minor units")
+        try:
+            Money(amount_minor=0, currency=currency)
+        except ValueError as error:
+            amounts.problem(currency, str(error))
+            continue
+        if value is not None:
+            found[currency] = value
+    return found

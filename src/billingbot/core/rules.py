@@ -1,0 +1,120 @@
+"""A loaded refund policy as values: clauses, named definitions, rules in order, limits, replies."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from billingbot.core.conditions import Compiler, Condition
+from billingbot.core.decision import Outcome, Priority, Recommendation
+from billingbot.core.errors import ConfigError
+
+
+class PolicyError(ConfigError):
+    """A policy file that cannot be used; carries every problem at once, each with file and line."""
+
+
+class CountBy(StrEnum):
+    """What earlier automatic refunds are counted by: the same customer, card or normalised e-mail."""
+
+    CUSTOMER = "customer"
+    CARD = "card"
+    EMAIL = "email"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clause:
+    """A sentence of the written policy that rules serve, in our own words."""
+
+    id: str
+    title: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule: it matches where all its conditions are true.
+
+    `recommendation` is None where the file says `by_other_rules`: then the rules below it are asked what they
+    would say of the charge without its dispute. `facts` are all facts the rule reads, through definitions too.
+    `waits_for` are facts whose change lets the case be assessed again while nobody has taken it.
+    """
+
+    id: str
+    row: int
+    clause: str | None
+    outcome: Outcome
+    recommendation: Recommendation | None
+    priority: Priority
+    reply: str | None
+    summary: str
+    conditions: Mapping[str, Condition]
+    waits_for: tuple[str, ...]
+    facts: frozenset[str]
+    line: int
+    """Where it stands in the file, from 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Inside these a refund leaves without a person. Amounts in minor units by lower-case currency."""
+
+    automatic_refund_max: Mapping[str, int]
+    daily_amount_max: Mapping[str, int]
+    daily_count_max: int
+    """Automatic refunds a day, over all currencies."""
+    one_automatic_refund_per_days: int
+    """The window in which a second automatic refund to the same customer, card or e-mail needs a person."""
+    earlier_refunds_by: tuple[CountBy, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DailyLimits:
+    """What may leave automatically within a day in one currency; None where the currency has no limit set."""
+
+    amount_max_minor: int | None
+    count_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A policy that loaded: every expression compiled, every name checked. Safe to share between threads."""
+
+    id: str
+    version: str
+    clauses: Mapping[str, Clause]
+    defines: Mapping[str, Condition]
+    """Named conditions in the file's order, which rules use as `define.NAME`; unknown where they are."""
+    rules: tuple[Rule, ...]
+    limits: Limits
+    due_hours: Mapping[Priority, int]
+    """Within how many hours a person should look at a review, by its priority."""
+    replies: Mapping[str, str]
+    filename: str
+    source: str
+    digest: str
+    compiler: Compiler = field(repr=False, compare=False)
+
+    def rule(self, rule_id: str) -> Rule | None:
+        """The rule of that id, if there is one."""
+        return next((rule for rule in self.rules if rule.id == rule_id), None)
+
+
+# What a reply may contain: only what the customer knows already. Never a link, a note or a reason of fraud.
+PLACEHOLDERS: Final[Mapping[str, str]] = {
+    "amount": "the charge's refundable amount with its currency, as in `USD 49.00`",
+    "charged_on": "the day of the charge, as in `2026-03-01`",
+    "case": "our case id, for the customer to quote",
+}
+
+
+def daily_limits(policy: Policy, currency: str) -> DailyLimits:
+    """The day's budget in this currency and the day's count over all; the flow checks them under a lock."""
+    return DailyLimits(
+        amount_max_minor=policy.limits.daily_amount_max.get(currency), count_max=policy.limits.daily_count_max
+    )
+
+
+def render_reply(policy: Policy, name: str, *, amount: str, charged_on: str, case: str) -> str:
+    """The reply of that name with its placeholders filled. KeyError where the policy has no such reply."""
+    return policy.replies[name].format(amount=amount, charged_on=charged_on, case=case)
