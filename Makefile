@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+PIP := $(BIN)/python -m pip install --quiet
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help demo up test check bench record lock clean
@@ -16,13 +18,18 @@ help:
 	@echo "make record  record the cassettes anew"
 	@echo "make lock    compile the hashed lock file from pyproject.toml"
 
-# One venv for all targets, built from the hashed lock file alone.
+# One venv for all targets, built from the hashed lock files alone: what runs it first, what tests it on top.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "billingbot needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=python3.x.")'
-	@echo "Installing into $(VENV) ..."
+	@echo "Installing into $(VENV) (about a minute) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --require-hashes --only-binary=:all: -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@$(PIP) --require-hashes --only-binary=:all: -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV_STAMP): requirements-dev.lock $(STAMP)
+	@echo "Installing the test tools ..."
+	@$(PIP) --require-hashes --only-binary=:all: -r requirements-dev.lock
 	@touch $@
 
 demo: $(STAMP)
@@ -31,24 +38,26 @@ demo: $(STAMP)
 up: $(STAMP)
 	@$(BIN)/billingbot up $(ARGS)
 
-test: $(STAMP)
+test: $(DEV_STAMP)
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
-check: $(STAMP)
+check: $(DEV_STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@PYTHONPATH=src $(BIN)/lint-imports
 	@$(BIN)/billingbot db check
 
-bench: $(STAMP)
+bench: $(DEV_STAMP)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-record: $(STAMP)
+record: $(DEV_STAMP)
 	@$(BIN)/python -m pytest -p no:xdist tests/gateway --record $(ARGS)
 
-lock: $(STAMP)
-	@$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --group dev pyproject.toml -o requirements.lock $(ARGS)
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11
+lock: $(DEV_STAMP)
+	@$(COMPILE) --group build pyproject.toml -o requirements.lock $(ARGS)
+	@$(COMPILE) --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
