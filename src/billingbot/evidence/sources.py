@@ -1,0 +1,198 @@
+"""The sources as the flows see them: asked side by side, within a deadline, in the file's order, never raising."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, Protocol, TypeVar
+
+from billingbot.core.usage import Subject, SupportReport, UsageReport
+from billingbot.evidence.guard import Guard
+from billingbot.evidence.reading import SupportReading, UnansweredError, UsageReading
+
+Report = TypeVar("Report")
+Report_co = TypeVar("Report_co", covariant=True)
+
+# Three attempts of five seconds and the pauses between them; past that the case waits, not the worker.
+DEADLINE_SECONDS: Final = 20.0
+
+
+class UsageSource(Protocol):
+    """Anything that can be asked about a customer's activity."""
+
+    @property
+    def name(self) -> str:
+        """The source's name in the configuration."""
+
+    @property
+    def pushed(self) -> bool:
+        """Whether the product pushes to this source; others are asked."""
+
+    def report(self, subject: Subject, *, now: datetime) -> UsageReport:
+        """The source's answer. Never raises: a fault is a report that is not answered and says why."""
+
+
+class SupportSource(Protocol):
+    """Anything that can be asked whether a customer wanted to cancel."""
+
+    @property
+    def name(self) -> str:
+        """The source's name in the configuration."""
+
+    def report(self, subject: Subject, *, now: datetime) -> SupportReport:
+        """The source's answer. Never raises: a fault is a report that is not answered and says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardedUsage:
+    """A usage source behind its guard. `read` may raise anything; `report` does not."""
+
+    name: str
+    max_age: timedelta
+    read: Callable[[Subject, datetime], UsageReading]
+    pushed: bool = False
+    guard: Guard = field(default_factory=Guard, repr=False)
+
+    def report(self, subject: Subject, *, now: datetime) -> UsageReport:
+        """The source's answer, as of `now`."""
+        try:
+            reading = self.guard.ask(lambda: self.read(subject, now))
+        except UnansweredError as fault:
+            return unanswered_usage(self.name, why=str(fault), now=now, max_age=self.max_age)
+        return UsageReport(
+            source=self.name,
+            asked_at=now,
+            answered=True,
+            why=None,
+            first_at=reading.first_at,
+            last_at=reading.last_at,
+            events=reading.events,
+            tag_installed_at=reading.tag_installed_at,
+            api_connected_at=reading.api_connected_at,
+            used=reading.used,
+            coverage=reading.coverage,
+            max_age=self.max_age,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardedSupport:
+    """A support source behind its guard. `read` may raise anything; `report` does not."""
+
+    name: str
+    max_age: timedelta
+    read: Callable[[Subject, datetime], SupportReading]
+    guard: Guard = field(default_factory=Guard, repr=False)
+
+    def report(self, subject: Subject, *, now: datetime) -> SupportReport:
+        """The source's answer, as of `now`."""
+        try:
+            reading = self.guard.ask(lambda: self.read(subject, now))
+        except UnansweredError as fault:
+            return unanswered_support(self.name, why=str(fault), now=now, max_age=self.max_age)
+        return SupportReport(
+            source=self.name,
+            asked_at=now,
+            answered=True,
+            why=None,
+            cancellation_asked_at=reading.cancellation_asked_at,
+            coverage=reading.coverage,
+            max_age=self.max_age,
+        )
+
+
+def unanswered_usage(name: str, *, why: str, now: datetime, max_age: timedelta = timedelta()) -> UsageReport:
+    """The report of a usage source that gave no usable answer."""
+    return UsageReport(
+        source=name,
+        asked_at=now,
+        answered=False,
+        why=why,
+        first_at=None,
+        last_at=None,
+        events=None,
+        tag_installed_at=None,
+        api_connected_at=None,
+        used=False,
+        coverage=(),
+        max_age=max_age,
+    )
+
+
+def unanswered_support(name: str, *, why: str, now: datetime, max_age: timedelta = timedelta()) -> SupportReport:
+    """The report of a support source that gave no usable answer."""
+    return SupportReport(
+        source=name,
+        asked_at=now,
+        answered=False,
+        why=why,
+        cancellation_asked_at=None,
+        coverage=(),
+        max_age=max_age,
+    )
+
+
+def gather_usage(
+    sources: Sequence[UsageSource],
+    subject: Subject,
+    now: datetime,
+    *,
+    deadline_seconds: float = DEADLINE_SECONDS,
+) -> tuple[UsageReport, ...]:
+    """Every usage source's report about the subject, in the order given.
+
+    All are asked at once; one that has not answered after `deadline_seconds` is reported as unanswered.
+    """
+    asks = [_asking(source.report, subject, now) for source in sources]
+    why = f"no answer within {deadline_seconds:g} s"
+    return tuple(
+        report or unanswered_usage(source.name, why=why, now=now)
+        for source, report in zip(sources, _side_by_side(asks, deadline_seconds), strict=True)
+    )
+
+
+def gather_support(
+    sources: Sequence[SupportSource],
+    subject: Subject,
+    now: datetime,
+    *,
+    deadline_seconds: float = DEADLINE_SECONDS,
+) -> tuple[SupportReport, ...]:
+    """Every support source's report about the subject; as `gather_usage`."""
+    asks = [_asking(source.report, subject, now) for source in sources]
+    why = f"no answer within {deadline_seconds:g} s"
+    return tuple(
+        report or unanswered_support(source.name, why=why, now=now)
+        for source, report in zip(sources, _side_by_side(asks, deadline_seconds), strict=True)
+    )
+
+
+class _Ask(Protocol[Report_co]):
+    """The `report` of either kind of source."""
+
+    def __call__(self, subject: Subject, *, now: datetime) -> Report_co: ...
+
+
+def _asking(ask: _Ask[Report], subject: Subject, now: datetime) -> Callable[[], Report]:
+    return lambda: ask(subject, now=now)
+
+
+def _side_by_side(asks: Sequence[Callable[[], Report]], deadline_seconds: float) -> list[Report | None]:
+    """Each answer in its place, None where it came too late.
+
+    Daemon threads of our own rather than a pool: a pool joins its threads when the process ends, and one that
+    hangs would hold the shutdown. Each source's guard bounds how many can hang.
+    """
+    slots: list[Report | None] = [None] * len(asks)
+
+    def fill(index: int) -> None:
+        slots[index] = asks[index]()
+
+    threads = [threading.Thread(target=fill, args=(index,), daemon=True) for index in range(len(asks))]
+    until = time.monotonic() + deadline_seconds
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    return list(slots)
