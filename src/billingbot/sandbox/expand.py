@@ -1,0 +1,140 @@
+"""`expand[]`: ids replaced by their objects, and the fields that exist only when they are asked for."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from billingbot.sandbox.errors import StripeError, invalid
+from billingbot.sandbox.state import Sandbox
+from billingbot.sandbox.tables import Obj, snapshot
+
+MAX_DEPTH: Final = 4  # https://docs.stripe.com/expand: no deeper than four levels
+
+# The field that holds an id, and the table it points into.
+_TABLE_OF: Final = {
+    "balance_transaction": "balance_transaction",
+    "charge": "charge",
+    "coupon": "coupon",
+    "customer": "customer",
+    "default_payment_method": "payment_method",
+    "default_price": "price",
+    "discount": "discount",
+    "discounts": "discount",
+    "dispute": "dispute",
+    "failure_balance_transaction": "balance_transaction",
+    "invoice": "invoice",
+    "latest_charge": "charge",
+    "latest_invoice": "invoice",
+    "payment_intent": "payment_intent",
+    "payment_method": "payment_method",
+    "price": "price",
+    "product": "product",
+    "subscription": "subscription",
+}
+# Expandable in Stripe, always null or foreign here.
+_EMPTY: Final = frozenset(
+    ("application", "application_fee", "default_source", "on_behalf_of", "pending_setup_intent", "review", "schedule",
+     "source_transfer", "test_clock", "transfer", "transfer_reversal", "source_transfer_reversal", "account_tax_ids",
+     "latest_revision", "default_tax_rates", "customer_account")
+)  # fmt: skip
+_SOURCES: Final = {"ch": "charge", "re": "refund", "dp": "dispute", "pyr": "refund", "py": "charge"}
+
+
+def expand(box: Sandbox, obj: Obj, paths: list[str]) -> Obj:
+    """The object with these paths expanded; `obj` is a copy and is changed in place. Raises StripeError 400."""
+    for path in paths:
+        pieces = path.split(".")
+        if len(pieces) > MAX_DEPTH:
+            message = f"You cannot expand more than {MAX_DEPTH} levels of a property. Property: {path}"
+            raise invalid(message, "expand")
+        _open(box, obj, pieces, path)
+    return obj
+
+
+def _open(box: Sandbox, value: Any, pieces: list[str], path: str) -> None:
+    if value is None or not pieces:
+        return
+    if isinstance(value, list):
+        for item in value:
+            _open(box, item, pieces, path)
+        return
+    if not isinstance(value, dict):
+        raise _cannot(path)
+    name, rest = pieces[0], pieces[1:]
+    include = INCLUDED.get((value.get("object"), name))
+    if include is not None and name not in value:
+        value[name] = include(box, value)
+    elif name not in value and not _absent_is_fine(value, name):
+        raise _cannot(path)
+    elif isinstance(value.get(name), (str, list)):
+        value[name] = _fetch(box, name, value[name], path)
+    elif not rest and name not in _TABLE_OF and name not in _EMPTY and name != "source" and not _is_object(value[name]):
+        raise _cannot(path)
+    _open(box, value.get(name), rest, path)
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict) and "object" in value
+
+
+def _absent_is_fine(value: Obj, name: str) -> bool:
+    return "deleted" in value or name == "failure_balance_transaction" or (
+        value.get("type") == "payment_intent" and name in ("charge", "payment_record")
+    )  # fmt: skip
+
+
+def _fetch(box: Sandbox, name: str, value: Any, path: str) -> Any:
+    if isinstance(value, list):
+        return [_fetch(box, name, item, path) if isinstance(item, str) else item for item in value]
+    table = _SOURCES.get(value.partition("_")[0]) if name == "source" else _TABLE_OF.get(name)
+    if table is None and name not in _EMPTY:
+        raise _cannot(path)
+    found = box.tables[table].get(value) if table else None
+    return value if found is None else snapshot(found)
+
+
+def _cannot(path: str) -> StripeError:
+    return invalid(f"This property cannot be expanded ({path}).", "expand")
+
+
+def _list_of(items: list[Obj], url: str, **more: Any) -> Obj:
+    return {"object": "list", "data": items, "has_more": False, **more, "url": url}
+
+
+def _refunds(box: Sandbox, charge: Obj) -> Obj:
+    found = [snapshot(refund) for refund in box.tables["refund"].newest_first("charge", charge["id"])]
+    return _list_of(found, f"/v1/charges/{charge['id']}/refunds", total_count=len(found))
+
+
+def _payments(box: Sandbox, invoice: Obj) -> Obj:
+    found = [snapshot(payment) for payment in box.tables["invoice_payment"].newest_first("invoice", invoice["id"])]
+    return _list_of(found, "/v1/invoices/payments")
+
+
+def _confirmation_secret(box: Sandbox, invoice: Obj) -> Obj | None:
+    payments = box.tables["invoice_payment"].find("invoice", invoice["id"])
+    if not payments or "payment_intent" not in payments[-1]["payment"]:
+        return None
+    intent = box.tables["payment_intent"].rows[payments[-1]["payment"]["payment_intent"]]
+    return {"client_secret": intent["client_secret"], "type": "payment_intent"}
+
+
+def _subscriptions(box: Sandbox, customer: Obj) -> Obj:
+    live = [
+        snapshot(subscription)
+        for subscription in box.tables["subscription"].newest_first("customer", customer["id"])
+        if subscription["status"] not in ("canceled", "incomplete_expired")
+    ]
+    return _list_of(live, f"/v1/customers/{customer['id']}/subscriptions", total_count=len(live))
+
+
+INCLUDED: Final[dict[tuple[str | None, str], Callable[[Sandbox, Obj], Any]]] = {
+    ("charge", "refunds"): _refunds,
+    ("customer", "invoice_credit_balance"): lambda _box, _customer: {},
+    ("customer", "sources"): lambda _box, customer: _list_of([], f"/v1/customers/{customer['id']}/sources"),
+    ("customer", "subscriptions"): _subscriptions,
+    ("customer", "tax"): lambda _box, _customer: {
+        "automatic_tax": "unrecognized_location", "ip_address": None, "location": None, "provider": "stripe",
+    },
+    ("invoice", "confirmation_secret"): _confirmation_secret,
+    ("invoice", "payments"): _payments,
+}  # fmt: skip

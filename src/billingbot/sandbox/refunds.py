@@ -1,0 +1,244 @@
+"""Refunds: what may be given back, how it becomes pending, succeeds, fails later, and what that does to the charge."""
+
+from typing import Final
+
+from billingbot.core.money import minor_unit_digits
+from billingbot.sandbox import forms
+from billingbot.sandbox.disputes import charge_is_refundable, resolve_inquiry
+from billingbot.sandbox.early_fraud import refresh_warnings
+from billingbot.sandbox.errors import StripeError, invalid, refused
+from billingbot.sandbox.events import changing, emit
+from billingbot.sandbox.refund_outcomes import Outcome, next_outcome
+from billingbot.sandbox.router import Call, endpoint, listable, retrievable
+from billingbot.sandbox.settlement import book, covers
+from billingbot.sandbox.state import Sandbox
+from billingbot.sandbox.tables import Obj
+
+# A refund that waits for money is given up after a while; Stripe publishes no number, a month is its longest talk
+# of late failures.
+WAIT_FOR_FUNDS_SECONDS: Final = 30 * 86_400
+_SYMBOLS: Final = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥"}
+
+_CREATE: Final = {
+    "charge": forms.name_of,
+    "payment_intent": forms.name_of,
+    "amount": forms.integer(1),
+    "reason": forms.one_of("duplicate", "fraudulent", "requested_by_customer"),
+    "metadata": forms.metadata,
+    "instructions_email": forms.text,
+    "refund_application_fee": forms.boolean,
+    "reverse_transfer": forms.boolean,
+    "currency": forms.name_of,
+    "customer": forms.name_of,
+    "origin": forms.one_of("customer_balance"),
+}
+
+retrievable("/v1/refunds", "refund", "refund")
+listable("/v1/refunds", "refund", {"charge": forms.name_of, "payment_intent": forms.name_of})
+
+
+@endpoint("POST", "/v1/refunds", _CREATE)
+def create(call: Call) -> Obj:
+    """Give back a charge, all that remains or a part."""
+    box, given = call.box, call.params
+    charge = _charge_of(box, given)
+    remaining = charge["amount_captured"] - _given_back(box, charge)
+    _check(box, charge, remaining, given.get("amount"))
+    return give_back(box, charge, given.get("amount", remaining), given)
+
+
+def _charge_of(box: Sandbox, given: Obj) -> Obj:
+    if "charge" in given:
+        return box.need("charge", given["charge"], "charge", "charge") if "payment_intent" not in given else _both()
+    if "payment_intent" not in given:
+        raise invalid("One of the following params should be provided for this request: payment_intent or charge.")
+    intent = box.need("payment_intent", given["payment_intent"], "payment_intent", "payment_intent")
+    if intent["latest_charge"] is None or intent["status"] not in ("succeeded", "requires_capture"):
+        message = f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund."
+        raise refused(message, "payment_intent", "payment_intent_unexpected_state")
+    return box.tables["charge"].rows[intent["latest_charge"]]
+
+
+def _both() -> Obj:
+    raise invalid("You may only specify one of these parameters: payment_intent, charge.")
+
+
+def _given_back(box: Sandbox, charge: Obj) -> int:
+    """What has left or is about to leave: everything that has neither failed nor been cancelled."""
+    refunds = box.tables["refund"].find("charge", charge["id"])
+    return sum(each["amount"] for each in refunds if each["status"] not in ("failed", "canceled"))
+
+
+def _check(box: Sandbox, charge: Obj, remaining: int, amount: int | None) -> None:
+    if not charge_is_refundable(box, charge):
+        message = f"Charge {charge['id']} has been charged back; cannot issue a refund."
+        raise refused(message, code="charge_disputed")
+    if charge["status"] != "succeeded":
+        message = f"Charge {charge['id']} has failed and cannot be refunded."
+        raise refused(message, code="charge_not_refundable")
+    if not charge["captured"]:
+        message = f"Charge {charge['id']} has not been captured; cancel its PaymentIntent instead."
+        raise refused(message, code="charge_not_refundable")
+    if remaining <= 0:
+        message = f"Charge {charge['id']} has already been refunded."
+        raise refused(message, code="charge_already_refunded")
+    if amount is not None and amount > remaining:
+        spoken = f"({_money(amount, charge)}) is greater than unrefunded amount on charge ({_money(remaining, charge)})"
+        raise refused(f"Refund amount {spoken}", "amount")
+
+
+def _money(amount: int, charge: Obj) -> str:
+    digits = minor_unit_digits(charge["currency"])
+    whole, part = divmod(amount, 10**digits)
+    number = f"{whole:,}.{part:0{digits}d}" if digits else f"{whole:,}"
+    symbol = _SYMBOLS.get(charge["currency"])
+    return f"{symbol}{number}" if symbol else f"{number} {charge['currency'].upper()}"
+
+
+def give_back(box: Sandbox, charge: Obj, amount: int, given: Obj) -> Obj:
+    """A refund that has been checked, with the status that money and command give it."""
+    outcome = next_outcome(box, charge)
+    if outcome.status == "succeeded" and not covers(box, amount, charge["currency"]):
+        outcome = Outcome(status="pending", pending_reason="insufficient_funds")
+    refund = _blank(box, charge, amount, given)
+    refund["status"] = outcome.status
+    box.tables["refund"].add(refund)
+    if outcome.status == "pending":
+        refund["pending_reason"] = outcome.pending_reason
+    if outcome.status == "requires_action":
+        _ask_for_details(refund, given)
+    if not (outcome.status == "pending" and outcome.pending_reason == "insufficient_funds"):
+        _move_money(box, charge, refund)
+    else:
+        box.at(box.now() + WAIT_FOR_FUNDS_SECONDS, lambda: _give_up(box, refund))
+    with changing(box, charge, "charge.refunded"):
+        _count(box, charge)
+    emit(box, "refund.created", refund)
+    _consequences(box, charge, refund)
+    if outcome.then is not None:
+        then, why = outcome.then, outcome.failure_reason
+        box.at(box.now() + outcome.after_seconds, lambda: turn(box, refund, then, why))
+    return refund
+
+
+def _ask_for_details(refund: Obj, given: Obj) -> None:
+    email = given.get("instructions_email")
+    refund["instructions_email"] = email
+    sent = {"email_sent": {"email_sent_at": refund["created"], "email_sent_to": email}, "expires_at": None}
+    refund["next_action"] = {"display_details": sent, "type": "display_details"}
+
+
+def _consequences(box: Sandbox, charge: Obj, refund: Obj) -> None:
+    """A full refund resolves an inquiry; a warning about a charge that is fully refunded asks for nothing."""
+    if charge["refunded"] and refund["status"] in ("pending", "succeeded"):
+        resolve_inquiry(box, charge)
+    refresh_warnings(box, charge)
+
+
+def _blank(box: Sandbox, charge: Obj, amount: int, given: Obj) -> Obj:
+    refund: Obj = {
+        "id": box.new_id("re"),
+        "object": "refund",
+        "amount": amount,
+        "balance_transaction": None,
+        "charge": charge["id"],
+        "created": box.now(),
+        "currency": charge["currency"],
+        "destination_details": {
+            "card": {"reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"},
+            "type": "card",
+        },
+        "metadata": forms.merge_metadata({}, given.get("metadata")),
+        "payment_intent": charge["payment_intent"],
+        "reason": given.get("reason"),
+        "receipt_number": None,
+        "source_transfer_reversal": None,
+        "status": "pending",
+        "transfer_reversal": None,
+    }
+    return refund
+
+
+def _move_money(box: Sandbox, charge: Obj, refund: Obj) -> None:
+    described = f" ({charge['description']})" if charge["description"] else ""
+    entry = {"type": "refund", "reporting_category": "refund", "description": f"REFUND FOR CHARGE{described}"}
+    refund["balance_transaction"] = book(box, refund, -refund["amount"], entry)["id"]
+
+
+def _count(box: Sandbox, charge: Obj) -> None:
+    charge["amount_refunded"] = _given_back(box, charge) + charge["amount"] - charge["amount_captured"]
+    charge["refunded"] = charge["amount_refunded"] >= charge["amount"]
+
+
+def turn(box: Sandbox, refund: Obj, status: str, failure_reason: str = "unknown") -> None:
+    """Move a refund on: pending or waiting to succeeded, failed or canceled, and succeeded to failed even weeks
+    later, as banks do. Raises ValueError for a move Stripe does not make."""
+    moves = {"pending": STATUSES_AFTER_PENDING, "requires_action": STATUSES_AFTER_PENDING, "succeeded": ("failed",)}
+    if status not in moves.get(refund["status"], ()):
+        raise ValueError(f"status: a refund that is {refund['status']} cannot become {status}")
+    charge = box.tables["charge"].rows[refund["charge"]]
+    with changing(box, refund, "refund.updated", "charge.refund.updated"):
+        refund["status"] = status
+        for name in ("pending_reason", "next_action"):
+            refund.pop(name, None)
+        if status == "succeeded" and refund["balance_transaction"] is None:
+            _move_money(box, charge, refund)
+        if status in ("failed", "canceled"):
+            _return_money(box, charge, refund, status, failure_reason)
+    with changing(box, charge, "charge.updated"):
+        _count(box, charge)
+    if status == "failed":
+        emit(box, "refund.failed", refund)
+
+
+STATUSES_AFTER_PENDING: Final = ("succeeded", "failed", "canceled")
+
+
+def _return_money(box: Sandbox, charge: Obj, refund: Obj, status: str, reason: str) -> None:
+    if status == "failed":
+        refund["failure_reason"] = reason
+    if refund["balance_transaction"] is None:
+        return
+    described = f"REFUND FAILURE ({charge['description'] or charge['id']})"
+    entry = {"type": "refund_failure", "reporting_category": "refund_failure", "description": described}
+    refund["failure_balance_transaction"] = book(box, refund, refund["amount"], entry)["id"]
+
+
+def _give_up(box: Sandbox, refund: Obj) -> None:
+    if refund.get("pending_reason") == "insufficient_funds":
+        turn(box, refund, "failed", "insufficient_funds")
+
+
+def pay_waiting(box: Sandbox) -> None:
+    """The balance has grown: refunds that waited for it go out, oldest first, as far as it reaches."""
+    for refund in list(box.tables["refund"].rows.values()):
+        waits = refund.get("pending_reason") == "insufficient_funds"
+        if waits and covers(box, refund["amount"], refund["currency"]):
+            turn(box, refund, "succeeded")
+
+
+def cross_with_dispute(box: Sandbox, charge: Obj) -> None:
+    """A chargeback arrives while refunds are pending: they fail, for the bank takes the money itself."""
+    for refund in box.tables["refund"].find("charge", charge["id"]):
+        if refund["status"] in ("pending", "requires_action"):
+            turn(box, refund, "failed", "charge_for_pending_refund_disputed")
+
+
+@endpoint("POST", "/v1/refunds/{id}", {"metadata": forms.metadata})
+def update(call: Call) -> Obj:
+    """Metadata is all that can be changed."""
+    refund = call.box.need("refund", call.ids["id"], "refund")
+    with changing(call.box, refund, "refund.updated", "charge.refund.updated"):
+        refund["metadata"] = forms.merge_metadata(refund["metadata"], call.params.get("metadata"))
+    return refund
+
+
+@endpoint("POST", "/v1/refunds/{id}/cancel")
+def cancel(call: Call) -> Obj:
+    """Only a refund that waits for the customer can be cancelled by the API."""
+    refund = call.box.need("refund", call.ids["id"], "refund")
+    if refund["status"] != "requires_action":
+        message = f"You cannot cancel this refund because it has a status of {refund['status']}."
+        raise StripeError(400, message, param="refund")
+    turn(call.box, refund, "canceled")
+    return refund
