@@ -29,9 +29,7 @@ def read_dossier(reader: Reader, pool: Executor, charge_id: str, now: datetime) 
         read_at=now,
         charge=charge,
         invoice=invoice,
-        other_paid=tuple(
-            one for one in siblings if invoice and one.id != invoice.id and one.amount_paid_minor > 0
-        ),
+        other_paid=tuple(one for one in siblings if invoice and one.id != invoice.id and one.amount_paid_minor > 0),
         subscription=subscription,
         customer=customer.result(),
         refunds=refunds.result(),

@@ -116,9 +116,7 @@ def _check_mode(top: _Members, *, livemode: bool) -> None:
 def _check_account(top: _Members, field: str, stripe_account: str | None) -> None:
     named = _maybe(top, field, str, "an account id or null")
     if named is not None and named != stripe_account:
-        raise EnvelopeError(
-            EnvelopeReason.WRONG_ACCOUNT, field, "expected an event of this endpoint's own account"
-        )
+        raise EnvelopeError(EnvelopeReason.WRONG_ACCOUNT, field, "expected an event of this endpoint's own account")
 
 
 def _snapshot(top: _Members) -> tuple[str, int | None]:

@@ -18,7 +18,7 @@ from billingbot.gateway.answers import (
     Refused,
     UnknownOutcome,
 )
-from billingbot.gateway.transport import Transport, code_of, describe, said_by
+from billingbot.gateway.transport import Transport, code_of, describe, is_stripes_own, said_by
 
 # `fraudulent` is left out on purpose: it puts the card and the e-mail on the account's block lists.
 # https://docs.stripe.com/api/refunds/create#create_refund-reason
@@ -74,9 +74,7 @@ class Ask:
         if len(self.metadata) > _MOST_METADATA or not all(map(_fits, self.metadata, self.metadata.values())):
             raise InputError("metadata", "expected at most 50 names of 40 and values of 500 plain characters")
         if not self.metadata.get(translate.OUR_REFUND) or self.metadata.get(translate.OUR_KEY) != self.key:
-            raise InputError(
-                "metadata", f"expected {translate.OUR_REFUND}, and {translate.OUR_KEY} equal to the key"
-            )
+            raise InputError("metadata", f"expected {translate.OUR_REFUND}, and {translate.OUR_KEY} equal to the key")
 
     def params(self) -> dict[str, Any]:
         """The body of the request."""
@@ -135,7 +133,7 @@ def _answer_of(error: stripe.StripeError, transport: Transport) -> RefundAnswer:
     """The outcome by HTTP status and Stripe's code; whatever is not plainly a no is unknown."""
     status, code = error.http_status, code_of(error)
     why = transport.redact(describe(error))
-    if isinstance(error, stripe.APIConnectionError) or error.error is None:
+    if isinstance(error, stripe.APIConnectionError) or not is_stripes_own(error):
         return UnknownOutcome(why=why)
     if status in (401, 403):
         return Halted(why=why)

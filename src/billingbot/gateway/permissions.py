@@ -11,7 +11,6 @@ _NEEDED: Final[dict[str, str]] = {
     "charges": "Charges and Refunds",
     "refunds": "Charges and Refunds",
     "customers": "Customers",
-    "payment_intents": "PaymentIntents",
     "payment_methods": "PaymentMethods",
     "subscriptions": "Subscriptions",
     "invoices": "Invoices",

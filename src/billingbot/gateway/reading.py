@@ -128,9 +128,7 @@ class Reader:
         found, customer = self._identified(raw)
         return found, customer or self.customer(found.customer_id)
 
-    def identities(
-        self, *, after: str | None, limit: int
-    ) -> tuple[list[tuple[Subscription, Customer | None]], bool]:
+    def identities(self, *, after: str | None, limit: int) -> tuple[list[tuple[Subscription, Customer | None]], bool]:
         """One page of all subscriptions ever, each with its customer, and whether there are more."""
         expand = ["data.customer", *(f"data.{method}" for method in _METHODS)]
         raws, more = self._transport.page("subscriptions", after=after, limit=limit, status="all", expand=expand)

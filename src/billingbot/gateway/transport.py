@@ -24,7 +24,7 @@ from billingbot.core.errors import (
 API_VERSION: Final = "2026-10-28.endive"
 # Connect: just above one lost SYN and its repeat (3 s). Read: Stripe answers in seconds; its SDK's 80 s would
 # outlive a job's patience.
-_TIMEOUT_SECONDS: Final = (3.05, 20.0)
+TIMEOUT_SECONDS: Final = (3.05, 20.0)
 # Reads may be repeated at will: two more attempts ride out a blip, a longer fault is the job's business.
 _READ_RETRIES: Final = 2
 _PAGE: Final = 100  # the most Stripe gives at once
@@ -48,12 +48,21 @@ class Transport:
     The SDK's client is built at first use in each process, so that no socket is ever shared over a fork.
     """
 
-    def __init__(self, api_key: str, *, livemode: bool, api_base: str | None, stripe_account: str | None) -> None:
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        livemode: bool,
+        api_base: str | None = None,
+        stripe_account: str | None = None,
+        timeout_seconds: tuple[float, float] = TIMEOUT_SECONDS,
+    ) -> None:
         _check_key(api_key, livemode=livemode)
         self.livemode = livemode
         self._api_key = api_key
         self._api_base = _base(api_base)
         self._stripe_account = stripe_account
+        self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
         self._client: stripe.StripeClient | None = None
         self._pid = 0
@@ -92,9 +101,7 @@ class Transport:
 
     def post_once(self, path: str, params: Mapping[str, Any], key: str) -> tuple[Any, Mapping[str, str]]:
         """POST under an idempotency key, in one attempt: body and headers. Raises whatever the SDK raises."""
-        answer = self.sdk().raw_request(
-            "post", f"/v1/{path}", **params, idempotency_key=key, max_network_retries=0
-        )
+        answer = self.sdk().raw_request("post", f"/v1/{path}", **params, idempotency_key=key, max_network_retries=0)
         return answer.data, answer.headers
 
     def sdk(self) -> stripe.StripeClient:
@@ -121,7 +128,7 @@ class Transport:
             stripe_version=API_VERSION,
             base_addresses={"api": self._api_base} if self._api_base else None,
             max_network_retries=_READ_RETRIES,
-            http_client=stripe.RequestsClient(timeout=_TIMEOUT_SECONDS),
+            http_client=stripe.RequestsClient(timeout=self._timeout_seconds),
         )
 
     def _read(self, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,9 +140,7 @@ class Transport:
         except stripe.StripeError as error:
             raise self.fault(error, path) from None  # the SDK's own message may carry the query, with an e-mail
         except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
-            raise StripeAnswerError(
-                f"{path}: an error that the SDK cannot read ({type(error).__name__})"
-            ) from None
+            raise StripeAnswerError(f"{path}: an error that the SDK cannot read ({type(error).__name__})") from None
         if not isinstance(answer, dict):
             raise StripeAnswerError(f"{path}: expected a JSON object, got {type(answer).__name__}")
         return answer
@@ -172,9 +177,14 @@ class Transport:
         return StripeAnswerError(said)
 
 
+def is_stripes_own(error: stripe.StripeError) -> bool:
+    """True where the body is an error as the API words it: not a proxy's page, and not one of OAuth's."""
+    return type(error.error) is stripe.ErrorObject
+
+
 def code_of(error: stripe.StripeError) -> str | None:
     """Stripe's code. `error.code` is None for most classes, so it is read from the body."""
-    code = getattr(error.error, "code", None) if error.error is not None else None
+    code = getattr(error.error, "code", None) if is_stripes_own(error) else None
     return code if isinstance(code, str) else None
 
 
@@ -182,7 +192,7 @@ def describe(error: stripe.StripeError) -> str:
     """What happened, in a few words: for a network fault its kind only, since its text carries the URL."""
     if isinstance(error, stripe.APIConnectionError):
         return f"no answer ({type(error.__cause__).__name__})"
-    if error.error is None:
+    if not is_stripes_own(error):
         return f"HTTP {error.http_status} with a body that is not Stripe's"
     code = code_of(error)
     return f"HTTP {error.http_status}{f' {code}' if code else ''}: {said_by(error)}"
