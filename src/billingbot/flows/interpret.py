@@ -6,7 +6,6 @@ from typing import assert_never
 
 from billingbot.core.dossier import CHARGEBACK_OPEN, INQUIRY_OPEN
 from billingbot.core.errors import StripeNotFoundError
-from billingbot.core.establish import charged_at_trial_end
 from billingbot.core.ids import Kind
 from billingbot.core.job import Job
 from billingbot.core.request import Channel, Claims, NamedBy
@@ -21,6 +20,7 @@ from billingbot.core.signals import (
     WarningRaised,
     signal_of,
 )
+from billingbot.core.trial import charged_at_end, earlier_paid
 from billingbot.flows.desk import Account, Desk, step
 from billingbot.flows.recheck import reassess
 from billingbot.flows.request import Ask, ask
@@ -81,7 +81,9 @@ def _notice_conversion(desk: Desk, account: Account, invoice_id: str) -> None:
         now = database.now(connection)
     dossier = account.stripe.dossier(candidates[0].charge_id, now=now)
     subscription, charge, invoice = dossier.subscription, dossier.charge, dossier.invoice
-    if subscription is None or invoice is None or not charged_at_trial_end(dossier, at=now):
+    if subscription is None or invoice is None or earlier_paid(dossier):
+        return
+    if charged_at_end(dossier, at=now).holds is not True:
         return
     if subscription.trial_start_at is None or subscription.trial_end_at is None:
         return

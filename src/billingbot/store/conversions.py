@@ -30,4 +30,5 @@ class Conversion:
 def notice(connection: Connection, conversion: Conversion) -> bool:
     """Stores it, once per charge. True where it is new."""
     row = {name: getattr(conversion, name) for name in Conversion.__slots__}
-    return connection.execute(insert(conversions).values(row).on_conflict_do_nothing()).rowcount == 1
+    written = connection.execute(insert(conversions).values(row).on_conflict_do_nothing().returning(conversions.c.id))
+    return written.one_or_none() is not None

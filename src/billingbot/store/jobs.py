@@ -27,8 +27,9 @@ def enqueue(
     row = sa.select(
         sa.literal(job_id), sa.literal(actor.value), sa.literal(subject), sa.literal("ready"), _NOW + delay
     ).where(~sa.exists(waiting))
-    written = connection.execute(jobs.insert().from_select(["id", "actor", "subject", "state", "run_at"], row))
-    return written.rowcount == 1
+    columns = ["id", "actor", "subject", "state", "run_at"]
+    written = connection.execute(jobs.insert().from_select(columns, row).returning(jobs.c.id))
+    return written.one_or_none() is not None
 
 
 def claim(connection: Connection, job_id: str, token: str) -> Job | None:

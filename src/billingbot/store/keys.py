@@ -34,7 +34,8 @@ def digest_of(secret: str) -> str:
 def create(connection: Connection, key_id: str, name: str, secret: str) -> None:
     """Stores a new key. ConflictError where the name is taken."""
     row = {"id": key_id, "name": name, "digest": digest_of(secret)}
-    if connection.execute(insert(api_keys).values(row).on_conflict_do_nothing()).rowcount != 1:
+    written = connection.execute(insert(api_keys).values(row).on_conflict_do_nothing().returning(api_keys.c.id))
+    if written.one_or_none() is None:
         raise ConflictError(f"name: there is a key called {name!r} already")
 
 

@@ -50,8 +50,9 @@ def intend(connection: Connection, refund: RefundIntent, payee: Payee) -> None:
             email_digest=payee.email_digest,
         )
         .on_conflict_do_nothing()
+        .returning(refunds.c.id)
     )
-    if written.rowcount != 1:
+    if written.one_or_none() is None:
         raise ConflictError(f"charge {refund.charge_id}: a refund of it is already under way or done")
 
 
@@ -61,8 +62,9 @@ def adopt_external(connection: Connection, refund: RefundIntent) -> bool:
         insert(refunds)
         .values(**{name: getattr(refund, name) for name in _FIELDS if name != "intended_at"})
         .on_conflict_do_nothing()
+        .returning(refunds.c.id)
     )
-    return written.rowcount == 1
+    return written.one_or_none() is not None
 
 
 def get(connection: Connection, refund_id: str) -> RefundIntent:

@@ -19,5 +19,6 @@ def is_due(connection: Connection, name: str, every: timedelta) -> bool:
         .on_conflict_do_update(
             index_elements=["name"], set_={"last_run_at": _NOW}, where=ticks.c.last_run_at <= _NOW - every
         )
+        .returning(ticks.c.name)
     )
-    return taken.rowcount == 1
+    return taken.one_or_none() is not None
