@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import ErrorDetails
+from sqlalchemy import TextClause
 from sqlalchemy import text as sql_text
 
 from billingbot.core.errors import ConfigError
@@ -60,9 +61,14 @@ def _query(text: str) -> str:
     return text
 
 
+def query_text(text: str) -> TextClause:
+    """The query as SQLAlchemy runs it. A cast right behind a parameter (:id::uuid) needs a space for it to see."""
+    return sql_text(re.sub(r"(?<![:\w\\])(:\w+)::", r"\1 ::", text))
+
+
 def query_binds(text: str) -> frozenset[str]:
     """The :name parameters of a query (a :: cast is none)."""
-    return frozenset(sql_text(text).compile().params)
+    return frozenset(query_text(text).compile().params)
 
 
 def metadata_name(bind: str) -> str:

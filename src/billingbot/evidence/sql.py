@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from billingbot.core.errors import InputError
 from billingbot.core.usage import Subject
-from billingbot.evidence.config import UsageSql, metadata_name, query_binds
+from billingbot.evidence.config import UsageSql, metadata_name, query_binds, query_text
 from billingbot.evidence.reading import (
     COVERAGE_FIELDS,
     USAGE_FIELDS,
@@ -95,7 +95,7 @@ class SqlQuestion:
                 sa.text("SELECT set_config('statement_timeout', :milliseconds, true)"),
                 {"milliseconds": milliseconds},
             )
-            result = connection.execute(sa.text(self.query), values)
+            result = connection.execute(query_text(self.query), values)
             if not result.returns_rows:
                 raise UnansweredError("the query returns no rows by its nature; expected a SELECT")
             columns = list(result.keys())
