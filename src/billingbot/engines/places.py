@@ -77,13 +77,15 @@ def open_home(data_dir: Path, name: str) -> Home:
     """
     account = unprivileged_account()
     path = data_dir / name
+    if path.is_symlink() and not path.exists():
+        raise EngineError(f"{path}: leads to {path.readlink()}, which is gone; bring it back or delete the link")
     path.mkdir(exist_ok=True)
-    if not path.is_symlink():
-        path.chmod(_TRAVERSE)
+    path = path.resolve()  # of a link only its target need be reachable
+    path.chmod(_TRAVERSE)
     if not can_enter(account, path):
         path = _move_out(path, account)
     _warn_about_file_system(path)
-    return Home(path=path.resolve(), account=account)
+    return Home(path=path, account=account)
 
 
 def remove_data_dir(data_dir: Path) -> None:
@@ -101,7 +103,7 @@ def _move_out(path: Path, account: Account | None) -> Path:
         f"{path}: user {name}, whom the engine must run as since we are root, may not pass through a directory "
         f"above it; choose a data directory elsewhere, for example {_SYSTEM_ROOT}, or run as an ordinary user"
     )
-    if path.is_symlink() or any(path.iterdir()):
+    if any(path.iterdir()):
         raise EngineError(advice)
     try:
         _SYSTEM_ROOT.mkdir(mode=0o755, exist_ok=True)
@@ -123,7 +125,7 @@ def _digest(path: Path) -> str:
 
 
 def _warn_about_file_system(path: Path) -> None:
-    kind = _file_system(path.resolve())
+    kind = _file_system(path)
     if kind in _WORRIES:
         _log.warning("engine.risky_file_system", directory=str(path), kind=kind, reason=_WORRIES[kind])
 

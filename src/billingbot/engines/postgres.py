@@ -100,8 +100,7 @@ def prepare_postgres(data_dir: Path, *, fsync: bool = True) -> Postgres:
     home = open_home(open_data_dir(data_dir), "postgres")
     lock = DirectoryLock(home.path / "lock", whose="the private PostgreSQL")
     try:
-        # First of all: an earlier server may still be writing here.
-        end_survivors(home.path / "cluster", ("postgres",), home.path / "cluster" / "postmaster.pid", signal.SIGINT)
+        _end_survivors(home)  # first of all: an earlier server may still be writing here
         return _describe(home, open_cluster(home), lock, fsync=fsync)
     except BaseException:
         lock.release()
@@ -141,9 +140,7 @@ def _describe(home: Home, cluster: Cluster, lock: DirectoryLock, *, fsync: bool)
         account=home.account,
         ready=_answers(url(APPLICATION, DATABASE)),
         ready_seconds=_READY_SECONDS,
-        before_start=partial(
-            end_survivors, cluster.path, ("postgres",), cluster.path / "postmaster.pid", signal.SIGINT
-        ),
+        before_start=partial(_end_survivors, home),
         stop_signal=signal.SIGINT,  # PostgreSQL's fast shutdown; SIGTERM would wait for clients
         grace_seconds=_GRACE_SECONDS,
         log_path=home.path / "postgres.log",
@@ -155,6 +152,13 @@ def _describe(home: Home, cluster: Cluster, lock: DirectoryLock, *, fsync: bool)
         child=child,
         lock=lock,
     )
+
+
+def _end_survivors(home: Home) -> None:
+    cluster = home.path / "cluster"
+    # PostgreSQL refuses both files as long as their process id is somebody's, a zombie's included.
+    pid_files = (cluster / "postmaster.pid", home.socket_directory() / ".s.PGSQL.5432.lock")
+    end_survivors(cluster, ("postgres",), pid_files, signal.SIGINT)
 
 
 def _url(passwords: dict[str, str], sockets: Path, role: str, database: str) -> str:

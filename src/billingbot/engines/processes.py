@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -40,26 +40,29 @@ def marked(mark: str) -> list[int]:
     return found
 
 
-def end_survivors(directory: Path, programs: Collection[str], pid_file: Path, stop_signal: signal.Signals) -> None:
-    """Stops what an earlier run left working in `directory`, and removes a pid file that would mislead the next.
+def end_survivors(
+    directory: Path, programs: Collection[str], pid_files: Sequence[Path], stop_signal: signal.Signals
+) -> None:
+    """Stops what an earlier run left working in `directory`, and removes pid files that would mislead the next.
 
     Only a process of one of `programs` whose working directory this is can be meant; a zombie holds nothing any
     more. Its helpers end by themselves once it has gone, and are waited for: a new server beside them would share
-    their files. EngineError where one cannot be stopped.
+    their files. The first pid file names the leader. EngineError where one cannot be stopped.
     """
     deadline, signalled = time.monotonic() + 60, set[int]()  # a fast shutdown writes a checkpoint first
-    while survivors := _working_in(directory, programs, pid_file):
-        leader = _pid_in(pid_file)
+    while survivors := _working_in(directory, programs, pid_files[0]):
+        leader = _pid_in(pid_files[0])
         if leader in survivors and leader not in signalled:
             os.kill(leader, stop_signal)
             signalled.add(leader)
         if time.monotonic() > deadline:
             raise EngineError(f"{directory}: still in use by process {survivors[0]}, which does not stop")
         time.sleep(_POLL_SECONDS)
-    # Without /proc we cannot see helpers of a dead server: then the server's own check of the file must stay.
-    pid = _pid_in(pid_file)
-    if _PROC.exists() or (pid is not None and started_at(pid) is not None):
-        pid_file.unlink(missing_ok=True)
+    for pid_file in pid_files:
+        pid = _pid_in(pid_file)
+        # Without /proc we cannot see helpers of a dead server: then the server's own check of the file must stay.
+        if _PROC.exists() or (pid is not None and started_at(pid) is not None):
+            pid_file.unlink(missing_ok=True)
 
 
 def end(pids: Collection[int], stop_signal: signal.Signals, grace_seconds: float) -> None:

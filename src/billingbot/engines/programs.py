@@ -79,7 +79,7 @@ def _wheel(package: str) -> Path | None:
 def _major_of(postgres: Path) -> int:
     """What `postgres --version` says; 0 where it does not run, as a binary for another C library does not."""
     try:
-        asked = [postgres, "--version"]
+        asked = [str(postgres), "--version"]
         said = subprocess.run(asked, capture_output=True, text=True, check=False).stdout  # noqa: S603  # found by us
     except OSError:
         return 0

@@ -126,7 +126,7 @@ def _describe(home: Home, lock: DirectoryLock, databases: int) -> Valkey:
         cwd=home.path,
         account=home.account,
         ready=_answers(url),
-        before_start=partial(end_survivors, files, _PROGRAMS, paths["pid_file"], signal.SIGTERM),
+        before_start=partial(end_survivors, files, _PROGRAMS, [paths["pid_file"]], signal.SIGTERM),
         stop_signal=signal.SIGTERM,
         grace_seconds=_GRACE_SECONDS,
         log_path=home.path / "valkey.log",
