@@ -30,7 +30,7 @@ from billingbot.sandbox.faults import BEFORE, Kind, Rule, refusal
 from billingbot.sandbox.idempotency import Stored
 from billingbot.sandbox.local import LocalStripe
 from billingbot.sandbox.state import API_VERSION, Origin
-from billingbot.sandbox.tables import Obj, encode, snapshot
+from billingbot.sandbox.tables import Obj, encode
 
 RESOURCES: Final = (
     account, catalog, charges, customers, disputes, early_fraud, invoice_routes, payment_methods, refunds, settlement,
@@ -194,9 +194,7 @@ def _run(local: LocalStripe, request: Incoming, origin: Origin) -> bytes:
 def _shown(local: LocalStripe, made: Obj, paths: list[str], version: str | None) -> Obj:
     if not paths and not versions.is_older(version):
         return made
-    shown: Obj = expand.expand(local.box, snapshot(made), paths)
-    versions.render(local.box, shown, version)
-    return shown
+    return expand.show(local.box, made, paths, version)
 
 
 def crash_reply(request_id: str) -> Reply:

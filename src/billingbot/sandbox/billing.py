@@ -126,7 +126,7 @@ def pay_open(box: Sandbox, subscription: Obj, invoice: Obj) -> StripeError | Non
     if invoice["status"] != "open" or invoice["collection_method"] != "charge_automatically":
         return None
     terms = box.terms[subscription["id"]]
-    if terms.split:
+    if terms.split and sum(terms.split) == invoice["amount_remaining"]:
         split_payments(box, invoice, terms.split)
         terms.split = None
     return collect(box, invoice, method_for(box, subscription))

@@ -1,8 +1,10 @@
 """`expand[]`: ids replaced by their objects, and the fields that exist only when they are asked for."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
+from billingbot.sandbox import versions
 from billingbot.sandbox.errors import StripeError, invalid
 from billingbot.sandbox.state import Sandbox
 from billingbot.sandbox.tables import Obj, snapshot
@@ -39,37 +41,52 @@ _EMPTY: Final = frozenset(
 _SOURCES: Final = {"ch": "charge", "re": "refund", "dp": "dispute", "pyr": "refund", "py": "charge"}
 
 
-def expand(box: Sandbox, obj: Obj, paths: list[str]) -> Obj:
-    """The object with these paths expanded; `obj` is a copy and is changed in place. Raises StripeError 400."""
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The sandbox as seen at one API version."""
+
+    box: Sandbox
+    version: str | None
+
+    def show(self, obj: Obj) -> Obj:
+        """A copy of an object, in the version's shape."""
+        shown: Obj = versions.render(self.box, snapshot(obj), self.version)
+        return shown
+
+
+def show(box: Sandbox, obj: Obj, paths: list[str], version: str | None) -> Obj:
+    """A copy of the object in the shape of this version, with these paths expanded. Raises StripeError 400."""
+    view = _View(box, version)
+    shown = view.show(obj)
     for path in paths:
         pieces = path.split(".")
         if len(pieces) > MAX_DEPTH:
             message = f"You cannot expand more than {MAX_DEPTH} levels of a property. Property: {path}"
             raise invalid(message, "expand")
-        _open(box, obj, pieces, path)
-    return obj
+        _open(view, shown, pieces, path)
+    return shown
 
 
-def _open(box: Sandbox, value: Any, pieces: list[str], path: str) -> None:
+def _open(view: _View, value: Any, pieces: list[str], path: str) -> None:
     if value is None or not pieces:
         return
     if isinstance(value, list):
         for item in value:
-            _open(box, item, pieces, path)
+            _open(view, item, pieces, path)
         return
     if not isinstance(value, dict):
         raise _cannot(path)
     name, rest = pieces[0], pieces[1:]
     include = INCLUDED.get((value.get("object"), name))
     if include is not None and name not in value:
-        value[name] = include(box, value)
+        value[name] = include(view, value)
     elif name not in value and not _absent_is_fine(value, name):
         raise _cannot(path)
     elif isinstance(value.get(name), (str, list)):
-        value[name] = _fetch(box, name, value[name], path)
+        value[name] = _fetch(view, name, value[name], path)
     elif not rest and name not in _TABLE_OF and name not in _EMPTY and name != "source" and not _is_object(value[name]):
         raise _cannot(path)
-    _open(box, value.get(name), rest, path)
+    _open(view, value.get(name), rest, path)
 
 
 def _is_object(value: Any) -> bool:
@@ -82,14 +99,14 @@ def _absent_is_fine(value: Obj, name: str) -> bool:
     )  # fmt: skip
 
 
-def _fetch(box: Sandbox, name: str, value: Any, path: str) -> Any:
+def _fetch(view: _View, name: str, value: Any, path: str) -> Any:
     if isinstance(value, list):
-        return [_fetch(box, name, item, path) if isinstance(item, str) else item for item in value]
+        return [_fetch(view, name, item, path) if isinstance(item, str) else item for item in value]
     table = _SOURCES.get(value.partition("_")[0]) if name == "source" else _TABLE_OF.get(name)
     if table is None and name not in _EMPTY:
         raise _cannot(path)
-    found = box.tables[table].get(value) if table else None
-    return value if found is None else snapshot(found)
+    found = view.box.tables[table].get(value) if table else None
+    return value if found is None else view.show(found)
 
 
 def _cannot(path: str) -> StripeError:
@@ -100,39 +117,41 @@ def _list_of(items: list[Obj], url: str, **more: Any) -> Obj:
     return {"object": "list", "data": items, "has_more": False, **more, "url": url}
 
 
-def _refunds(box: Sandbox, charge: Obj) -> Obj:
-    found = [snapshot(refund) for refund in box.tables["refund"].newest_first("charge", charge["id"])]
+def _refunds(view: _View, charge: Obj) -> Obj:
+    found = [view.show(refund) for refund in view.box.tables["refund"].newest_first("charge", charge["id"])]
     return _list_of(found, f"/v1/charges/{charge['id']}/refunds", total_count=len(found))
 
 
-def _payments(box: Sandbox, invoice: Obj) -> Obj:
-    found = [snapshot(payment) for payment in box.tables["invoice_payment"].newest_first("invoice", invoice["id"])]
+def _payments(view: _View, invoice: Obj) -> Obj:
+    found = [
+        view.show(payment) for payment in view.box.tables["invoice_payment"].newest_first("invoice", invoice["id"])
+    ]
     return _list_of(found, "/v1/invoices/payments")
 
 
-def _confirmation_secret(box: Sandbox, invoice: Obj) -> Obj | None:
-    payments = box.tables["invoice_payment"].find("invoice", invoice["id"])
+def _confirmation_secret(view: _View, invoice: Obj) -> Obj | None:
+    payments = view.box.tables["invoice_payment"].find("invoice", invoice["id"])
     if not payments or "payment_intent" not in payments[-1]["payment"]:
         return None
-    intent = box.tables["payment_intent"].rows[payments[-1]["payment"]["payment_intent"]]
+    intent = view.box.tables["payment_intent"].rows[payments[-1]["payment"]["payment_intent"]]
     return {"client_secret": intent["client_secret"], "type": "payment_intent"}
 
 
-def _subscriptions(box: Sandbox, customer: Obj) -> Obj:
+def _subscriptions(view: _View, customer: Obj) -> Obj:
     live = [
-        snapshot(subscription)
-        for subscription in box.tables["subscription"].newest_first("customer", customer["id"])
+        view.show(subscription)
+        for subscription in view.box.tables["subscription"].newest_first("customer", customer["id"])
         if subscription["status"] not in ("canceled", "incomplete_expired")
     ]
     return _list_of(live, f"/v1/customers/{customer['id']}/subscriptions", total_count=len(live))
 
 
-INCLUDED: Final[dict[tuple[str | None, str], Callable[[Sandbox, Obj], Any]]] = {
+INCLUDED: Final[dict[tuple[str | None, str], Callable[[_View, Obj], Any]]] = {
     ("charge", "refunds"): _refunds,
-    ("customer", "invoice_credit_balance"): lambda _box, _customer: {},
-    ("customer", "sources"): lambda _box, customer: _list_of([], f"/v1/customers/{customer['id']}/sources"),
+    ("customer", "invoice_credit_balance"): lambda _view, _customer: {},
+    ("customer", "sources"): lambda _view, customer: _list_of([], f"/v1/customers/{customer['id']}/sources"),
     ("customer", "subscriptions"): _subscriptions,
-    ("customer", "tax"): lambda _box, _customer: {
+    ("customer", "tax"): lambda _view, _customer: {
         "automatic_tax": "unrecognized_location", "ip_address": None, "location": None, "provider": "stripe",
     },
     ("invoice", "confirmation_secret"): _confirmation_secret,

@@ -116,9 +116,14 @@ def give_back(box: Sandbox, charge: Obj, amount: int, given: Obj) -> Obj:
     emit(box, "refund.created", refund)
     _consequences(box, charge, refund)
     if outcome.then is not None:
-        then, why = outcome.then, outcome.failure_reason
-        box.at(box.now() + outcome.after_seconds, lambda: turn(box, refund, then, why))
+        box.at(box.now() + outcome.after_seconds, lambda: _as_planned(box, refund, outcome))
     return refund
+
+
+def _as_planned(box: Sandbox, refund: Obj, outcome: Outcome) -> None:
+    """What was planned, unless a dispute or a command came first."""
+    if outcome.then is not None and refund["status"] == outcome.status:
+        turn(box, refund, outcome.then, outcome.failure_reason)
 
 
 def _ask_for_details(refund: Obj, given: Obj) -> None:
