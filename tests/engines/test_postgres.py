@@ -49,13 +49,13 @@ def running(data_dir: Path) -> Iterator[RunningPostgres]:
 
 def _ask(url: str, question: str) -> object:
     with psycopg.connect(plain(url), connect_timeout=5) as connection:
-        row = connection.execute(question).fetchone()  # type: ignore[call-overload]  # psycopg wants a literal
+        row = connection.execute(question).fetchone()
     return None if row is None else row[0]
 
 
 def _tell(url: str, order: str) -> None:
     with psycopg.connect(plain(url), connect_timeout=5) as connection:
-        connection.execute(order)  # type: ignore[call-overload]  # psycopg wants a literal
+        connection.execute(order)
 
 
 def test_no_acknowledged_commit_is_lost_when_postgres_is_killed(data_dir: Path) -> None:
@@ -226,7 +226,7 @@ def test_the_application_cannot(running: RunningPostgres, order: str) -> None:
     with psycopg.connect(plain(running.app_url), autocommit=True) as connection:
         assert connection.execute("SELECT current_user").fetchone() == ("billingbot",)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            connection.execute(order)  # type: ignore[call-overload]  # psycopg wants a literal
+            connection.execute(order)
 
 
 def test_the_application_has_the_rights_that_migrations_grant(running: RunningPostgres) -> None:

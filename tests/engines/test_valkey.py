@@ -48,14 +48,14 @@ def test_what_was_acknowledged_survives_a_kill(data_dir: Path) -> None:
 
 
 def test_dramatiq_takes_the_url(running: RunningValkey) -> None:
-    broker = RedisBroker(client=redis.Redis.from_url(running.url))
+    broker = RedisBroker(client=redis.Redis.from_url(running.url))  # type: ignore[no-untyped-call]  # Dramatiq has no types here
     rung = threading.Event()
 
     def ring(job: str) -> None:
         assert job == "job_1"
         rung.set()
 
-    actor = dramatiq.actor(ring, broker=broker)
+    actor = dramatiq.actor(broker=broker)(ring)
     worker = dramatiq.Worker(broker, worker_threads=1)
     worker.start()
     actor.send("job_1")

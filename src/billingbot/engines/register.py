@@ -37,8 +37,9 @@ class Register:
         self._children[child.name] = entry
         write_private(self.path, json.dumps({"mark": self.mark, "children": self._children}, indent=2) + "\n")
 
-    def clear(self) -> None:
-        """After an orderly end: there is nothing to repair."""
+    def close(self) -> None:
+        """After an orderly end: ends what slipped out of its process group, and leaves nothing to repair."""
+        end(marked(f"{_VARIABLE}={self.mark}"), signal.SIGTERM, _GRACE_SECONDS)
         self.path.unlink(missing_ok=True)
 
 

@@ -150,7 +150,7 @@ class Supervisor:
             return 0
         finally:
             self._bring_down()
-            self._register.clear()
+            self._register.close()
 
     def _bring_up(self) -> None:
         for seat in self._seats:
