@@ -1,0 +1,82 @@
+"""`billingbot demo`: a month at a small SaaS, played end to end on private engines and a local Stripe."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from billingbot.cli.demo import report
+from billingbot.cli.demo.play import Month, Played, stranger_is_refused
+from billingbot.cli.demo.stage import Stage, StageError, set_stage
+from billingbot.cli.demo.stories import all_stories
+
+
+def demo(
+    serve: Annotated[bool, typer.Option("--serve", help="Leave everything running afterwards, until Ctrl-C.")] = False,
+    data_dir: Annotated[Path, typer.Option(help="Where engines and logs live; emptied first.")] = Path("data/demo"),
+    seed: Annotated[int, typer.Option(help="Decides the order of things, and the faults.")] = 1,
+) -> None:
+    """Plays a month at a small SaaS, and checks that every outcome is the expected one.
+
+    Starts private PostgreSQL and Valkey, a local Stripe, and billingbot's web, workers and scheduler as real
+    processes. Exit code 0 only if every customer ends as expected. Needs no account, no network and no Docker.
+    """
+    console = Console()
+    began = time.monotonic()
+    try:
+        with set_stage(data_dir.resolve(), seed=seed) as stage:
+            played, refused = _play(console, stage, seed)
+            good = _report(console, stage, played) and refused
+            console.print(f"A live-mode event at the test endpoint: {'refused' if refused else 'NOT REFUSED'}.")
+            console.print(f"Played in {time.monotonic() - began:.0f} s. Logs: {data_dir}", style="dim")
+            if serve:
+                _serve(console, stage)
+    except StageError as fault:
+        console.print(str(fault), style="bold red")
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+        raise typer.Exit(130) from None
+    raise typer.Exit(0 if good else 1)
+
+
+def _play(console: Console, stage: Stage, seed: int) -> tuple[list[Played], bool]:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        bars: dict[str, TaskID] = {}
+
+        def say(what: str, done: int, total: int) -> None:
+            if what not in bars:
+                bars[what] = progress.add_task(what, total=total)
+            progress.update(bars[what], completed=done, total=total)
+
+        played = Month(stage.world, stage.billingbot, all_stories(), seed=seed, say=say).play()
+    return played, stranger_is_refused(stage.webhook_url, stage.webhook_secret)
+
+
+def _report(console: Console, stage: Stage, played: list[Played]) -> bool:
+    log = stage.billingbot.get("/api/v1/refunds", params={"limit": 100}).json()["data"]
+    for table in (report.outcomes(played), report.refunds(log), report.queue(played), report.times(played)):
+        console.print(table)
+        console.print()
+    console.print(stage.command("ledger", "verify").strip())
+    return report.verdict(console, played)
+
+
+def _serve(console: Console, stage: Stage) -> None:
+    console.print(
+        f"\nbillingbot runs at {stage.url} (API under /api/v1), the local Stripe at {stage.world.stripe.url}."
+    )
+    console.print("Its API key, for the header Authorization:", stage.billingbot.headers["Authorization"])
+    console.print("Ctrl-C stops everything.")
+    while True:
+        time.sleep(3600)

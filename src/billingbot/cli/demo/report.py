@@ -1,0 +1,95 @@
+"""What the demo tells at the end: expected against actual, refunds with clauses, the human queue, times, the ledger."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from statistics import median, quantiles
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from billingbot.cli.demo.play import Played
+from billingbot.core.money import Money
+
+
+def outcomes(played: Sequence[Played]) -> Table:
+    """Every story: what was expected, and what happened."""
+    table = Table(title="What should have come of each customer, and what did", title_justify="left")
+    table.add_column("row", no_wrap=True)
+    table.add_column("customer")
+    table.add_column("expected")
+    table.add_column("actual")
+    table.add_column("", justify="center")
+    for one in played:
+        expected = one.story.expected
+        wanted = f"{expected.state}: {expected.reason}"
+        got = f"{one.case.get('state', 'no case')}: {_reason(one.case)}"
+        good = not one.problems
+        table.add_row(
+            one.story.row, one.story.title, wanted, got, "ok" if good else "DIFFERS", style="" if good else "bold red"
+        )
+    return table
+
+
+def refunds(log: Sequence[dict[str, Any]]) -> Table:
+    """Every refund with its clause and who decided it."""
+    table = Table(title="Refunds", title_justify="left")
+    for name in ("amount", "status", "clause", "decided by", "attempts", "charge"):
+        table.add_column(name, justify="right" if name in {"amount", "attempts"} else "left", no_wrap=name == "amount")
+    for row in log:
+        amount = str(Money(amount_minor=row["amount_minor"], currency=row["currency"]))
+        attempts = row.get("attempts")
+        count = len(attempts) if isinstance(attempts, list) else attempts
+        table.add_row(
+            amount, row["state"], row["clause"] or "-", row["decided_by"], str(count or "-"), row["charge_id"]
+        )
+    return table
+
+
+def queue(played: Sequence[Played]) -> Table:
+    """The cases that wait for a person, most urgent first."""
+    table = Table(title="Waiting for a person", title_justify="left")
+    for name in ("priority", "reason", "clause", "advice", "case"):
+        table.add_column(name)
+    order = {"urgent": 0, "high": 1, "normal": 2}
+    waiting = [one.case for one in played if one.case.get("state") == "review"]
+    for case in sorted(waiting, key=lambda case: (order.get(case["priority"], 3), case["reason"] or "")):
+        table.add_row(
+            case["priority"], case["reason"], case["clause"] or "-", case["recommendation"] or "-", case["id"]
+        )
+    return table
+
+
+def times(played: Sequence[Played]) -> Table:
+    """Seconds from request to decision and from request to refund, of the cases that decided at once."""
+    decided = [_seconds(one.case, one.case.get("decided_at")) for one in played if not one.story.later]
+    closed = [one for one in played if one.case.get("outcome") == "refunded" and not one.story.later]
+    refunded = [_seconds(one.case, one.case.get("closed_at")) for one in closed]
+    table = Table(title="Times in seconds", title_justify="left")
+    for name in ("", "cases", "median", "p95"):
+        table.add_column(name, justify="left" if not name else "right")
+    for name, found in (("request to decision", decided), ("request to refund", refunded)):
+        known = sorted(seconds for seconds in found if seconds is not None)
+        if len(known) > 1:
+            p95 = quantiles(known, n=20)[-1]
+            table.add_row(name, str(len(known)), f"{median(known):.2f}", f"{p95:.2f}")
+    return table
+
+
+def verdict(console: Console, played: Sequence[Played]) -> bool:
+    """The last word; True where everything is as expected."""
+    wrong = [one for one in played if one.problems]
+    for one in wrong:
+        console.print(f"[bold red]{one.story.title}[/]: {'; '.join(one.problems)}")
+    console.print(f"\n{len(played) - len(wrong)} of {len(played)} customers as expected.", style="bold")
+    return not wrong
+
+
+def _reason(case: dict[str, Any]) -> str:
+    return str(case.get("outcome") if case.get("state") == "closed" else case.get("reason"))
+
+
+def _seconds(case: dict[str, Any], until: str | None) -> float | None:
+    if not until or not case.get("opened_at"):
+        return None
+    return (datetime.fromisoformat(until) - datetime.fromisoformat(case["opened_at"])).total_seconds()
