@@ -12,7 +12,7 @@ from billingbot.core.history import HistoryReport
 from billingbot.core.request import Candidate
 from billingbot.core.usage import Span, SupportReport, UsageReport, gaps, shortfall
 
-_ADDRESS: Final = re.compile(r"[^\s@<>\"'()/=?&]+(?:@|%40)[^\s@<>\"'()/=?&]+")
+_ADDRESS: Final = re.compile(r"[^\s@<>\"'()/=?&:;,]+(?:@|%40)[^\s@<>\"'()/=?&:;,]+")
 
 
 def without_addresses(text: str) -> str:
