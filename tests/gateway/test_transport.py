@@ -197,6 +197,7 @@ def test_a_list_that_lies_is_not_believed(page: object, field: str) -> None:
         ((API_KEY, False, "ftp://api.stripe.com"), "api_base"),
         ((API_KEY, False, "http://"), "api_base"),
         ((API_KEY, False, "https://api.stripe.com?x=1"), "api_base"),
+        (("rk_live_1", True, "http://stripe.example.com"), "api_base"),
     ],
 )
 def test_a_key_or_address_that_cannot_be_right_is_refused_at_once(arguments: tuple[object, ...], field: str) -> None:

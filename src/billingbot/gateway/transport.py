@@ -31,6 +31,7 @@ _PAGE: Final = 100  # the most Stripe gives at once
 _MOST_PAGES: Final = 1000  # a hundred thousand objects: no charge has so many; a list that never ends stops here
 _LONGEST_ID: Final = 255  # https://docs.stripe.com/upgrades
 _KEYS: Final = re.compile(r"\b((?:sk|rk|pk)_(?:live|test)|whsec)_[^\s'\",)]+")
+_THIS_MACHINE: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _LONGEST_MESSAGE: Final = 500  # enough for Stripe's longest sentence, too little for an HTML page
 
 
@@ -60,7 +61,7 @@ class Transport:
         _check_key(api_key, livemode=livemode)
         self.livemode = livemode
         self._api_key = api_key
-        self._api_base = _base(api_base)
+        self._api_base = _base(api_base, livemode=livemode)
         self._stripe_account = stripe_account
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
@@ -211,12 +212,14 @@ def _check_key(api_key: str, *, livemode: bool) -> None:
         raise InputError("api_key", f"expected a {'live' if livemode else 'test'}-mode key")
 
 
-def _base(api_base: str | None) -> str | None:
+def _base(api_base: str | None, *, livemode: bool) -> str | None:
     if api_base is None:
         return None
     parts = urlsplit(api_base)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
         raise InputError("api_base", "expected an http or https URL such as https://api.stripe.com")
+    if livemode and parts.scheme == "http" and parts.hostname not in _THIS_MACHINE:
+        raise InputError("api_base", "expected https: a live-mode key does not travel in the clear")
     return api_base.rstrip("/")
 
 
