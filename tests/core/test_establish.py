@@ -246,6 +246,7 @@ PAYMENTS: list[tuple[str, Dossier, bool | None]] = [
     ("another amount", with_invoice(payments=(a_payment(amount_paid_minor=AMOUNT - 1),)), False),
     ("one intent pays several invoices", a_dossier(charge=a_charge(amount_captured_minor=2 * AMOUNT)), False),
     ("another currency", with_invoice(currency="eur"), False),
+    ("an open invoice, paid in part so far", with_invoice(status="open"), False),
     ("no payment listed", with_invoice(payments=()), None),
     ("no invoice", a_dossier(invoice=None, subscription=None), True),
 ]

@@ -152,7 +152,8 @@ def _single_payment(stripe: _Source, charge: Charge, invoice: Invoice | None) ->
         return stripe.unknown("Stripe lists no payment of the invoice")
     only = paid[0]
     return stripe.known(
-        len(paid) == 1
+        invoice.status == "paid"
+        and len(paid) == 1
         and only.type == "payment_intent"
         and only.reference_id is not None
         and only.reference_id == charge.payment_intent_id

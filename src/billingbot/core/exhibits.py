@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from billingbot.core.cancellation import support_shortfall
 from billingbot.core.canonical import timestamp
-from billingbot.core.dossier import Dossier
+from billingbot.core.dossier import Dispute, Dossier, FraudWarning, Invoice, Refund
 from billingbot.core.history import HistoryReport
 from billingbot.core.request import Candidate
 from billingbot.core.usage import Span, SupportReport, UsageReport, gaps, shortfall
@@ -72,50 +72,11 @@ def stripe_exhibits(dossier: Dossier, history: HistoryReport | None) -> dict[str
             "ended_at": _instant(subscription.trial_end_at if subscription else None),
             "first_end_seen_at": _instant(first_end),
         },
-        "refunds": [
-            {
-                "id": refund.id,
-                "amount_minor": refund.amount_minor,
-                "currency": refund.currency,
-                "status": refund.status,
-                "created_at": timestamp(refund.created_at),
-                "ours": refund.our_refund_id is not None,
-            }
-            for refund in sorted(dossier.refunds, key=lambda refund: (refund.created_at, refund.id))
-        ],
-        "disputes": [
-            {
-                "id": dispute.id,
-                "status": dispute.status,
-                "reason": dispute.reason,
-                "case_type": dispute.case_type,
-                "amount_minor": dispute.amount_minor,
-                "currency": dispute.currency,
-                "allows_refund": dispute.is_charge_refundable,
-                "created_at": timestamp(dispute.created_at),
-                "due_by": _instant(dispute.due_by),
-            }
-            for dispute in sorted(dossier.disputes, key=lambda dispute: (dispute.created_at, dispute.id))
-        ],
-        "warnings": [
-            {
-                "id": warning.id,
-                "actionable": warning.actionable,
-                "fraud_type": warning.fraud_type,
-                "created_at": timestamp(warning.created_at),
-            }
-            for warning in sorted(dossier.warnings, key=lambda warning: (warning.created_at, warning.id))
-        ],
+        "refunds": [_refund(refund) for refund in sorted(dossier.refunds, key=_by_age)],
+        "disputes": [_dispute(dispute) for dispute in sorted(dossier.disputes, key=_by_age)],
+        "warnings": [_warning(warning) for warning in sorted(dossier.warnings, key=_by_age)],
         "newer_charges": sorted(dossier.newer_charges),
-        "other_paid_invoices": [
-            {
-                "id": invoice.id,
-                "amount_paid_minor": invoice.amount_paid_minor,
-                "currency": invoice.currency,
-                "created_at": timestamp(invoice.created_at),
-            }
-            for invoice in sorted(dossier.other_paid, key=lambda invoice: (invoice.created_at, invoice.id))
-        ],
+        "other_paid_invoices": [_invoice(invoice) for invoice in sorted(dossier.other_paid, key=_by_age)],
     }
 
 
@@ -146,6 +107,53 @@ def candidate_exhibits(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
         }
         for candidate in sorted(candidates, key=lambda c: (c.created_at, c.charge_id), reverse=True)
     ]
+
+
+def _by_age(entry: Refund | Dispute | FraudWarning | Invoice) -> tuple[datetime, str]:
+    return entry.created_at, entry.id
+
+
+def _refund(refund: Refund) -> dict[str, Any]:
+    return {
+        "id": refund.id,
+        "amount_minor": refund.amount_minor,
+        "currency": refund.currency,
+        "status": refund.status,
+        "created_at": timestamp(refund.created_at),
+        "ours": refund.our_refund_id is not None,
+    }
+
+
+def _dispute(dispute: Dispute) -> dict[str, Any]:
+    return {
+        "id": dispute.id,
+        "status": dispute.status,
+        "reason": dispute.reason,
+        "case_type": dispute.case_type,
+        "amount_minor": dispute.amount_minor,
+        "currency": dispute.currency,
+        "allows_refund": dispute.is_charge_refundable,
+        "created_at": timestamp(dispute.created_at),
+        "due_by": _instant(dispute.due_by),
+    }
+
+
+def _warning(warning: FraudWarning) -> dict[str, Any]:
+    return {
+        "id": warning.id,
+        "actionable": warning.actionable,
+        "fraud_type": warning.fraud_type,
+        "created_at": timestamp(warning.created_at),
+    }
+
+
+def _invoice(invoice: Invoice) -> dict[str, Any]:
+    return {
+        "id": invoice.id,
+        "amount_paid_minor": invoice.amount_paid_minor,
+        "currency": invoice.currency,
+        "created_at": timestamp(invoice.created_at),
+    }
 
 
 def _coverage(report: UsageReport | SupportReport, *, since: datetime, until: datetime) -> Mapping[str, Any]:
