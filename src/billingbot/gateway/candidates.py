@@ -32,6 +32,35 @@ def find_charges(reader: Reader, pool: Executor, named_by: NamedBy, value: str) 
     return tuple(sorted(unique.values(), key=lambda one: (one.created_at, one.charge_id), reverse=True))
 
 
+def never_charged(reader: Reader, named_by: NamedBy, value: str) -> bool:
+    """Whether what a request names exists, and nothing was ever paid for it: a free invoice, a running trial.
+
+    A charge speaks for itself; what Stripe does not know was not found rather than never charged.
+    """
+    try:
+        match named_by:
+            case NamedBy.CHARGE:
+                return False
+            case NamedBy.INVOICE:
+                return reader.invoice(value).amount_paid_minor == 0
+            case NamedBy.SUBSCRIPTION:
+                reader.subscription(value)  # an unknown one lists no invoices either
+                return _all_free(reader.invoices(subscription=value))
+            case NamedBy.CUSTOMER:
+                return not reader.customer(value).deleted and _all_free(reader.invoices(customer=value))
+            case NamedBy.EMAIL:
+                people = reader.customers(value)
+                return bool(people) and all(_all_free(reader.invoices(customer=one.id)) for one in people)
+            case _:
+                assert_never(named_by)
+    except StripeNotFoundError:
+        return False
+
+
+def _all_free(invoices: Iterable[Invoice]) -> bool:
+    return all(invoice.amount_paid_minor == 0 for invoice in invoices)
+
+
 def _found(reader: Reader, pool: Executor, named_by: NamedBy, value: str) -> Iterable[Candidate]:
     match named_by:
         case NamedBy.CHARGE:

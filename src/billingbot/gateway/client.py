@@ -21,7 +21,7 @@ from billingbot.core.dossier import (
 from billingbot.core.errors import InputError
 from billingbot.core.request import Candidate, NamedBy
 from billingbot.gateway.answers import RefundAnswer
-from billingbot.gateway.candidates import find_charges
+from billingbot.gateway.candidates import find_charges, never_charged
 from billingbot.gateway.dossier import read_dossier
 from billingbot.gateway.payment import Ask, pay
 from billingbot.gateway.permissions import missing_permissions
@@ -112,6 +112,10 @@ class StripeGateway:
     def find_charges(self, named_by: NamedBy, value: str) -> tuple[Candidate, ...]:
         """The charges a request can mean, newest first: none where nothing has that name, several if ambiguous."""
         return find_charges(self._reader, self._executor(), named_by, value)
+
+    def never_charged(self, named_by: NamedBy, value: str) -> bool:
+        """Whether what a request names exists and nothing was ever paid for it, so that nothing can be refunded."""
+        return never_charged(self._reader, named_by, value)
 
     def trial_subscriptions(self, *, after: str | None, limit: int = 100) -> TrialPage:
         """One page of all subscriptions ever, those with a trial; `after` is the `next` of the page before.
