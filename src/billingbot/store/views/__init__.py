@@ -1,0 +1,65 @@
+"""Read models: what lists, pages and gauges show, typed, in few statements, for every door alike."""
+
+from billingbot.store.views.cases import (
+    WAITING,
+    CaseFilter,
+    CasePage,
+    DecisionLine,
+    case_page,
+    queue,
+    timeline,
+)
+from billingbot.store.views.explanation import Explanation, explanation
+from billingbot.store.views.jobs import EventLine, Failure, JobFilter, JobLine, JobPage, job_list, job_page
+from billingbot.store.views.ledger import LedgerFilter, LedgerProof, entry_of, ledger_page, verify_ledger
+from billingbot.store.views.overview import Counts, Latencies, Latency, counts, latencies
+from billingbot.store.views.paging import PAGE_ROWS, Page
+from billingbot.store.views.refunds import (
+    AttemptLine,
+    ConversionFilter,
+    ConversionLine,
+    RefundFilter,
+    RefundLine,
+    conversion_list,
+    refund_log,
+    refunds_of_case,
+)
+
+__all__ = [
+    "PAGE_ROWS",
+    "WAITING",
+    "AttemptLine",
+    "CaseFilter",
+    "CasePage",
+    "ConversionFilter",
+    "ConversionLine",
+    "Counts",
+    "DecisionLine",
+    "EventLine",
+    "Explanation",
+    "Failure",
+    "JobFilter",
+    "JobLine",
+    "JobPage",
+    "Latencies",
+    "Latency",
+    "LedgerFilter",
+    "LedgerProof",
+    "Page",
+    "RefundFilter",
+    "RefundLine",
+    "case_page",
+    "conversion_list",
+    "counts",
+    "entry_of",
+    "explanation",
+    "job_list",
+    "job_page",
+    "latencies",
+    "ledger_page",
+    "queue",
+    "refund_log",
+    "refunds_of_case",
+    "timeline",
+    "verify_ledger",
+]

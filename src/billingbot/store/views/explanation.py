@@ -1,0 +1,85 @@
+"""Explaining a case from what is stored: the verdict in words, and whether the stored bytes still lead to it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+from sqlalchemy import Connection
+
+from billingbot.core.canonical import canonical_bytes, digest
+from billingbot.core.decision import Decision, Limit, Outcome
+from billingbot.core.errors import NotFoundError
+from billingbot.core.explain import explain
+from billingbot.core.facts import Facts
+from billingbot.core.policy import Policy, decide, load_policy, with_limit
+from billingbot.core.redecide import decision_of, facts_of
+from billingbot.store import cases, decisions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """The verdict a case stands on, in lines of plain text.
+
+    `reproduces` is true where the stored facts under the stored policy give the stored verdict, byte for byte, and
+    all three still have the digests under which they were written.
+    """
+
+    case_id: str
+    decision_id: str
+    purpose: str
+    decided_at: datetime
+    lines: tuple[str, ...]
+    reproduces: bool
+    policy_id: str
+    policy_version: str
+    policy_digest: str
+    facts_digest: str
+    decision_digest: str
+
+
+def explanation(connection: Connection, case_id: str) -> Explanation:
+    """Explains the case's newest verdict. Raises NotFoundError for an unknown case, or one without a verdict yet."""
+    case = cases.get(connection, case_id)
+    if case.decision_id is None:
+        raise NotFoundError(f"case {case_id}: has no decision yet; it is {case.state}")
+    stored = decisions.get(connection, case.decision_id)
+    policy = _policy(decisions.policy_source(connection, stored.policy_digest))
+    facts, decision = facts_of(stored.facts), decision_of(stored.decision)
+    return Explanation(
+        case_id=case_id,
+        decision_id=stored.id,
+        purpose=stored.purpose,
+        decided_at=stored.decided_at,
+        lines=tuple(explain(decision, facts, policy)),
+        reproduces=_reproduces(stored, decision, facts, policy),
+        policy_id=policy.id,
+        policy_version=policy.version,
+        policy_digest=stored.policy_digest,
+        facts_digest=stored.facts_digest,
+        decision_digest=stored.decision_digest,
+    )
+
+
+def _reproduces(stored: decisions.StoredDecision, decision: Decision, facts: Facts, policy: Policy) -> bool:
+    again = _with_days_budget(decide(facts, policy), decision)
+    return (
+        canonical_bytes(again) == stored.decision
+        and digest(stored.decision) == stored.decision_digest
+        and digest(stored.facts) == stored.facts_digest
+        and policy.digest == stored.policy_digest
+    )
+
+
+def _with_days_budget(again: Decision, decision: Decision) -> Decision:
+    """What else was paid that day is no fact of the case: where it held the refund back, it is taken as noted."""
+    noted = decision.limits[-1] if decision.limits else None
+    if noted is None or noted.limit not in {Limit.DAILY_AMOUNT, Limit.DAILY_COUNT}:
+        return again
+    if again.outcome is not Outcome.REFUND:
+        return again
+    return with_limit(again, noted.limit, observed=noted.observed, allowed=noted.allowed)
+
+
+@lru_cache(maxsize=4)  # one policy decides nearly every case that anybody looks at; compiling it takes a while
+def _policy(source: str) -> Policy:
+    return load_policy(source, filename="policy.toml")

@@ -1,0 +1,130 @@
+"""Reading jobs: what waits, what failed and why, and what each was about."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from billingbot.core.errors import NotFoundError
+from billingbot.core.job import Actor, JobState
+from billingbot.store.schema import inbox, job_failures, jobs, refunds
+from billingbot.store.views.paging import PAGE_ROWS, Page, newest_first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobLine:
+    """One job as it stands. `lease_until` is set while a worker holds it, or held it when it died."""
+
+    id: str
+    actor: Actor
+    subject: str
+    state: JobState
+    attempts: int
+    run_at: datetime
+    lease_until: datetime | None
+    created_at: datetime
+    finished_at: datetime | None
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What went wrong at one try."""
+
+    attempt: int
+    at: datetime
+    error_class: str
+    error: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventLine:
+    """The stored event that a job interprets, without its body."""
+
+    id: str
+    account: str
+    event_id: str
+    type: str
+    object_id: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPage:
+    """One job with all its failures, oldest first, and what it is about: an event, or a case, where there is one."""
+
+    job: JobLine
+    failures: tuple[Failure, ...]
+    event: EventLine | None
+    case_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """Which jobs to show: all that are set must hold."""
+
+    state: JobState | None = None
+    actor: Actor | None = None
+    subject: str | None = None
+
+
+ALL_JOBS: Final = JobFilter()
+
+
+def job_list(
+    connection: Connection, filters: JobFilter = ALL_JOBS, *, after: str | None = None, limit: int = PAGE_ROWS
+) -> Page[JobLine]:
+    """Jobs by these filters, newest first. InputError for a bad cursor."""
+    query = _select()
+    for name in JobFilter.__slots__:
+        if (value := getattr(filters, name)) is not None:
+            query = query.where(jobs.c[name] == value)
+    return newest_first(connection, query, jobs.c.id, _line, after=after, limit=limit)
+
+
+def job_page(connection: Connection, job_id: str) -> JobPage:
+    """The job with its failures. Raises NotFoundError."""
+    row = connection.execute(_select().where(jobs.c.id == job_id)).one_or_none()
+    if row is None:
+        raise NotFoundError(f"job {job_id}: there is none")
+    job = _line(row)
+    columns = [job_failures.c[name] for name in Failure.__slots__]
+    failures = connection.execute(
+        sa.select(*columns).where(job_failures.c.job_id == job_id).order_by(job_failures.c.attempt)
+    )
+    return JobPage(
+        job=job,
+        failures=tuple(Failure(**failure._mapping) for failure in failures),
+        event=_event(connection, job),
+        case_id=_case_id(connection, job),
+    )
+
+
+def _event(connection: Connection, job: JobLine) -> EventLine | None:
+    if job.actor is not Actor.INTERPRET:
+        return None
+    columns = [inbox.c[name] for name in EventLine.__slots__]
+    row = connection.execute(sa.select(*columns).where(inbox.c.id == job.subject)).one_or_none()
+    return EventLine(**row._mapping) if row else None
+
+
+def _case_id(connection: Connection, job: JobLine) -> str | None:
+    match job.actor:
+        case Actor.ASSESS | Actor.RECHECK:
+            return job.subject
+        case Actor.SUBMIT | Actor.SETTLE:
+            found = connection.execute(sa.select(refunds.c.case_id).where(refunds.c.id == job.subject))
+            return found.scalar_one_or_none()
+        case Actor.INTERPRET | Actor.IMPORT_HISTORY:
+            return None
+
+
+def _select() -> sa.Select[Any]:
+    return sa.select(*(jobs.c[name] for name in JobLine.__slots__))
+
+
+def _line(row: sa.Row[Any]) -> JobLine:
+    return JobLine(**{**row._mapping, "actor": Actor(row.actor), "state": JobState(row.state)})

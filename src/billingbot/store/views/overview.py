@@ -1,0 +1,125 @@
+"""Reading the whole desk at a glance: how much waits and for how long, and how fast answers come."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from billingbot.core.mode import Mode
+
+# One statement, so that all numbers are of one moment. Due and failed jobs, the queue and open refunds come from
+# partial indexes; the totals by state read their tables, which a scrape does once in a while (see web/health.py).
+_COUNTS: Final = sa.text("""
+SELECT
+    (SELECT count(*) FROM jobs WHERE state = 'ready' AND run_at <= clock_timestamp()) AS jobs_due,
+    (SELECT EXTRACT(EPOCH FROM clock_timestamp() - min(run_at)) FROM jobs
+     WHERE state = 'ready' AND run_at <= clock_timestamp()) AS oldest_due_job_seconds,
+    (SELECT count(*) FROM jobs WHERE state = 'failed') AS jobs_failed,
+    (SELECT coalesce(json_object_agg(state, n), '{}') FROM
+        (SELECT state, count(*) AS n FROM cases GROUP BY state) AS c) AS cases,
+    (SELECT count(*) FROM cases WHERE state = 'review' AND due_at < clock_timestamp()) AS reviews_overdue,
+    (SELECT coalesce(json_object_agg(state, n), '{}') FROM
+        (SELECT state, count(*) AS n FROM refunds GROUP BY state) AS r) AS refunds,
+    (SELECT EXTRACT(EPOCH FROM clock_timestamp() - min(first_sent_at)) FROM refund_attempts
+     WHERE outcome IN ('open', 'unknown') AND refund_id IN (SELECT id FROM refunds WHERE state = 'unknown')
+    ) AS oldest_unknown_seconds,
+    (SELECT count(*) FROM inbox) AS inbox,
+    (SELECT count(*) FROM conversions) AS conversions,
+    (SELECT coalesce(max(seq), 0) FROM ledger_entries) AS ledger_seq,
+    (SELECT coalesce(json_object_agg(account, mode), '{}') FROM modes) AS modes
+""")
+
+# First time that anybody asked, to the first verdict, per case. Later looks at the same case do not count.
+_DECIDED: Final = """
+SELECT EXTRACT(EPOCH FROM min(d.decided_at) - min(r.asked_at)) AS seconds
+FROM cases c JOIN requests r ON r.case_id = c.id JOIN decisions d ON d.case_id = c.id AND d.purpose = 'assess'
+WHERE c.opened_at >= CAST(:since AS timestamptz) AND (CAST(:account AS text) IS NULL OR c.account = :account)
+GROUP BY c.id
+"""
+# First time that anybody asked, to Stripe's word that the money is on its way, per refund of ours.
+_REFUNDED: Final = """
+SELECT EXTRACT(EPOCH FROM f.settled_at - min(r.asked_at)) AS seconds
+FROM refunds f JOIN cases c ON c.id = f.case_id JOIN requests r ON r.case_id = c.id
+WHERE c.opened_at >= CAST(:since AS timestamptz) AND (CAST(:account AS text) IS NULL OR c.account = :account)
+    AND f.state = 'succeeded' AND f.origin = ANY (CAST(:origins AS text[]))
+GROUP BY f.id
+"""
+_SUMMARY: Final = """
+SELECT count(*), percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds),
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds)
+FROM ({rows}) AS each WHERE seconds >= 0
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How much there is of everything, at one moment. Ages in seconds; None where nothing waits."""
+
+    jobs_due: int
+    oldest_due_job_seconds: float | None
+    jobs_failed: int
+    cases: Mapping[str, int]
+    """By state; a state without cases is not there."""
+    reviews_overdue: int
+    refunds: Mapping[str, int]
+    """By state; a state without refunds is not there."""
+    oldest_unknown_seconds: float | None
+    """Since the oldest refund of unknown outcome was first sent."""
+    inbox: int
+    conversions: int
+    ledger_seq: int
+    modes: Mapping[str, Mode]
+    """By account, for those whose mode somebody has set; the others are in shadow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Seconds that something took: the median and what 95 of 100 stayed under; None where it never happened."""
+
+    count: int
+    median_seconds: float | None
+    p95_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latencies:
+    """How long people wait: for a verdict, for a refund, and for a refund that no person had to approve."""
+
+    request_to_decision: Latency
+    request_to_refund: Latency
+    request_to_automatic_refund: Latency
+
+
+def counts(connection: Connection) -> Counts:
+    """Everything that gauges and the overview show, in one statement."""
+    row = connection.execute(_COUNTS).one()
+    return Counts(
+        **{
+            **row._mapping,
+            "oldest_due_job_seconds": _seconds(row.oldest_due_job_seconds),
+            "oldest_unknown_seconds": _seconds(row.oldest_unknown_seconds),
+            "modes": {account: Mode(mode) for account, mode in row.modes.items()},
+        }
+    )
+
+
+def latencies(connection: Connection, *, since: datetime | None = None, account: str | None = None) -> Latencies:
+    """How fast cases opened at or after `since` were decided and refunded; all cases where it is None."""
+    bounds: dict[str, object] = {"since": since.isoformat() if since else "-infinity", "account": account}
+    return Latencies(
+        request_to_decision=_latency(connection, _DECIDED, bounds),
+        request_to_refund=_latency(connection, _REFUNDED, {**bounds, "origins": ["policy", "person"]}),
+        request_to_automatic_refund=_latency(connection, _REFUNDED, {**bounds, "origins": ["policy"]}),
+    )
+
+
+def _latency(connection: Connection, rows: str, values: Mapping[str, object]) -> Latency:
+    found: Any = connection.execute(sa.text(_SUMMARY.format(rows=rows)), values).one()
+    return Latency(count=found[0], median_seconds=_seconds(found[1]), p95_seconds=_seconds(found[2]))
+
+
+def _seconds(value: Any) -> float | None:
+    return None if value is None else float(value)
