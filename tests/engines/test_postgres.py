@@ -21,7 +21,6 @@ from tests.engines.conftest import Script, Wait
 from tests.engines.shared import plain
 
 from billingbot.engines import programs
-from billingbot.engines.account import unprivileged_account
 from billingbot.engines.errors import DirectoryBusyError, EngineError, EngineMissingError, WrongMajorError
 from billingbot.engines.places import open_data_dir, remove_data_dir
 from billingbot.engines.postgres import RunningPostgres, prepare_postgres, start_postgres
@@ -206,65 +205,10 @@ def test_without_the_wheel_a_postgres_of_the_system_serves(fresh_dir: Path, monk
         assert "site-packages" not in str(Path(f"/proc/{running.process.pid}/exe").readlink())
 
 
-@pytest.mark.parametrize(
-    "order",
-    [
-        "CREATE TABLE public.mine ()",
-        "ALTER TABLE owned ADD COLUMN more int",
-        "DROP TABLE owned",
-        "CREATE SCHEMA mine",
-        "CREATE TEMPORARY TABLE mine ()",
-        "CREATE ROLE another",
-        "CREATE DATABASE another",
-        "SET ROLE billingbot_owner",
-        "ALTER SYSTEM SET fsync = off",
-        "COPY (SELECT 1) TO PROGRAM 'true'",
-    ],
-)
-def test_the_application_cannot(running: RunningPostgres, order: str) -> None:
-    _tell(running.owner_url, "CREATE TABLE IF NOT EXISTS owned ()")
-    with psycopg.connect(plain(running.app_url), autocommit=True) as connection:
-        assert connection.execute("SELECT current_user").fetchone() == ("billingbot",)
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            connection.execute(order)
-
-
-def test_the_application_has_the_rights_that_migrations_grant(running: RunningPostgres) -> None:
-    _tell(running.owner_url, "CREATE TABLE IF NOT EXISTS granted (number int)")
-    _tell(running.owner_url, "GRANT SELECT, INSERT ON granted TO billingbot_app")
-    _tell(running.app_url, "INSERT INTO granted VALUES (1)")
-    assert _ask(running.app_url, "SELECT count(*) FROM granted") == 1
-
-
-def test_nobody_enters_without_the_password(running: RunningPostgres) -> None:
-    right = plain(running.app_url)
-    password = right.split(":")[2].partition("@")[0]
-    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        psycopg.connect(right.replace(password, "guessed"))
-
-
-def test_the_log_quotes_neither_rows_nor_statements(running: RunningPostgres, data_dir: Path) -> None:
-    _tell(running.owner_url, "CREATE TABLE people (email text UNIQUE)")
-    _tell(running.owner_url, "INSERT INTO people VALUES ('ada@example.com')")
-    with pytest.raises(psycopg.errors.UniqueViolation, match="ada@example"):
-        _tell(running.owner_url, "INSERT INTO people VALUES ('ada@example.com')")
-    log = (data_dir / "postgres" / "postgres.log").read_text()
-    assert "duplicate key" in log
-    assert "ada@example.com" not in log
-
-
 def test_commits_wait_for_the_disk_and_times_are_utc(data_dir: Path) -> None:
     with start_postgres(data_dir) as running:
         for name, value in {"fsync": "on", "synchronous_commit": "on", "TimeZone": "UTC"}.items():
             assert _ask(running.app_url, f"SHOW {name}") == value
-
-
-def test_secrets_are_neither_shown_nor_readable_to_others(running: RunningPostgres, data_dir: Path) -> None:
-    password = running.app_url.split(":")[2].partition("@")[0]
-    assert password not in repr(running)
-    assert password not in "".join(running.process.args)  # type: ignore[arg-type]  # all of them are str
-    assert (data_dir / "postgres" / "credentials.json").stat().st_mode & 0o777 == 0o600
-    assert (data_dir / "postgres" / "cluster").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_path_too_long_for_a_socket_gets_one_elsewhere(fresh_dir: Path) -> None:
@@ -273,15 +217,6 @@ def test_a_path_too_long_for_a_socket_gets_one_elsewhere(fresh_dir: Path) -> Non
         assert str(deep) not in running.app_url
         assert _ask(running.app_url, "SELECT 1") == 1
     shutil.rmtree(Path(running.app_url.partition("host=")[2]))
-
-
-@as_root
-def test_root_drops_its_rights(running: RunningPostgres) -> None:
-    account = unprivileged_account()
-    assert account is not None
-    status = Path(f"/proc/{running.process.pid}/status").read_text()
-    assert f"Uid:\t{account.uid}\t{account.uid}\t{account.uid}\t{account.uid}" in status
-    assert "Groups:\t \n" in status
 
 
 @as_root

@@ -245,7 +245,7 @@ def test_output_that_nobody_reads_does_not_stop_it(tmp_path: Path, eventually: W
 
 
 def test_killed_engines_come_back_under_the_same_urls(data_dir: Path, eventually: Wait) -> None:
-    postgres, valkey = prepare_postgres(data_dir), prepare_valkey(data_dir)
+    postgres, valkey = prepare_postgres(data_dir, fsync=False), prepare_valkey(data_dir)
     supervisor = Supervisor([postgres.child, valkey.child], state_dir=data_dir, output=io.StringIO())
 
     def answers() -> bool:

@@ -34,8 +34,11 @@ class Cluster:
     passwords: dict[str, str]
 
 
-def open_cluster(home: Home) -> Cluster:
-    """The cluster in this home, made now if there is none. EngineError where that fails; WrongMajorError."""
+def open_cluster(home: Home, *, fsync: bool) -> Cluster:
+    """The cluster in this home, made now if there is none, and on the disk before this returns if `fsync`.
+
+    EngineError where that fails; WrongMajorError.
+    """
     path, credentials = home.path / "cluster", home.path / "credentials.json"
     if path.exists() and not credentials.exists():
         raise EngineError(f"{credentials}: missing, and the cluster beside it opens to its passwords alone; restore it")
@@ -44,11 +47,11 @@ def open_cluster(home: Home) -> Cluster:
     directory, major = postgres_bin(home, major=recorded)
     cluster = Cluster(path=path, bin_directory=directory, major=major, passwords=secrets)
     if recorded is None:
-        _make(cluster, home)
+        _make(cluster, home, fsync=fsync)
     return cluster
 
 
-def _make(cluster: Cluster, home: Home) -> None:
+def _make(cluster: Cluster, home: Home, *, fsync: bool) -> None:
     """Makes it beside its place and renames it, so that a crash on the way leaves nothing half."""
     shutil.rmtree(cluster.path.with_name("cluster.part"), ignore_errors=True)
     part = home.private_directory("cluster.part")
@@ -64,6 +67,7 @@ def _make(cluster: Cluster, home: Home) -> None:
             [
                 *(str(cluster.bin_directory / "initdb"), "--pgdata", str(part), "--username", SUPERUSER),
                 *("--auth=scram-sha-256", "--pwfile", str(password_file), "--encoding=UTF8", *locale),
+                *(() if fsync else ("--no-sync",)),
             ],
         )
     finally:

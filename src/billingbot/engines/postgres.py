@@ -101,7 +101,7 @@ def prepare_postgres(data_dir: Path, *, fsync: bool = True) -> Postgres:
     lock = DirectoryLock(home.path / "lock", whose="the private PostgreSQL")
     try:
         _end_survivors(home)  # first of all: an earlier server may still be writing here
-        return _describe(home, open_cluster(home), lock, fsync=fsync)
+        return _describe(home, open_cluster(home, fsync=fsync), lock, fsync=fsync)
     except BaseException:
         lock.release()
         raise
