@@ -103,5 +103,5 @@ def test_a_warning_asks_for_action_until_the_charge_is_refunded_or_disputed(shop
 
 
 def test_a_status_that_does_not_exist_is_refused_by_name(shop: Shop) -> None:
-    with pytest.raises(Exception, match="status: expected one of .*won"):
+    with pytest.raises(Exception, match=r"status: expected one of .*won"):
         shop.control.dispute(shop.one_off().id, status="maybe")

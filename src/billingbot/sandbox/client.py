@@ -42,16 +42,16 @@ class SandboxClient:
 
     # Stripe's own API, thin.
 
-    def get(self, path: str, **params: Any) -> Any:
+    def get(self, path: str, /, **params: Any) -> Any:
         """GET `/v1` + path; nested parameters as Stripe encodes them."""
         return self._read(self._http.get(f"/v1{path}", params=_form(params), headers=self._auth))
 
-    def post(self, path: str, *, idempotency_key: str | None = None, **params: Any) -> Any:
+    def post(self, path: str, /, *, idempotency_key: str | None = None, **params: Any) -> Any:
         """POST `/v1` + path."""
         headers = {**self._auth, **({"Idempotency-Key": idempotency_key} if idempotency_key else {})}
         return self._read(self._http.post(f"/v1{path}", data=_form(params), headers=headers))
 
-    def delete(self, path: str, **params: Any) -> Any:
+    def delete(self, path: str, /, **params: Any) -> Any:
         """DELETE `/v1` + path."""
         return self._read(self._http.delete(f"/v1{path}", params=_form(params), headers=self._auth))
 
@@ -201,7 +201,7 @@ class SandboxClient:
         """It is up, in which mode."""
         return self._command("GET", "/health")
 
-    def _command(self, method: str, path: str, **given: Any) -> Any:
+    def _command(self, method: str, path: str, /, **given: Any) -> Any:
         body = given if method == "POST" else None
         return self._read(self._http.request(method, f"/_sandbox{path}", json=body))
 

@@ -1,10 +1,10 @@
 """`/v1/customers`."""
 
-from billingbot.sandbox import forms
+from billingbot.sandbox import forms, pages
 from billingbot.sandbox.errors import missing
 from billingbot.sandbox.events import changing, emit
 from billingbot.sandbox.payment_methods import attach_to, resolve
-from billingbot.sandbox.router import Call, endpoint, listable
+from billingbot.sandbox.router import Call, endpoint, list_of
 from billingbot.sandbox.state import Sandbox
 from billingbot.sandbox.tables import Obj
 
@@ -28,7 +28,11 @@ _FIELDS = {
 _PLAIN = ("email", "name", "phone", "description", "address", "balance", "preferred_locales", "tax_exempt")
 _CREATE = {**_FIELDS, "payment_method": forms.name_of, "test_clock": forms.anything}
 
-listable("/v1/customers", "customer", {"email": forms.name_of})
+
+@endpoint("GET", "/v1/customers", {**pages.PAGING, "email": forms.name_of, "created": forms.created})
+def listing(call: Call) -> Obj:
+    """Customers, also by their exact address."""
+    return list_of(call, "customer", ("email",), lambda customer: "deleted" not in customer)
 
 
 def new_customer(box: Sandbox) -> Obj:
@@ -94,7 +98,10 @@ def _apply(call: Call, customer: Obj) -> None:
 @endpoint("GET", "/v1/customers/{id}")
 def retrieve(call: Call) -> Obj:
     """The customer; one that was deleted says so."""
-    return call.box.need("customer", call.ids["id"], "customer")
+    customer = call.box.need("customer", call.ids["id"], "customer")
+    if customer.get("deleted"):
+        return {"id": customer["id"], "object": "customer", "deleted": True}
+    return customer
 
 
 @endpoint("POST", "/v1/customers/{id}", _FIELDS)
