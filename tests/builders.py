@@ -267,6 +267,7 @@ REFUNDABLE: Mapping[str, FactValue | None] = {
     "request.channel": "api",
     "request.claims_unused": True,
     "request.claims_cancellation": False,
+    "request.nothing_charged": False,
     "request.ambiguous": False,
     "charge.succeeded": True,
     "charge.captured": True,

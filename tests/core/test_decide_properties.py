@@ -74,6 +74,7 @@ NEEDED = [
     "history.refunds_card",
     "history.refunds_email",
     "history.denied_before",
+    "request.nothing_charged",
     "request.ambiguous",
     "desk.mode",
 ]

@@ -177,6 +177,7 @@ TABLE: list[tuple[int, dict[str, Any], str, str, str]] = [
     (10, WON, "review", "dispute-won", "none"),
     (10, WON | {"dispute.open_inquiry": True}, "review", "dispute-won", "none"),
     (10, {"charge.invoice_sent": True}, "review", "paid-by-hand", "none"),
+    (1, {"request.nothing_charged": True}, "close", "nothing-charged", "none"),
     (10, {"request.ambiguous": True}, "review", "ambiguous-request", "none"),
     (10, {"request.ambiguous": True} | GAP, "review", "ambiguous-request", "none"),
     (10, {"dispute.allows_refund": False}, "review", "anything-else", "none"),

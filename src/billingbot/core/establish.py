@@ -100,6 +100,7 @@ def _request(at: datetime, request: RequestFacts) -> dict[str, Fact]:
         "request.channel": said.known(request.channel.value),
         "request.claims_unused": said.known(request.claims.unused),
         "request.claims_cancellation": said.known(request.claims.cancelled),
+        "request.nothing_charged": said.known(request.nothing_charged),
         "request.ambiguous": said.known(request.ambiguous),
     }
 

@@ -46,6 +46,7 @@ CATALOGUE: Final[Mapping[str, FactSpec]] = {
     "request.channel": _string("api, console, cli, inquiry, early_fraud_warning or dispute"),
     "request.claims_unused": _bool("the customer says the product was not used"),
     "request.claims_cancellation": _bool("the customer says it was cancelled before the charge"),
+    "request.nothing_charged": _bool("what the request names exists, and nothing was ever charged for it"),
     "request.ambiguous": _bool("the request could mean more than one charge, or none that Stripe knows"),
     "charge.succeeded": _bool("the charge's status is succeeded"),
     "charge.captured": _bool("the money was captured, not only authorised"),

@@ -52,10 +52,13 @@ class Candidate:
 class RequestFacts:
     """What a decision needs of the requests on a case.
 
-    `ambiguous` where no one charge could be told from the request: more than one fits (`candidates`), or none.
+    `ambiguous` where no one charge could be told from the request: more than one fits (`candidates`), or Stripe knows
+    none of that name.
     """
 
     channel: Channel
     claims: Claims
     ambiguous: bool = False
+    nothing_charged: bool = False
+    """What the request names exists, and nothing was ever paid for it: a free invoice, a trial that still runs."""
     candidates: tuple[Candidate, ...] = ()

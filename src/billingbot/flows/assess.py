@@ -1,7 +1,7 @@
 """Assess: from an open case to a verdict; a refund becomes an intent, everything else reaches a person."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -40,16 +40,23 @@ def assess(desk: Desk, job: Job) -> None:
         return _hand_over_undecided(desk, job, case)
     if _history_on_its_way(desk, job, case):
         return None
-    charge_id, candidates = _resolve(account, case, asked)
-    if charge_id is not None and case.charge_id is None:
-        joined, case = _attach(desk, job, case, charge_id)
+    meant = _resolve(account, case, asked)
+    if meant.charge_id is not None and case.charge_id is None:
+        joined, case = _attach(desk, job, case, meant.charge_id)
         if joined:
             return None
     try:
-        found = look(desk, account, charge_id, asked, candidates=candidates)
+        found = look(
+            desk,
+            account,
+            meant.charge_id,
+            asked,
+            candidates=meant.candidates,
+            nothing_charged=meant.nothing_charged,
+        )
     except StripeNotFoundError:
         # Nothing that Stripe knows by this name: nobody can be paid, and a person asks what was meant.
-        found = look(desk, account, None, asked, candidates=candidates)
+        found = look(desk, account, None, asked)
     return _decide(desk, job, case, found)
 
 
@@ -187,17 +194,24 @@ def _history_on_its_way(desk: Desk, job: Job, case: Case) -> bool:
         return True
 
 
-def _resolve(
-    account: Account, case: Case, asked: Sequence[requests.Request]
-) -> tuple[str | None, tuple[Candidate, ...]]:
-    """The one charge that is meant, or None with all that may be meant."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Meant:
+    """What a request means: one charge, none because nothing was ever charged, or any of the candidates."""
+
+    charge_id: str | None
+    candidates: tuple[Candidate, ...] = ()
+    nothing_charged: bool = False
+
+
+def _resolve(account: Account, case: Case, asked: Sequence[requests.Request]) -> _Meant:
     if case.charge_id is not None:
-        return case.charge_id, ()
+        return _Meant(charge_id=case.charge_id)
     first = asked[0]
     candidates = account.stripe.find_charges(first.named_by, first.named)
     if len(candidates) == 1:
-        return candidates[0].charge_id, candidates
-    return None, candidates
+        return _Meant(charge_id=candidates[0].charge_id, candidates=candidates)
+    free = not candidates and account.stripe.never_charged(first.named_by, first.named)
+    return _Meant(charge_id=None, candidates=candidates, nothing_charged=free)
 
 
 def _attach(desk: Desk, job: Job, case: Case, charge_id: str) -> tuple[bool, Case]:

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from billingbot.core.decision import Decision
 from billingbot.core.dossier import Dossier
-from billingbot.core.establish import RequestFacts, establish, usage_since
+from billingbot.core.establish import establish, usage_since
 from billingbot.core.facts import Facts
 from billingbot.core.history import HistoryReport
 from billingbot.core.mode import Mode
 from billingbot.core.policy import Policy, decide
-from billingbot.core.request import Candidate, Channel, Claims
+from billingbot.core.request import Candidate, Channel, Claims, RequestFacts
 from billingbot.core.usage import Subject, SupportReport, UsageReport
 from billingbot.evidence.sources import gather_support, gather_usage
 from billingbot.flows.desk import Account, Desk
@@ -38,10 +38,12 @@ def look(
     asked: Sequence[requests.Request],
     *,
     candidates: Sequence[Candidate] = (),
+    nothing_charged: bool = False,
 ) -> Findings:
     """Reads everything afresh and decides; writes nothing and holds no transaction over the network (law 2).
 
-    Without a charge id the request is ambiguous and `candidates` are what it may have meant.
+    Without a charge id either nothing was ever charged, or the request is ambiguous and `candidates` are what it
+    may have meant.
     Raises StripeUnavailableError, StripeForbiddenError or StripeAnswerError where Stripe cannot be read: there
     is no verdict without it. Silent usage or support sources are facts that are unknown.
     """
@@ -56,7 +58,12 @@ def look(
     facts = establish(
         at=now,
         dossier=dossier,
-        request=request_facts(asked, candidates=candidates, ambiguous=charge_id is None),
+        request=replace(
+            request_facts(asked),
+            candidates=tuple(candidates),
+            ambiguous=charge_id is None and not nothing_charged,
+            nothing_charged=nothing_charged,
+        ),
         usage=usage,
         support=support,
         history=report,
@@ -71,9 +78,7 @@ def mode_of(desk: Desk, account: str) -> Mode:
         return modes.current(connection, account).mode
 
 
-def request_facts(
-    asked: Sequence[requests.Request], *, candidates: Sequence[Candidate], ambiguous: bool
-) -> RequestFacts:
+def request_facts(asked: Sequence[requests.Request]) -> RequestFacts:
     """All requests of a case as one: claimed is what anybody claimed; the bank's channel comes first."""
     bank = (Channel.DISPUTE, Channel.INQUIRY, Channel.FRAUD_WARNING)
     channels = [request.channel for request in asked]
@@ -86,8 +91,6 @@ def request_facts(
             cancelled=any(request.claims.cancelled for request in asked),
             cancelled_at=min(cancelled_at, default=None),
         ),
-        ambiguous=ambiguous,
-        candidates=tuple(candidates),
     )
 
 

@@ -46,7 +46,7 @@ def reassess(this: Step, case_id: str, *, by: str, why: str) -> None:
 
 def _still_missing(desk: Desk, account: str, charge_id: str | None, asked: Sequence[requests.Request]) -> set[str]:
     found = look(desk, desk.account(account), charge_id, asked)
-    return set(found.decision.missing)
+    return set(found.decision.awaited)
 
 
 def _wait(desk: Desk, looks: int) -> timedelta:

@@ -9,8 +9,8 @@ from billingbot.core.errors import ConflictError, ForbiddenError, InputError
 from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.policy import approval_blockers
-from billingbot.core.redecide import facts_of
 from billingbot.core.refund import Origin, RefundIntent, RefundState
+from billingbot.core.restore import restore_facts
 from billingbot.flows.assess import intend
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.look import look, mode_of
@@ -147,7 +147,7 @@ def blockers_of(desk: Desk, case: Case) -> tuple[str, ...]:
     if case.decision_id is None:
         return ()
     with transaction(desk.db) as connection:
-        return approval_blockers(facts_of(decisions.get(connection, case.decision_id).facts))
+        return approval_blockers(restore_facts(decisions.get(connection, case.decision_id).facts))
 
 
 def _approval(case: Case, reason: str, amount_minor: int, currency: str) -> dict[str, object]:

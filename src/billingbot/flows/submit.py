@@ -15,7 +15,6 @@ from billingbot.core.ids import Kind, attempt_key
 from billingbot.core.job import Job
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.policy import approval_blockers, still_holds
-from billingbot.core.redecide import decision_of
 from billingbot.core.refund import (
     MOST_ATTEMPTS,
     Attempt,
@@ -24,6 +23,7 @@ from billingbot.core.refund import (
     RefundIntent,
     RefundState,
 )
+from billingbot.core.restore import restore_decision
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.look import Findings, look, mode_of
 from billingbot.flows.settle import adopt_ours, apply_refund
@@ -123,9 +123,10 @@ def _look_again(desk: Desk, refund: RefundIntent) -> Verdict:
     if refund.origin is Origin.PERSON:
         return _person_verdict(desk, refund, found)
     with transaction(desk.db) as connection:
-        before = decision_of(decisions.get(connection, refund.decision_id or "").decision)
-    holds = still_holds(before, found.decision)
-    return Verdict(found=found, go=holds, why=found.decision.reason)
+        before = restore_decision(decisions.get(connection, refund.decision_id or "").decision)
+    # Blockers are asked even of a decision that holds: a policy of one's own may have left one out.
+    go = still_holds(before, found.decision) and not approval_blockers(found.facts)
+    return Verdict(found=found, go=go, why=found.decision.reason)
 
 
 def _person_verdict(desk: Desk, refund: RefundIntent, found: Findings) -> Verdict:

@@ -73,17 +73,19 @@ def hand_over(this: Step, desk: Desk | None, case: Case, found: Findings, decisi
             "currency": dossier.charge.currency,
         }
     moved = cases.move(this.db, case, how, **values)
-    if desk is not None and how is CaseMove.DECIDED_REVIEW and decision.missing:
+    if desk is not None and how is CaseMove.DECIDED_REVIEW and decision.awaited:
         cases.recheck_in(this.db, case.id, desk.recheck_after)
     return moved
 
 
 def _reply(case: Case, found: Findings) -> str | None:
-    """The text for the customer, from the policy's template; None where the rule has none, or there is no charge."""
+    """The text for the customer, from the policy's template; None where the rule has none."""
     decision, dossier = found.decision, found.dossier
-    if decision.reply is None or dossier is None:
+    if decision.reply is None:
         return None
-    charge = dossier.charge
-    amount = Money(amount_minor=charge.amount_captured_minor, currency=charge.currency)
-    charged_on = charge.created_at.strftime("%d %B %Y")
-    return render_reply(found.policy, decision.reply, amount=str(amount), charged_on=charged_on, case=case.id)
+    amount, charged_on = "", ""
+    if dossier is not None:
+        charge = dossier.charge
+        amount = str(Money(amount_minor=charge.amount_captured_minor, currency=charge.currency))
+        charged_on = charge.created_at.strftime("%d %B %Y")
+    return render_reply(found.policy, decision.reply, amount=amount, charged_on=charged_on, case=case.id)

@@ -14,7 +14,7 @@ from billingbot.core.errors import InputError
 from billingbot.core.facts import Facts
 from billingbot.core.ids import Kind, is_id
 from billingbot.core.ledger import Entry
-from billingbot.core.redecide import decision_of, facts_of
+from billingbot.core.restore import restore_decision, restore_facts
 from billingbot.store import cases as case_rows
 from billingbot.store import decisions as decision_rows
 from billingbot.store import notes as note_rows
@@ -108,8 +108,8 @@ def case_page(connection: Connection, case_id: str) -> CasePage:
         recheck_at=looks.recheck_at,
         rechecks=looks.rechecks,
         requests=tuple(request_rows.of_case(connection, case_id)),
-        decision=decision_of(stored.decision) if stored else None,
-        facts=facts_of(stored.facts) if stored else None,
+        decision=restore_decision(stored.decision) if stored else None,
+        facts=restore_facts(stored.facts) if stored else None,
         decisions=_decisions(connection, case_id),
         refunds=refunds_of_case(connection, case_id),
         notes=tuple(note_rows.of_case(connection, case_id)),

@@ -12,7 +12,7 @@ from billingbot.core.errors import NotFoundError
 from billingbot.core.explain import explain
 from billingbot.core.facts import Facts
 from billingbot.core.policy import Policy, decide, load_policy, with_limit
-from billingbot.core.redecide import decision_of, facts_of
+from billingbot.core.restore import restore_decision, restore_facts
 from billingbot.store import cases, decisions
 
 
@@ -44,7 +44,7 @@ def explanation(connection: Connection, case_id: str) -> Explanation:
         raise NotFoundError(f"case {case_id}: has no decision yet; it is {case.state}")
     stored = decisions.get(connection, case.decision_id)
     policy = _policy(decisions.policy_source(connection, stored.policy_digest))
-    facts, decision = facts_of(stored.facts), decision_of(stored.decision)
+    facts, decision = restore_facts(stored.facts), restore_decision(stored.decision)
     return Explanation(
         case_id=case_id,
         decision_id=stored.id,
