@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from dramatiq.brokers.redis import RedisBroker
 from sqlalchemy import Engine
 
 from billingbot.bootstrap.accounts import AccountSettings, NoAccountError, read_accounts
@@ -25,7 +24,7 @@ from billingbot.flows.desk import Desk
 from billingbot.flows.receive import Endpoint
 from billingbot.store import activity
 from billingbot.store.database import make_engine, transaction
-from billingbot.worker.doorbell import RedisBell, make_broker
+from billingbot.worker.doorbell import Broker, RedisBell, make_broker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +43,7 @@ class Runtime:
     """A process's own objects: the desk, the broker behind its bell, and the endpoints of its web door."""
 
     desk: Desk
-    broker: RedisBroker
+    broker: Broker
     bell: RedisBell
     endpoints: dict[str, Endpoint]
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from queue import Empty, Full, Queue
 from threading import Event, Thread
-from typing import Final
+from typing import Final, TypeAlias
 
 import dramatiq
 import redis
@@ -22,6 +22,9 @@ _NAMESPACE: Final = "billingbot"
 _MOST_WAITING: Final = 10_000
 # More ids than this in Redis mean that workers are busy, not deaf: ringing again would only pile up copies.
 _CROWDED: Final = 500
+
+Broker: TypeAlias = RedisBroker
+"""What builders pass around without knowing Dramatiq."""
 
 log = structlog.get_logger(__name__)
 
