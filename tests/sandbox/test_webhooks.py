@@ -153,10 +153,12 @@ def test_a_thin_endpoint_hears_thin_events_that_the_sdk_can_follow(shop: Shop, r
 
 
 def test_thin_events_name_states_that_snapshots_do_not(shop: Shop) -> None:
-    shop.trial(shop.customer("pm_card_chargeCustomerFail"))
+    failing = shop.trial(shop.customer("pm_card_chargeCustomerFail"))
     shop.control.advance(days=14, hours=2)
+    shop.sdk.v1.subscriptions.update(failing.id, {"cancel_at_period_end": True})
     kinds = {event["type"] for event in shop.control.objects("thin_event")}
     assert {"v1.customer.subscription.active", "v1.customer.subscription.past_due"} <= kinds
+    assert "v1.customer.subscription.cancel_at_changed" in kinds
 
 
 def test_an_older_endpoint_is_told_in_the_shapes_of_its_version(shop: Shop, receiver: Receiver) -> None:
@@ -189,3 +191,14 @@ def test_the_signature_is_the_documented_mac_over_time_and_body(shop: Shop, rece
     assert parts["v1"] == mac
     assert set(parts) == {"t", "v1", "v0"}
     assert abs(int(parts["t"]) - time.time()) < 60
+
+
+def test_any_event_can_be_forged_with_a_true_signature(shop: Shop, receiver: Receiver) -> None:
+    endpoint = shop.control.add_endpoint(receiver.url, ["charge.succeeded"])
+    shop.one_off()
+    (event,) = shop.control.objects("event")[-1:]
+    shop.control.send(endpoint["id"], {**event, "id": "evt_live", "livemode": True})
+    shop.control.quiet()
+    told = {each.id: each.livemode for each in receiver.events(endpoint["secret"])}
+    assert told["evt_live"] is True
+    assert len(told) == 2

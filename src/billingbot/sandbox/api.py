@@ -105,7 +105,7 @@ def _answer(local: LocalStripe, request: Incoming, request_id: str, rule: Rule |
     if found is None:
         raise unrecognized_url(request.method, request.path)
     key = request.headers.get("idempotency-key") if request.method == "POST" else None
-    if key is None:
+    if not key:
         return _execute(local, request, request_id, None, rule)
     with local.box.lock:
         stored = local.keys.enter(key, f"{request.method} {request.path}", request.form, local.box.now())

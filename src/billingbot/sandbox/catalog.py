@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from billingbot.sandbox import forms
-from billingbot.sandbox.errors import invalid
+from billingbot.sandbox.errors import invalid, refused
 from billingbot.sandbox.events import changing, emit
 from billingbot.sandbox.router import Call, endpoint, listable, retrievable
 from billingbot.sandbox.state import Sandbox
@@ -77,6 +77,7 @@ def create_product(call: Call) -> Obj:
 
 def new_product(box: Sandbox, given: Obj) -> Obj:
     """A product in the tables."""
+    _free(box, "product", "Product", given.get("id"))
     product: Obj = {
         "id": given.get("id") or box.new_id("prod", 14),
         "object": "product",
@@ -114,6 +115,11 @@ def update_product(call: Call) -> Obj:
     return product
 
 
+def _free(box: Sandbox, table: str, label: str, object_id: str | None) -> None:
+    if object_id is not None and box.tables[table].get(object_id) is not None:
+        raise refused(f"{label} already exists.", code="resource_already_exists")
+
+
 def _set(obj: Obj, params: Obj, names: tuple[str, ...]) -> None:
     for name in names:
         if name in params:
@@ -133,6 +139,7 @@ def create_price(call: Call) -> Obj:
         product = box.need("product", given["product"], "product", "product")
     else:
         product = new_product(box, given["product_data"])
+    _free(box, "price", "Price", given.get("id"))
     price = box.tables["price"].add(_price(box, given, product["id"]))
     emit(box, "price.created", price)
     return price
@@ -186,6 +193,7 @@ def create_coupon(call: Call) -> Obj:
     given = call.params
     if ("percent_off" in given) == ("amount_off" in given):
         raise invalid("You must pass either `percent_off` or `amount_off`, and not both.", "percent_off")
+    _free(call.box, "coupon", "Coupon", given.get("id"))
     coupon: Obj = {
         "id": given.get("id") or call.box.letters(8),
         "object": "coupon",

@@ -105,6 +105,10 @@ class SandboxClient:
         """Another secret for an endpoint; both sign while the old one is kept."""
         return self._command("POST", f"/endpoints/{endpoint}/roll", keep_old=keep_old)
 
+    def send(self, endpoint: str, event: Mapping[str, Any]) -> Any:
+        """Sign and deliver any JSON to an endpoint, such as an event of the wrong mode or account."""
+        return self._command("POST", f"/endpoints/{endpoint}/send", event=dict(event))
+
     def weather(self, **settings: Any) -> Any:
         """How deliveries travel: duplicate, twins (chances), delay_seconds, disorder_seconds, held, v0."""
         return self._command("POST", "/weather", **settings)

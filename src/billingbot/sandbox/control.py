@@ -51,11 +51,13 @@ def answer(local: LocalStripe, method: str, path: str, query: str, body: bytes) 
     try:
         given = msgspec.json.decode(body) if body else {name: values[-1] for name, values in parse_qs(query).items()}
         return _json(200, _dispatch(local, method, path, given))
+    except KeyError as error:
+        return _json(400, {"error": f"{error.args[0]}: missing"})
     except LookupError as error:
         return _json(404, {"error": str(error)})
     except StripeError as error:
         return _json(error.status, {"error": str(error)})
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, msgspec.MsgspecError) as error:
         return _json(400, {"error": str(error)})
 
 
@@ -81,6 +83,11 @@ def _find(local: LocalStripe, table: str, object_id: str) -> Obj:
     return found
 
 
+def _only(given: Obj, *names: str) -> None:
+    for name in given.keys() - set(names):
+        raise ValueError(f"{name}: unknown field, expected some of {', '.join(names)}")
+
+
 def _moment(value: int | str) -> int:
     if isinstance(value, int):
         return value
@@ -99,6 +106,7 @@ def read_clock(local: LocalStripe, _ids: dict[str, str], _given: Obj) -> Obj:
 def advance(local: LocalStripe, ids: dict[str, str], given: Obj) -> Obj:
     """POST /_sandbox/clock/advance `{"seconds"|"minutes"|"hours"|"days": n}` or `{"to": unix or ISO}`: move the
     clock forward; everything that falls due on the way happens at its own second, in order."""
+    _only(given, *_SECONDS, "to")
     goal = local.box.now() + sum(int(given.get(name, 0)) * unit for name, unit in _SECONDS.items())
     if "to" in given:
         goal = _moment(given["to"])
@@ -119,6 +127,7 @@ def run_clock(local: LocalStripe, ids: dict[str, str], given: Obj) -> Obj:
 def add_endpoint(local: LocalStripe, _ids: dict[str, str], given: Obj) -> Obj:
     """POST /_sandbox/endpoints `{"url", "enabled_events"=["*"], "api_version", "secrets": [...], "payload":
     "snapshot"|"thin"}`: a webhook endpoint, with its secret in the answer."""
+    _only(given, "url", "enabled_events", "api_version", "secrets", "payload", "description")
     named = {"enabled_events": ["*"], **given}
     if "url" not in named:
         raise ValueError("url: expected the address of the endpoint")
@@ -146,6 +155,16 @@ def drop_endpoint(local: LocalStripe, ids: dict[str, str], _given: Obj) -> Obj:
     _find(local, "webhook_endpoint", ids["id"])
     local.box.tables["webhook_endpoint"].drop(ids["id"])
     return {"deleted": ids["id"]}
+
+
+@command("POST", "/endpoints/{id}/send")
+def send(local: LocalStripe, ids: dict[str, str], given: Obj) -> Obj:
+    """POST /_sandbox/endpoints/{id}/send `{"event": {...}}`: sign and deliver any JSON to an endpoint, such as an
+    event of the wrong mode, version or account. It is not kept among the events."""
+    _find(local, "webhook_endpoint", ids["id"])
+    event = {"id": "evt_forged", "type": "forged", **given["event"]}
+    local.outbox.send(ids["id"], event, encode(given["event"]))
+    return {"endpoint": ids["id"]}
 
 
 @command("POST", "/endpoints/{id}/roll")
@@ -186,6 +205,7 @@ def add_dispute(local: LocalStripe, _ids: dict[str, str], given: Obj) -> Obj:
     """POST /_sandbox/disputes `{"charge", "status"="needs_response", "reason"="fraudulent", "amount", "fee" (cents),
     "case_type", "rdr": bool}`: what the bank opens. `rdr` is a dispute that Visa's rules resolved by themselves:
     lost, without a fee."""
+    _only(given, "charge", "status", "reason", "amount", "fee", "case_type", "rdr")
     charge = _find(local, "charge", given.pop("charge"))
     if given.pop("rdr", False):
         given = {"status": "lost", "fee": 0, "case_type": "resolution", **given}
@@ -257,6 +277,7 @@ def set_settlement(local: LocalStripe, _ids: dict[str, str], given: Obj) -> Obj:
 def add_card(local: LocalStripe, _ids: dict[str, str], given: Obj) -> Obj:
     """POST /_sandbox/cards `{"customer", "token"="pm_card_visa", "fingerprint" (null: none), "default"=true}`: a
     test card attached to a customer, with the fingerprint you choose."""
+    _only(given, "customer", "token", "fingerprint", "default")
     customer = _find(local, "customer", given["customer"])
     token = given.get("token", "pm_card_visa")
     if token not in BY_TOKEN:

@@ -1,5 +1,6 @@
 """One local Stripe: state, keys, faults, outbox and ticking clock, started and stopped together."""
 
+import logging
 import threading
 from typing import Final
 
@@ -8,6 +9,7 @@ from billingbot.sandbox.idempotency import KeyRing
 from billingbot.sandbox.state import Options, Sandbox
 from billingbot.sandbox.webhooks import Outbox
 
+_LOG: Final = logging.getLogger("billingbot.sandbox")
 _TICK_SECONDS: Final = 0.5  # a running clock counts seconds; twice as often is enough
 
 
@@ -51,5 +53,11 @@ class LocalStripe:
         while not self._stop.wait(_TICK_SECONDS):
             box = self.box
             if box.clock.running:
-                with box.lock:
-                    box.catch_up()
+                self._catch_up(box)
+
+    def _catch_up(self, box: Sandbox) -> None:
+        try:
+            with box.lock:
+                box.catch_up()
+        except Exception:  # noqa: BLE001 - one failed task must not stop the clock; it is logged and gone
+            _LOG.exception("sandbox bug: a task of the agenda failed")

@@ -1,6 +1,7 @@
 """Start and stop a sandbox: blocking for the command line, in a thread on a free port for tests."""
 
 import contextlib
+import signal
 import socket
 import threading
 import time
@@ -39,9 +40,22 @@ def serve(host: str = "127.0.0.1", port: int = 12111, **settings: Unpack[Setting
     local = LocalStripe(Options(**settings))
     local.start()
     try:
-        _server(local, host, port).run()
+        with _quiet_signals():
+            _server(local, host, port).run()
     finally:
         local.stop()
+
+
+@contextlib.contextmanager
+def _quiet_signals() -> Iterator[None]:
+    """uvicorn ends on SIGINT and SIGTERM, and then raises them again for whoever came before it. That is us, and we
+    only want to go on and stop our threads."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @dataclass(frozen=True, slots=True)

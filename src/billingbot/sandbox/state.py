@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from billingbot.sandbox.terms import Terms
 
 API_VERSION: Final = "2026-10-28.endive"  # what stripe 16.1 pins
+_IN_PATH: Final = ("id", "intent", "payment_method")  # the names under which an id of the path is reported
 _ALPHABET: Final = string.ascii_letters + string.digits
 
 
@@ -111,7 +112,7 @@ class Sandbox:
         """The object with this id. Raises StripeError `resource_missing`: 404 by path, 400 by parameter."""
         found = self.tables[table].get(object_id)
         if found is None:
-            raise missing(label, object_id, param, 404 if param in ("id", "payment_method") else 400)
+            raise missing(label, object_id, param, 404 if param in _IN_PATH else 400)
         return found
 
     def at(self, when: int, task: Task) -> None:

@@ -17,7 +17,7 @@ from billingbot.sandbox.billing import (
 )
 from billingbot.sandbox.catalog import plan_of
 from billingbot.sandbox.errors import missing, refused
-from billingbot.sandbox.events import changing, emit
+from billingbot.sandbox.events import changing, emit, emit_thin
 from billingbot.sandbox.invoices import item_parent, line
 from billingbot.sandbox.payment_methods import resolve
 from billingbot.sandbox.router import Call, endpoint
@@ -120,6 +120,12 @@ def _cancellation(box: Sandbox, subscription: Obj, given: Obj) -> None:
     elif before and not subscription["cancel_at"]:
         subscription["canceled_at"] = None
         subscription["cancellation_details"]["reason"] = None
+    _tell_of_end(box, subscription, before)
+
+
+def _tell_of_end(box: Sandbox, subscription: Obj, before: int | None) -> None:
+    if subscription["cancel_at"] != before:
+        emit_thin(box, "v1.customer.subscription.cancel_at_changed", subscription)
 
 
 def _items(box: Sandbox, subscription: Obj, given: Obj) -> bool:

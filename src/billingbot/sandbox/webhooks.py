@@ -72,13 +72,13 @@ class Outbox:
         self._stopping = False
         self._wake = threading.Condition()
         self._threads: list[threading.Thread] = []
-        self._client = httpx.Client(
-            timeout=box.options.webhook_timeout_seconds, trust_env=False, follow_redirects=False
-        )
+        self._client: httpx.Client | None = None
         box.listeners.append(self.tell)
 
     def start(self) -> None:
-        """Start the workers."""
+        """Start the workers, with one client among them (it costs a moment: it reads the certificates)."""
+        seconds = self._box.options.webhook_timeout_seconds
+        self._client = httpx.Client(timeout=seconds, trust_env=False, follow_redirects=False)
         self._threads = [threading.Thread(target=self._work, name=f"webhooks-{n}") for n in range(WORKERS)]
         for thread in self._threads:
             thread.start()
@@ -90,7 +90,8 @@ class Outbox:
             self._wake.notify_all()
         for thread in self._threads:
             thread.join()
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
 
     def tell(self, event: Obj | None, thin: Obj | None) -> None:
         """An event happened: queue it for each endpoint that wants it."""
@@ -105,12 +106,13 @@ class Outbox:
             self._send(endpoint, told)
 
     def _send(self, endpoint: Obj, event: Obj) -> None:
-        body = self._body(endpoint, event)
+        self.send(endpoint["id"], event, self._body(endpoint, event))
+
+    def send(self, endpoint: str, event: Obj, body: bytes) -> None:
+        """Put a body on its way to an endpoint, as often as the weather will have it."""
         copies = 2 if self._box.chance.random() < self.weather.duplicate else 1
         for copy in range(copies):
-            delivery = Delivery(
-                event=event["id"], kind=event["type"], endpoint=endpoint["id"], body=body, duplicate=copy > 0
-            )
+            delivery = Delivery(event=event["id"], kind=event["type"], endpoint=endpoint, body=body, duplicate=copy > 0)
             self.log.append(delivery)
             self._by_event.setdefault(event["id"], []).append(delivery)
             scatter = self._box.chance.random() * self.weather.disorder_seconds
@@ -204,6 +206,8 @@ class Outbox:
             "Stripe-Signature": sign(delivery.body, self.secrets[delivery.endpoint], at, v0=self.weather.v0),
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
         }
+        if self._client is None:
+            raise RuntimeError("the outbox has not been started")
         try:
             answer = self._client.post(url, content=delivery.body, headers=headers)
         except httpx.HTTPError as error:
