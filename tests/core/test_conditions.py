@@ -2,9 +2,9 @@
 
 import pytest
 
-from billingbot.core.conditions import Compiler, ConditionError, View
 from billingbot.core.decision import Truth
 from billingbot.core.facts import FactValue
+from billingbot.core.policy.conditions import Compiler, ConditionError, View
 
 
 def observed(source: str, values: dict[str, FactValue]) -> Truth:

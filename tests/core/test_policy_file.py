@@ -10,7 +10,7 @@ from tests.builders import POLICY_FILE, shipped_policy
 from billingbot.core.canonical import digest
 from billingbot.core.facts import CATALOGUE
 from billingbot.core.policy import CountBy, PolicyError, daily_limits, load_policy, render_reply
-from billingbot.core.policy_file import SOURCE_BYTES_MAX
+from billingbot.core.policy.file import SOURCE_BYTES_MAX
 
 SHIPPED = POLICY_FILE.read_text(encoding="utf-8")
 

@@ -18,7 +18,7 @@ from billingbot.core.decision import (
 from billingbot.core.exhibits import without_addresses
 from billingbot.core.facts import CATALOGUE, Facts, FactValue, Known
 from billingbot.core.money import Money
-from billingbot.core.rules import Policy
+from billingbot.core.policy.rules import Policy
 
 _VERDICT: Final[Mapping[Outcome, str]] = {
     Outcome.REFUND: "Refund at once",

@@ -6,8 +6,8 @@ from typing import Final
 
 from billingbot.core.decision import Priority
 from billingbot.core.money import Money
-from billingbot.core.policy_tables import NAME, Table
-from billingbot.core.rules import PLACEHOLDERS, Clause, CountBy, Limits
+from billingbot.core.policy.rules import PLACEHOLDERS, Clause, CountBy, Limits
+from billingbot.core.policy.tables import NAME, Table
 
 # Stripe takes at most 12 digits in any currency: a larger limit is a typing mistake.
 # https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts

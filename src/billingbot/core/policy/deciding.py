@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from billingbot.core.canonical import canonical_bytes, digest
-from billingbot.core.conditions import Observed, View, conjunction, known_values
 from billingbot.core.decision import (
     UNDECIDED_RULE,
     Blocker,
@@ -19,8 +18,9 @@ from billingbot.core.decision import (
     Truth,
 )
 from billingbot.core.facts import CATALOGUE, Facts, FactValue
-from billingbot.core.limits import check_limits, limit_facts
-from billingbot.core.rules import Policy, Rule
+from billingbot.core.policy.conditions import Observed, View, conjunction, known_values
+from billingbot.core.policy.limits import check_limits, limit_facts
+from billingbot.core.policy.rules import Policy, Rule
 
 # The facts of a charge as they would be had nobody disputed it: what the other rules are asked with, where a
 # rule leaves accepting or contesting to them.

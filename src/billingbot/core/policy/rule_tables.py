@@ -4,11 +4,11 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
-from billingbot.core.conditions import Compiler, Condition, ConditionError, conjunction
 from billingbot.core.decision import UNDECIDED_RULE, Limit, Outcome, Priority, Recommendation, Truth
 from billingbot.core.facts import CATALOGUE, FactValue
-from billingbot.core.policy_tables import NAME, Problems, Table
-from billingbot.core.rules import Rule
+from billingbot.core.policy.conditions import Compiler, Condition, ConditionError, conjunction
+from billingbot.core.policy.rules import Rule
+from billingbot.core.policy.tables import NAME, Problems, Table
 
 BY_OTHER_RULES: Final = "by_other_rules"
 # More rows than any decision table a person could read.

@@ -1,8 +1,8 @@
 """The refund policy: rules loaded from a file, and the one function that decides by them."""
 
-from billingbot.core.deciding import approval_blockers, decide, still_holds, with_limit
-from billingbot.core.policy_file import load_policy
-from billingbot.core.rules import (
+from billingbot.core.policy.deciding import approval_blockers, decide, still_holds, with_limit
+from billingbot.core.policy.file import load_policy
+from billingbot.core.policy.rules import (
     PLACEHOLDERS,
     Clause,
     CountBy,

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from billingbot.core.conditions import Compiler, Condition
 from billingbot.core.decision import Outcome, Priority, Recommendation
 from billingbot.core.errors import ConfigError
+from billingbot.core.policy.conditions import Compiler, Condition
 
 
 class PolicyError(ConfigError):

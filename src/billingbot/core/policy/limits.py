@@ -5,7 +5,7 @@ from typing import Final
 from billingbot.core.decision import Limit, LimitTrace, Truth
 from billingbot.core.facts import Facts
 from billingbot.core.money import Money
-from billingbot.core.rules import CountBy, Limits
+from billingbot.core.policy.rules import CountBy, Limits
 
 AUTO: Final = "auto"
 _COUNT_FACTS: Final = {

@@ -5,10 +5,10 @@ import tomllib
 from typing import Any, Final
 
 from billingbot.core.canonical import digest
-from billingbot.core.policy_rules import RuleReader
-from billingbot.core.policy_settings import read_clauses, read_due_hours, read_limits, read_replies
-from billingbot.core.policy_tables import Problems, Table
-from billingbot.core.rules import Policy, PolicyError
+from billingbot.core.policy.rule_tables import RuleReader
+from billingbot.core.policy.rules import Policy, PolicyError
+from billingbot.core.policy.setting_tables import read_clauses, read_due_hours, read_limits, read_replies
+from billingbot.core.policy.tables import Problems, Table
 from billingbot.core.toml_lines import toml_lines
 
 # The shipped policy has about 20 KiB; a file of this size is a mistake, and compiling it would hold up a process.
