@@ -14,7 +14,6 @@ from billingbot.core.policy import load_policy
 from billingbot.core.refund import AttemptOutcome, RefundState
 from billingbot.flows import review
 from billingbot.store import views
-from tests.flows.conftest import shop as shop  # noqa: PLC0414  # pytest finds the fixture by this name
 from tests.flows.shop import Shop
 
 

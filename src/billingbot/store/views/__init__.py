@@ -12,7 +12,7 @@ from billingbot.store.views.cases import (
 from billingbot.store.views.explanation import Explanation, explanation
 from billingbot.store.views.jobs import EventLine, Failure, JobFilter, JobLine, JobPage, job_list, job_page
 from billingbot.store.views.ledger import LedgerFilter, LedgerProof, entry_of, ledger_page, verify_ledger
-from billingbot.store.views.overview import Counts, Latencies, Latency, counts, latencies
+from billingbot.store.views.overview import Counts, Latencies, Latency, counts, latencies, oldest_due_job_seconds
 from billingbot.store.views.paging import PAGE_ROWS, Page
 from billingbot.store.views.refunds import (
     AttemptLine,
@@ -57,6 +57,7 @@ __all__ = [
     "job_page",
     "latencies",
     "ledger_page",
+    "oldest_due_job_seconds",
     "queue",
     "refund_log",
     "refunds_of_case",

@@ -106,6 +106,13 @@ def counts(connection: Connection) -> Counts:
     )
 
 
+def oldest_due_job_seconds(connection: Connection) -> float | None:
+    """How long the oldest due job has been due; None where none is. Cheap: one look at a partial index."""
+    age = "SELECT EXTRACT(EPOCH FROM clock_timestamp() - min(run_at)) FROM jobs"
+    due = "WHERE state = 'ready' AND run_at <= clock_timestamp()"
+    return _seconds(connection.execute(sa.text(f"{age} {due}")).scalar_one())
+
+
 def latencies(connection: Connection, *, since: datetime | None = None, account: str | None = None) -> Latencies:
     """How fast cases opened at or after `since` were decided and refunded; all cases where it is None."""
     bounds: dict[str, object] = {"since": since.isoformat() if since else "-infinity", "account": account}

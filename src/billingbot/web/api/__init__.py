@@ -1,0 +1,9 @@
+"""The API, version 1: one file per noun, every route behind an API key."""
+
+from fastapi import APIRouter
+
+from billingbot.web.api import activity, cases, conversions, jobs, ledger, modes, refund_requests, refunds
+
+router = APIRouter(prefix="/api/v1")
+for noun in (refund_requests, cases, refunds, conversions, ledger, modes, activity, jobs):
+    router.include_router(noun.router)

@@ -1,0 +1,270 @@
+"""How things look from outside: amounts in minor units with a text for people, times in UTC."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Generic, Self, TypeVar
+
+from pydantic import BaseModel, Field
+
+from billingbot.core.case import Case, CaseState
+from billingbot.core.decision import LimitTrace, Outcome, Priority, Recommendation, RuleTrace
+from billingbot.core.facts import CATALOGUE, Facts, Known
+from billingbot.core.ledger import Entry
+from billingbot.core.money import Money
+from billingbot.core.refund import AttemptOutcome, Origin, RefundState
+from billingbot.core.request import Channel, NamedBy
+from billingbot.store.notes import Note
+from billingbot.store.requests import Request
+from billingbot.store.views import CasePage, DecisionLine, RefundLine
+
+T = TypeVar("T")
+
+
+class Listed(BaseModel, Generic[T]):
+    """A page of a list; give `next` as `after` for the rows behind it."""
+
+    items: list[T]
+    next: str | None
+
+
+class AmountShown(BaseModel):
+    """An amount: exact in minor units, and as people read it."""
+
+    minor: int
+    currency: str
+    formatted: Annotated[str, Field(examples=["USD 49.00"])]
+
+    @classmethod
+    def of(cls, minor: int, currency: str) -> Self:
+        """The amount with its text."""
+        formatted = str(Money(amount_minor=minor, currency=currency))
+        return cls(minor=minor, currency=currency, formatted=formatted)
+
+
+class CaseShown(BaseModel):
+    """One case, as lists show it."""
+
+    id: str
+    account: str
+    livemode: bool
+    state: CaseState
+    version: int
+    charge: str | None
+    customer: str | None
+    subscription: str | None
+    invoice: str | None
+    amount: AmountShown | None
+    reason: str | None
+    clause: str | None
+    recommendation: Recommendation | None
+    priority: Priority
+    assignee: str | None
+    joined_case_id: str | None
+    outcome: str | None
+    reply: str | None
+    opened_at: datetime
+    decided_at: datetime | None
+    due_at: datetime | None
+    closed_at: datetime | None
+
+    @classmethod
+    def of(cls, case: Case) -> Self:
+        """The case from outside."""
+        known = case.amount_minor is not None and case.currency is not None
+        same = {name: getattr(case, name) for name in cls.model_fields if name in Case.__slots__}
+        return cls(
+            **same,
+            charge=case.charge_id,
+            customer=case.customer_id,
+            subscription=case.subscription_id,
+            invoice=case.invoice_id,
+            amount=AmountShown.of(case.amount_minor or 0, case.currency or "") if known else None,
+        )
+
+
+class ClaimsShown(BaseModel):
+    """What the customer said."""
+
+    unused: bool
+    cancelled: bool
+    cancelled_at: datetime | None
+    text: str | None
+
+
+class RequestShown(BaseModel):
+    """One request, as it was asked."""
+
+    id: str
+    channel: Channel
+    named_by: NamedBy
+    named: str
+    claims: ClaimsShown
+    external_ref: str | None
+    asked_by: str
+    asked_at: datetime
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """The request from outside."""
+        claims = request.claims
+        return cls(
+            id=request.id,
+            channel=request.channel,
+            named_by=request.named_by,
+            named=request.named,
+            claims=ClaimsShown(
+                unused=claims.unused,
+                cancelled=claims.cancelled,
+                cancelled_at=claims.cancelled_at,
+                text=claims.text,
+            ),
+            external_ref=request.external_ref,
+            asked_by=request.asked_by,
+            asked_at=request.asked_at,
+        )
+
+
+class FactShown(BaseModel):
+    """One fact: what is known, or why it is not, by whom, and as of when."""
+
+    name: str
+    meaning: str
+    known: bool
+    value: bool | int | str | datetime | None
+    why: str | None
+    source: str
+    as_of: datetime
+
+
+class DecisionShown(BaseModel):
+    """A verdict with its trace: rule by rule, condition by condition."""
+
+    id: str
+    outcome: Outcome
+    rule: str
+    reason: str
+    clause: str | None
+    recommendation: Recommendation
+    priority: Priority
+    amount: AmountShown | None
+    missing: tuple[str, ...]
+    policy_id: str
+    policy_version: str
+    policy_digest: str
+    facts_digest: str
+    decision_digest: str
+    trace: tuple[RuleTrace, ...]
+    limits: tuple[LimitTrace, ...]
+
+
+class AttemptShown(BaseModel):
+    """One keyed call to Stripe."""
+
+    number: int
+    key: str
+    outcome: AttemptOutcome
+    answer: str | None
+    sends: int
+    first_sent_at: datetime
+    last_sent_at: datetime
+    answered_at: datetime | None
+
+
+class RefundShown(BaseModel):
+    """One refund of ours, or one made elsewhere and adopted."""
+
+    id: str
+    case_id: str | None
+    account: str
+    livemode: bool
+    charge: str
+    customer: str | None
+    amount: AmountShown
+    state: RefundState
+    origin: Origin
+    decision_id: str | None
+    clause: str | None
+    decided_by: str
+    stripe_refund_id: str | None
+    why: str | None
+    intended_at: datetime
+    settled_at: datetime | None
+    attempts: list[AttemptShown]
+
+    @classmethod
+    def of(cls, line: RefundLine) -> Self:
+        """The refund from outside."""
+        refund = line.refund
+        same = {name: getattr(refund, name) for name in cls.model_fields if hasattr(refund, name)}
+        attempts = [
+            AttemptShown(**{name: getattr(attempt, name) for name in AttemptShown.model_fields})
+            for attempt in line.attempts
+        ]
+        amount = AmountShown.of(refund.amount_minor, refund.currency)
+        return cls(**same, charge=refund.charge_id, customer=line.customer_id, amount=amount, attempts=attempts)
+
+
+class CasePageShown(BaseModel):
+    """Everything about one case."""
+
+    case: CaseShown
+    recheck_at: datetime | None
+    rechecks: int
+    blockers: list[str]
+    requests: list[RequestShown]
+    facts_at: datetime | None
+    facts: list[FactShown]
+    exhibits: Mapping[str, Any]
+    decision: DecisionShown | None
+    decisions: list[DecisionLine]
+    refunds: list[RefundShown]
+    notes: list[Note]
+    joined: list[str]
+    timeline: list[Entry]
+
+    @classmethod
+    def of(cls, page: CasePage, blockers: tuple[str, ...]) -> Self:
+        """The page from outside; `blockers` are what stands against paying, as far as the stored facts tell."""
+        return cls(
+            case=CaseShown.of(page.case),
+            recheck_at=page.recheck_at,
+            rechecks=page.rechecks,
+            blockers=list(blockers),
+            requests=[RequestShown.of(request) for request in page.requests],
+            facts_at=page.facts.at if page.facts else None,
+            facts=_facts(page.facts) if page.facts else [],
+            exhibits=page.facts.exhibits if page.facts else {},
+            decision=_decision(page),
+            decisions=list(page.decisions),
+            refunds=[RefundShown.of(line) for line in page.refunds],
+            notes=list(page.notes),
+            joined=list(page.joined),
+            timeline=list(page.timeline),
+        )
+
+
+def _facts(facts: Facts) -> list[FactShown]:
+    return [
+        FactShown(
+            name=name,
+            meaning=CATALOGUE[name].meaning,
+            known=isinstance(fact, Known),
+            value=fact.value if isinstance(fact, Known) else None,
+            why=None if isinstance(fact, Known) else fact.why,
+            source=fact.source,
+            as_of=fact.as_of,
+        )
+        for name, fact in facts.facts.items()
+    ]
+
+
+def _decision(page: CasePage) -> DecisionShown | None:
+    decision = page.decision
+    stored = next((line for line in page.decisions if line.id == page.case.decision_id), None)
+    if decision is None or stored is None:
+        return None
+    amount = None
+    if decision.amount_minor is not None and decision.currency is not None:
+        amount = AmountShown.of(decision.amount_minor, decision.currency)
+    same = {name: getattr(decision, name) for name in DecisionShown.model_fields if hasattr(decision, name)}
+    return DecisionShown(**same, id=stored.id, amount=amount, decision_digest=stored.decision_digest)

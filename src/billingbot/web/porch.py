@@ -1,0 +1,78 @@
+"""The porch: what every answer passes on its way out: strict headers, a time taken, and never a bare crash."""
+
+from http import HTTPStatus
+from time import perf_counter
+from typing import Final
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from billingbot.web.answers import error
+from billingbot.web.metrics import Metrics
+
+# No page lives here: nothing may be sniffed, framed, cached, or loaded from an answer.
+# https://cheatsheetseries.owasp.org/cheatsheets/REST_Security_Cheat_Sheet.html#security-headers
+STRICT_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+)
+
+log = structlog.get_logger(__name__)
+
+
+class Porch:
+    """ASGI middleware around everything: adds what an answer lacks of STRICT_HEADERS, and times it by its route."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        way_out = _WayOut(send)
+        began = perf_counter()
+        try:
+            await self._app(scope, receive, way_out.send)
+        except Exception as fault:
+            log.exception("web.failed", method=scope["method"], route=_route(scope), why=type(fault).__name__)
+            if way_out.status is None:
+                answer = error(
+                    HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "something broke on our side; it is in the log"
+                )
+                await answer(scope, receive, way_out.send)
+        if way_out.status is not None:
+            self._metrics.request(scope["method"], _route(scope), way_out.status, perf_counter() - began)
+
+
+class _WayOut:
+    """The sending side of one request."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status: int | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = list(message.get("headers", ()))
+            there = {name for name, _ in headers}
+            missing = [header for header in STRICT_HEADERS if header[0] not in there]
+            message = {**message, "headers": [*headers, *missing]}
+        await self._send(message)
+
+
+def _route(scope: Scope) -> str:
+    """The template of the route, such as `/api/v1/cases/{case_id}`; one word for all paths that lead nowhere.
+
+    Made from the path and its parameters, since FastAPI does not tell an included route's whole path.
+    """
+    if "endpoint" not in scope:
+        return "none"
+    names = {value: name for name, value in scope.get("path_params", {}).items()}
+    parts = (f"{{{names[part]}}}" if part in names else part for part in scope["path"].split("/"))
+    return "/".join(parts)

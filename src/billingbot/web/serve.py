@@ -1,0 +1,98 @@
+"""Serving the application: uvicorn with our limits, a clean end on SIGTERM or Ctrl-C, and no talk of its own."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+# A request's head is a kilobyte or two, with a long Idempotency-Key and a proxy's own headers.
+MOST_HEAD_BYTES: Final = 16 * 1024
+# Connections at a time, each with at most one body of the intake's mebibyte in memory.
+MOST_CONNECTIONS: Final = 1000
+# A commit under way ends within the statement timeout of five seconds, or fails.
+GRACE_SECONDS: Final = 10
+# How long a connection may be without a new request: silent, or sending a head byte by byte.
+IDLE_SECONDS: Final = 15.0
+
+
+def serve(app: ASGIApp, host: str, port: int, *, behind_proxy: bool = False, proxies: str = "127.0.0.1") -> None:
+    """Serves until SIGTERM or Ctrl-C, then answers what is under way and returns.
+
+    `behind_proxy` believes the X-Forwarded headers of these `proxies` (addresses with commas between). Raises
+    SystemExit where the address cannot be had.
+    """
+    server = uvicorn.Server(config(app, host, port, behind_proxy=behind_proxy, proxies=proxies))
+    with _signals_end_quietly():
+        server.run()
+
+
+def config(
+    app: ASGIApp, host: str, port: int, *, behind_proxy: bool = False, proxies: str = "127.0.0.1"
+) -> uvicorn.Config:
+    """Uvicorn's configuration; for `serve`, and for whoever runs the server in a thread of theirs."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=ImpatientProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,  # telemetry has set up logging already
+        access_log=False,
+        server_header=False,
+        proxy_headers=behind_proxy,
+        forwarded_allow_ips=proxies,
+        limit_concurrency=MOST_CONNECTIONS,
+        h11_max_incomplete_event_size=MOST_HEAD_BYTES,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+
+
+class ImpatientProtocol(H11Protocol):
+    """Closes connections that bring no new request: uvicorn itself waits for the end of a head for ever."""
+
+    _look: asyncio.TimerHandle | None = None
+    _seen: RequestResponseCycle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
+        """Starts to watch the connection."""
+        super().connection_made(transport)
+        self._look = self.loop.call_later(IDLE_SECONDS, self._look_again)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stops watching."""
+        if self._look is not None:
+            self._look.cancel()
+        super().connection_lost(exc)
+
+    def _look_again(self) -> None:
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if not answering and self.cycle is self._seen:
+            self.transport.close()
+            return
+        self._seen = self.cycle
+        self._look = self.loop.call_later(IDLE_SECONDS, self._look_again)
+
+
+@contextmanager
+def _signals_end_quietly() -> Iterator[None]:
+    """Uvicorn raises the signal that ended it once more when it is done: here that is nothing to die of."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _ignored) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ignored(_number: int, _frame: object) -> None:
+    """Shut down already."""
