@@ -89,15 +89,17 @@ class Month:
         self._until(1, "Trials begin")
         self._each("Some change their minds", [p for p in self.played if p.story.in_trial], self._live_in_trial)
         self._until(EARLY_DAY, "The first week")
+        self._vouch()
         early = [p for p in self.played if p.story.early]
         self._ask(early)
         self._settle("The first requests", early)
         self._happen("Somebody tries twice", early)
         self._until(CHARGED_DAY, "Trials end, cards are charged")
-        self._bad_weather()
+        self.world.stripe.weather(duplicate=0.2, twins=0.1, disorder_seconds=0.5)
         self._happen("Banks, mended cards, the Dashboard", [p for p in self.played if not p.story.early])
         self._until(ASK_DAY, "Days go by")
         self._vouch()
+        self._bad_day()
         self._ask(self.played)
         self._settle("billingbot decides", self.played)
         self._until(LATER_DAY, "Days go by")
@@ -128,6 +130,7 @@ class Month:
         wishes: list[tuple[Played, dict[str, Any]]] = []
         for played in all_played:
             played.person.charge = self.world.newest_charge(played.person)
+            played.cases, played.case = [], {}
             wishes += [(played, wish) for wish in played.story.asks(self.world, played.person)]
         self.chance.shuffle(wishes)
         self._each("Requests come in", wishes, lambda wish: self._post(*wish), threads=8)
@@ -142,9 +145,8 @@ class Month:
             if played.story.later:
                 played.story.later(self.world, played.person)
 
-    def _bad_weather(self) -> None:
-        """From here on the network is as it is on a bad day: duplicates, disorder, lost answers, errors."""
-        self.world.stripe.weather(duplicate=0.2, twins=0.1, disorder_seconds=0.5)
+    def _bad_day(self) -> None:
+        """Some of the coming refund calls lose their answers, or meet errors and limits, each of its own kind."""
         for kind in ("lost_answer", "error_after", "cut_answer", "rate_limit", "bad_gateway"):
             self.world.stripe.fault(kind, method="POST", path="/v1/refunds", times=1)
 
@@ -175,7 +177,7 @@ class Month:
     def _look_at(self, played: Played) -> None:
         """Reads the story's case; one opened by a bank is found by its charge."""
         if not played.cases:
-            found = self.billingbot.get("/api/v1/cases", params={"charge": played.person.charge}).json()["data"]
+            found = self.billingbot.get("/api/v1/cases", params={"charge": played.person.charge}).json()["items"]
             played.cases += [case["id"] for case in found]
         if not played.cases:
             return
@@ -188,8 +190,8 @@ class Month:
     def _case(self, case_id: str) -> dict[str, Any]:
         answer = self.billingbot.get(f"/api/v1/cases/{case_id}")
         answer.raise_for_status()
-        page: dict[str, Any] = answer.json()
-        return {**page, **page.get("case", {})}
+        case: dict[str, Any] = answer.json()["case"]
+        return case
 
     def _count(self) -> None:
         for played in self.played:

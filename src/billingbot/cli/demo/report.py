@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 
 from billingbot.cli.demo.play import Played
-from billingbot.core.money import Money
 
 
 def outcomes(played: Sequence[Played]) -> Table:
@@ -17,8 +16,8 @@ def outcomes(played: Sequence[Played]) -> Table:
     table = Table(title="What should have come of each customer, and what did", title_justify="left")
     table.add_column("row", no_wrap=True)
     table.add_column("customer")
-    table.add_column("expected")
-    table.add_column("actual")
+    table.add_column("expected", overflow="fold")
+    table.add_column("actual", overflow="fold")
     table.add_column("", justify="center")
     for one in played:
         expected = one.story.expected
@@ -34,15 +33,12 @@ def outcomes(played: Sequence[Played]) -> Table:
 def refunds(log: Sequence[dict[str, Any]]) -> Table:
     """Every refund with its clause and who decided it."""
     table = Table(title="Refunds", title_justify="left")
-    for name in ("amount", "status", "clause", "decided by", "attempts", "charge"):
-        table.add_column(name, justify="right" if name in {"amount", "attempts"} else "left", no_wrap=name == "amount")
+    for name in ("amount", "status", "clause", "decided by", "calls", "charge"):
+        table.add_column(name, justify="right" if name in {"amount", "calls"} else "left", overflow="fold")
     for row in log:
-        amount = str(Money(amount_minor=row["amount_minor"], currency=row["currency"]))
-        attempts = row.get("attempts")
-        count = len(attempts) if isinstance(attempts, list) else attempts
-        table.add_row(
-            amount, row["state"], row["clause"] or "-", row["decided_by"], str(count or "-"), row["charge_id"]
-        )
+        sends = sum(attempt["sends"] for attempt in row["attempts"])
+        words = (row["amount"]["formatted"], row["state"], row["clause"] or "-", row["decided_by"])
+        table.add_row(*words, str(sends or "-"), row["charge"])
     return table
 
 
@@ -50,7 +46,7 @@ def queue(played: Sequence[Played]) -> Table:
     """The cases that wait for a person, most urgent first."""
     table = Table(title="Waiting for a person", title_justify="left")
     for name in ("priority", "reason", "clause", "advice", "case"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     order = {"urgent": 0, "high": 1, "normal": 2}
     waiting = [one.case for one in played if one.case.get("state") == "review"]
     for case in sorted(waiting, key=lambda case: (order.get(case["priority"], 3), case["reason"] or "")):
@@ -74,6 +70,13 @@ def times(played: Sequence[Played]) -> Table:
             p95 = quantiles(known, n=20)[-1]
             table.add_row(name, str(len(known)), f"{median(known):.2f}", f"{p95:.2f}")
     return table
+
+
+def ledger(proof: dict[str, Any]) -> str:
+    """What walking the ledger's chain found."""
+    if not proof["holds"]:
+        return f"[bold red]The ledger does not hold:[/] {proof['flaws']}"
+    return f"The ledger holds: {proof['entries']} entries, each chained to the one before. Head: {proof['head_hash']}"
 
 
 def verdict(console: Console, played: Sequence[Played]) -> bool:

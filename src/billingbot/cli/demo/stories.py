@@ -56,7 +56,7 @@ def _closed(reason: str, *, outside: int = 0) -> Expected:
 
 
 def _by_charge(**claims: Any) -> Asks:
-    return lambda _world, person: [{"charge": person.charge, **claims}]
+    return lambda _world, person: [{"charge": person.charge, "claims": claims}]
 
 
 def _by_customer(_world: World, person: Person) -> Sequence[dict[str, Any]]:
@@ -598,7 +598,8 @@ def _limits() -> Iterator[Story]:
 
 def _with_fee(world: World) -> Person:
     customer = world.customer()
-    fee = {"price_data": {"currency": "usd", "unit_amount": 1500, "product_data": {"name": "Set-up"}}}
+    setup = {"currency": "usd", "unit_amount": 1500, "product_data": {"name": "Set-up"}}
+    fee = {"price": world.stripe.post("/prices", **setup)["id"]}
     return Person(customer=customer, subscription=world.subscribe(customer, add_invoice_items=[fee]))
 
 
