@@ -598,7 +598,7 @@ def _limits() -> Iterator[Story]:
 
 def _with_fee(world: World) -> Person:
     customer = world.customer()
-    setup = {"currency": "usd", "unit_amount": 1500, "product_data": {"name": "Set-up"}}
+    setup: dict[str, Any] = {"currency": "usd", "unit_amount": 1500, "product_data": {"name": "Set-up"}}
     fee = {"price": world.stripe.post("/prices", **setup)["id"]}
     return Person(customer=customer, subscription=world.subscribe(customer, add_invoice_items=[fee]))
 
