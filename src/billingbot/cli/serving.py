@@ -1,0 +1,153 @@
+"""What every long-running process does first: settings, logs, a wait for Postgres, a look at the migrations."""
+
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+
+from billingbot.core.errors import BillingbotError, ConfigError, RetryLaterError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from billingbot.bootstrap.build import Config, Runtime
+    from billingbot.bootstrap.settings import Environment
+
+# A restarting Postgres is back within seconds; a line every two seconds tells without flooding.
+_AGAIN_SECONDS: Final = 2.0
+
+
+class NotMigratedError(BillingbotError):
+    """The database has other tables than this release needs."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database is not migrated to this release: run billingbot db migrate (billingbot up does)."
+        )
+
+
+class AddressTakenError(BillingbotError):
+    """Another program listens there, or the address is not ours."""
+
+
+@contextmanager
+def role(*, pool_size: int = 10) -> "Iterator[tuple[Config, Runtime, threading.Event]]":
+    """Everything a role needs, once Postgres answers; the event is set by SIGTERM and Ctrl-C.
+
+    With the event set already, the wait was cut short and there is nothing to do. ConfigError with all problems;
+    NotMigratedError.
+    """
+    from billingbot.bootstrap.build import read_config, runtime
+    from billingbot.bootstrap.settings import read_environment
+    from billingbot.bootstrap.telemetry import set_up
+
+    environment = read_environment()
+    config = read_config(environment)
+    database_url, redis_url = _urls(environment)
+    set_up(environment.log_format, environment.log_level)
+    with (
+        stopping() as stop,
+        runtime(config, database_url=database_url, redis_url=redis_url, pool_size=pool_size) as found,
+    ):
+        if wait_for_postgres(found.desk.db, stop):
+            _check_migrated(found.desk.db)
+        yield config, found, stop
+
+
+@contextmanager
+def stopping() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set, instead of ending the process."""
+    stop = threading.Event()
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def wait_for_postgres(engine: "Engine", stop: threading.Event) -> bool:
+    """Waits until Postgres answers, and says so while it does not. False where `stop` came first."""
+    import structlog
+
+    from billingbot.store import database
+
+    log = structlog.get_logger(__name__)
+    while not stop.is_set():
+        try:
+            with database.transaction(engine) as connection:
+                database.now(connection)
+        except RetryLaterError as fault:
+            log.warning("postgres.waiting", why=str(fault), again_in_seconds=_AGAIN_SECONDS)
+            stop.wait(_AGAIN_SECONDS)
+        else:
+            return True
+    return False
+
+
+def check_free(host: str, port: int) -> None:
+    """AddressTakenError where nobody can listen there now."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as fault:
+        raise AddressTakenError(f"Cannot listen on {host}:{port}: {fault.strerror}; choose another one.") from None
+
+
+def check_urls(environment: "Environment") -> None:
+    """ConfigError naming each variable that holds no address of the right kind; never its value, which is secret."""
+    looked = {
+        "BILLINGBOT_DATABASE_URL": (environment.database_url, _is_postgres),
+        "BILLINGBOT_DATABASE_OWNER_URL": (environment.database_owner_url, _is_postgres),
+        "BILLINGBOT_REDIS_URL": (environment.redis_url, _is_redis),
+    }
+    expected = {_is_postgres: "postgresql://user:password@host/database", _is_redis: "redis://host:6379/0"}
+    wrong = [
+        f"{name}: expected an address such as {expected[right]}"
+        for name, (url, right) in looked.items()
+        if url is not None and not right(url.get_secret_value())
+    ]
+    if wrong:
+        raise ConfigError(wrong)
+
+
+def _is_postgres(url: str) -> bool:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(url).drivername in {"postgresql", "postgresql+psycopg"}
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
+        return False
+
+
+def _is_redis(url: str) -> bool:
+    return url.startswith(("redis://", "rediss://", "unix://"))
+
+
+def _urls(environment: "Environment") -> tuple[str, str]:
+    check_urls(environment)
+    named = {"BILLINGBOT_DATABASE_URL": environment.database_url, "BILLINGBOT_REDIS_URL": environment.redis_url}
+    missing = [name for name, url in named.items() if url is None]
+    if environment.database_url is None or environment.redis_url is None:
+        hint = "one process alone needs the address of both engines; billingbot up brings its own"
+        raise ConfigError([f"{name}: expected, but it is not there ({hint})" for name in missing])
+    return environment.database_url.get_secret_value(), environment.redis_url.get_secret_value()
+
+
+def _check_migrated(engine: "Engine") -> None:
+    from billingbot.store.database import transaction
+    from billingbot.store.migrate import is_current
+
+    with transaction(engine) as connection:
+        if not is_current(connection):
+            raise NotMigratedError

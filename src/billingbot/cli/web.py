@@ -1,0 +1,24 @@
+"""`billingbot web`: the HTTP door, one process of as many as you like."""
+
+from typing import Annotated
+
+import typer
+
+
+def web(
+    host: Annotated[str | None, typer.Option(help="Where to listen. Default: BILLINGBOT_HOST, or 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: BILLINGBOT_PORT, or 8080.")] = None,
+) -> None:
+    """Takes webhooks and answers the API until SIGTERM."""
+    from billingbot.bootstrap.settings import read_environment
+    from billingbot.cli.serving import check_free, role
+    from billingbot.web.app import make_app
+    from billingbot.web.serve import serve
+
+    environment = read_environment()
+    at = (host or environment.host, port or environment.port)
+    check_free(*at)
+    with role() as (_, runtime, stop):
+        if not stop.is_set():
+            app = make_app(runtime.desk, runtime.endpoints, redis=lambda: bool(runtime.broker.client.ping()))
+            serve(app, *at)

@@ -1,0 +1,70 @@
+"""What `billingbot up` says once everything answers: addresses, modes, whether Stripe's key works, what to do next."""
+
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from billingbot.cli.mode import MEANS
+from billingbot.cli.output import say
+from billingbot.core.errors import BillingbotError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from billingbot.bootstrap.accounts import AccountSettings
+    from billingbot.bootstrap.build import Config
+
+
+def welcome(config: "Config", database_url: str, url: str, started: threading.Event) -> None:
+    """Waits until everything has started, then says what runs where. Nothing that goes wrong here stops anything."""
+    started.wait()
+    try:
+        say("", *_addresses(config, url), *_desk(config, database_url))
+        say(*_keys_work(config.accounts), "Ctrl-C stops everything.")
+    except BillingbotError as fault:
+        say(str(fault))
+
+
+def _addresses(config: "Config", url: str) -> Iterator[str]:
+    yield f"billingbot answers at {url}: /api/v1, /healthz, /metrics."
+    for account in config.accounts:
+        path = "" if len(config.accounts) == 1 else f"/{account.name}"
+        yield f"Stripe's webhooks for {account.name} go to {url}/webhooks/stripe{path}, or to what forwards there."
+    yield f"Policy {config.policy.id} {config.policy.version}, from {config.policy.filename}."
+
+
+def _desk(config: "Config", database_url: str) -> Iterator[str]:
+    from billingbot.store import keys, modes
+    from billingbot.store.database import make_engine, transaction
+
+    def look(connection: "Connection") -> tuple[list[modes.ModeRow], bool]:
+        names = [account.name for account in config.accounts]
+        has_key = any(key.revoked_at is None for key in keys.all_keys(connection))
+        return [modes.current(connection, name) for name in names], has_key
+
+    engine = make_engine(database_url, pool_size=1)
+    try:
+        with transaction(engine) as connection:
+            found, has_key = look(connection)
+    finally:
+        engine.dispose()
+    for row in found:
+        yield f"Account {row.account} is in mode {row.mode}: {MEANS[row.mode]}."
+    yield "Change a mode with: billingbot mode set MODE --why REASON"
+    if not has_key:
+        yield "There is no API key yet. Make one: billingbot keys create NAME"
+
+
+def _keys_work(accounts: "tuple[AccountSettings, ...]") -> Iterator[str]:
+    for settings in accounts:
+        gateway = settings.build().stripe
+        try:
+            lacking = gateway.probe()
+        except BillingbotError as fault:
+            yield f"Warning: Stripe cannot be asked for {settings.name} now: {fault}"
+            continue
+        finally:
+            gateway.close()
+        yield from (f"Warning: {sentence}" for sentence in lacking)
+        if not lacking:
+            yield f"Stripe's key for {settings.name} works."
