@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import pytest
 import redis
@@ -19,6 +19,9 @@ from tests.engines.shared import (
     new_run_dir,
     shared_engines,
 )
+
+if TYPE_CHECKING:
+    from billingbot.sandbox.server import RunningSandbox
 
 _USERS = pytest.StashKey[IO[bytes]]()
 _STOP_SECONDS = 10
@@ -87,6 +90,15 @@ def redis_url(valkey: str) -> str:
     with redis.Redis.from_url(url) as client:
         client.flushdb()
     return url
+
+
+@pytest.fixture(scope="module")
+def stripe_here() -> Iterator["RunningSandbox"]:
+    """One local Stripe for all tests of a module; each shop empties it first."""
+    from tests.flows.shop import open_stripe
+
+    with open_stripe() as sandbox:
+        yield sandbox
 
 
 def _is_worker(config: pytest.Config) -> bool:

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from billingbot.sandbox.server import RunningSandbox
 from tests.engines.shared import Database
 from tests.flows.shop import Shop, open_shop
 
 
 @pytest.fixture
-def shop(database: Database) -> Iterator[Shop]:
+def shop(database: Database, stripe_here: RunningSandbox) -> Iterator[Shop]:
     """A shop in auto mode."""
-    with open_shop(database) as opened:
+    with open_shop(database, stripe_here) as opened:
         yield opened

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from billingbot.bootstrap.build import new_id
-from billingbot.core.case import Case
+from billingbot.core.case import Case, CaseState
 from billingbot.core.job import Actor
 from billingbot.core.ledger import Flaw, flaws
 from billingbot.core.mode import Mode
@@ -20,11 +20,11 @@ from billingbot.evidence.sources import unanswered_support, unanswered_usage
 from billingbot.flows.desk import Account, Desk
 from billingbot.flows.receive import store
 from billingbot.flows.request import Answer, Ask, ask
+from billingbot.flows.review import Act
 from billingbot.flows.switch import set_mode
 from billingbot.gateway.client import StripeGateway
 from billingbot.gateway.envelope import decode
-from billingbot.sandbox.client import SandboxClient
-from billingbot.sandbox.server import running_sandbox
+from billingbot.sandbox.server import RunningSandbox, running_sandbox
 from billingbot.store import cases, ledger
 from billingbot.store.database import make_engine
 from billingbot.store.schema import jobs as jobs_table
@@ -110,8 +110,10 @@ class Trial:
 class Shop:
     """The desk with a Stripe of its own. Time at Stripe begins 40 days ago and moves on command."""
 
-    def __init__(self, stripe: SandboxClient, database: Database) -> None:
-        self.stripe = stripe
+    def __init__(self, sandbox: RunningSandbox, database: Database) -> None:
+        self.sandbox = sandbox
+        self.database = database
+        self.stripe = stripe = sandbox.client
         self.usage = StatedUsage()
         self.support = StatedSupport()
         self.policy: Policy = shipped_policy()
@@ -133,12 +135,22 @@ class Shop:
     # ------------------------------------------------------------ the shop's day
 
     def start_trial(
-        self, *, email: str | None = None, currency: str = "usd", amount: int = 4900, **subscription: Any
+        self,
+        *,
+        email: str | None = None,
+        card: str | None = None,
+        currency: str = "usd",
+        amount: int = 4900,
+        **subscription: Any,
     ) -> Trial:
-        """A new customer with a card of their own starts a trial of 14 days."""
+        """A new customer with a card of their own starts a trial of 14 days; None drops a term."""
         self._people += 1
         customer = self.stripe.post("/customers", email=email or f"person{self._people}@example.org")["id"]
-        self.stripe.add_card(customer, fingerprint=f"card{self._people}")
+        self.stripe.add_card(customer, fingerprint=card or f"card{self._people}")
+        return Trial(customer=customer, subscription=self.subscribe(customer, currency, amount, **subscription))
+
+    def subscribe(self, customer: str, currency: str = "usd", amount: int = 4900, **subscription: Any) -> str:
+        """A subscription by the month that begins with a trial of 14 days."""
         price = self.stripe.post(
             "/prices",
             currency=currency,
@@ -147,8 +159,8 @@ class Shop:
             product_data={"name": "Plan"},
         )["id"]
         terms = {"trial_period_days": 14, **subscription}
-        subscription_id = self.stripe.post("/subscriptions", customer=customer, items=[{"price": price}], **terms)["id"]
-        return Trial(customer=customer, subscription=subscription_id)
+        terms = {name: value for name, value in terms.items() if value is not None}
+        return str(self.stripe.post("/subscriptions", customer=customer, items=[{"price": price}], **terms)["id"])
 
     def end_trials(self) -> None:
         """Fifteen days pass: trials end, and are charged an hour later."""
@@ -169,6 +181,16 @@ class Shop:
         return list(self.stripe.get("/refunds", charge=charge)["data"])
 
     # ------------------------------------------------------------ the desk's work
+
+    def replace_gateway(self, gateway: StripeGateway) -> None:
+        """Speaks to Stripe through this one from now on."""
+        self.desk.accounts["default"].stripe.close()
+        account = Account(name="default", livemode=False, stripe=gateway)
+        self.desk = replace(self.desk, accounts={"default": account})
+
+    def allow(self, **limits: Any) -> None:
+        """Other limits than the shipped policy's."""
+        self.policy = replace(self.policy, limits=replace(self.policy.limits, **limits))
 
     def set_mode(self, mode: Mode) -> None:
         set_mode(self.desk, "default", mode, by="tests", why=None)
@@ -197,6 +219,10 @@ class Shop:
                 envelopes.append(envelope)
         return store(self.desk, envelopes) if envelopes else 0
 
+    def skip_events(self) -> None:
+        """What Stripe has told so far is never delivered."""
+        self._seen.update(event["id"] for event in self.stripe.objects("event"))
+
     def work(self, *, only: Actor | None = None) -> int:
         """Runs every job that is due, and those that follow from it, until nothing is due; returns how many ran."""
         ran = 0
@@ -210,8 +236,26 @@ class Shop:
     def look_again(self) -> None:
         """What the scheduler does for cases that wait for evidence, with their waits over."""
         self.hurry()
-        TASKS["recheck"][1](self.desk)
+        self.do("recheck")
         self.work()
+
+    def do(self, task: str) -> int:
+        """One of the schedule's tasks, now; returns how many jobs it made."""
+        return TASKS[task][1](self.desk)
+
+    def restart(self) -> None:
+        """All processes were gone and are back: leases run out, waits end, every job runs until none is left.
+
+        A job that is still there after many tries waits for time to pass: then it does, by half a day at a time.
+        """
+        for turn in range(40):
+            self.hurry()
+            ran, left = self.work(), self.rows("SELECT * FROM jobs WHERE state = 'ready'")
+            if not ran and not left:
+                return
+            if turn % 5 == 4:
+                self.age(timedelta(hours=6))
+        raise AssertionError(f"jobs that never end: {left}")
 
     def hurry(self) -> None:
         """Makes every waiting retry due now."""
@@ -230,6 +274,46 @@ class Shop:
                 ),
                 {"by": by},
             )
+
+    def person(self, case_id: str, name: str = "kim") -> Act:
+        """What a person does with a case, having seen it as it is now."""
+        return Act(case_id=case_id, by=name, version=self.case(case_id).version)
+
+    def refunds_of(self, charge: str) -> list[Any]:
+        """Our rows for the charge, oldest first."""
+        return self.rows("SELECT * FROM refunds WHERE charge_id = :c ORDER BY intended_at", c=charge)
+
+    def attempts_of(self, charge: str) -> list[Any]:
+        """The keyed calls for the charge, in order."""
+        return self.rows(
+            "SELECT a.* FROM refund_attempts a JOIN refunds r ON r.id = a.refund_id"
+            " WHERE r.charge_id = :c ORDER BY a.first_sent_at, a.number",
+            c=charge,
+        )
+
+    def assert_paid_once(self, charge: str, *, amount: int = 4900) -> None:
+        """One refund at Stripe, the same in our books, nothing left to do, and a ledger that proves it."""
+        [at_stripe] = self.refunds_at_stripe(charge)
+        assert (at_stripe["status"], at_stripe["amount"]) == ("succeeded", amount)
+        paid = [row for row in self.refunds_of(charge) if row.state == "succeeded"]
+        assert [(row.stripe_refund_id, row.amount_minor) for row in paid] == [(at_stripe["id"], amount)]
+        outcomes = [row.outcome for row in self.attempts_of(charge)]
+        assert outcomes.count("accepted") == 1
+        assert not {"open", "unknown"} & set(outcomes)
+        self.assert_at_rest(charge)
+        assert [case.outcome for case in self.cases_of(charge)] == ["refunded"]
+
+    def assert_not_paid(self, charge: str) -> None:
+        """Stripe has no refund, and our books say so too."""
+        assert self.refunds_at_stripe(charge) == []
+        assert {row.state for row in self.refunds_of(charge)} <= {"withdrawn", "refused"}
+        self.assert_at_rest(charge)
+
+    def assert_at_rest(self, charge: str) -> None:
+        """Nothing is under way: every case of the charge is closed or with a person, every job is over."""
+        assert {case.state for case in self.cases_of(charge)} <= {CaseState.CLOSED, CaseState.REVIEW}
+        assert self.rows("SELECT actor, state, last_error FROM jobs WHERE state IN ('ready', 'failed')") == []
+        assert self.ledger_flaws() == []
 
     def case(self, case_id: str) -> Case:
         with self.desk.db.begin() as connection:
@@ -266,14 +350,21 @@ class Shop:
 
 
 @contextmanager
-def open_shop(database: Database, *, mode: Mode = Mode.AUTO) -> Iterator[Shop]:
-    """A shop whose earlier trials are read in already."""
+def open_stripe() -> Iterator[RunningSandbox]:
+    """A local Stripe whose clock stands 40 days ago, so that a trial and a renewal fit in before now."""
     with running_sandbox(start_at=datetime.now(UTC) - timedelta(days=40)) as sandbox:
-        shop = Shop(sandbox.client, database)
+        yield sandbox
+
+
+@contextmanager
+def open_shop(database: Database, sandbox: RunningSandbox, *, mode: Mode = Mode.AUTO) -> Iterator[Shop]:
+    """A shop on an emptied Stripe, whose earlier trials are read in already."""
+    sandbox.client.reset()
+    shop = Shop(sandbox, database)
+    try:
         shop.set_mode(mode)
-        TASKS["import_history"][1](shop.desk)
+        shop.do("import_history")
         shop.work()
-        try:
-            yield shop
-        finally:
-            shop.close()
+        yield shop
+    finally:
+        shop.close()

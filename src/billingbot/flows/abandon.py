@@ -1,11 +1,12 @@
 """Abandon: a job that failed to the end leaves nothing hanging; what it was about reaches a person."""
 
-from billingbot.core.case import CaseMove, CaseState, can
+from billingbot.core.case import CaseState
 from billingbot.core.job import Actor, Job
 from billingbot.core.refund import RefundState
 from billingbot.flows.assess import give_up
 from billingbot.flows.desk import Step
-from billingbot.flows.submit import stop_case, withdraw_unsent
+from billingbot.flows.settle import show_to_person
+from billingbot.flows.submit import withdraw_unsent
 from billingbot.store import cases, refunds
 
 
@@ -23,9 +24,7 @@ def abandon(this: Step, job: Job) -> None:
             refund = refunds.lock(this.db, job.subject)
             if refund.state is RefundState.INTENDED:
                 withdraw_unsent(this, refund, why="could not look again before paying")
-            elif refund.state in {RefundState.SUBMITTING, RefundState.UNKNOWN} and refund.case_id:
-                case = cases.lock(this.db, refund.case_id)
-                if can(case.state, CaseMove.REFUND_STOPPED):
-                    stop_case(this, refund, reason="outcome-unknown")
+            elif refund.state in {RefundState.SUBMITTING, RefundState.UNKNOWN}:
+                show_to_person(this, refund, reason="outcome-unknown")
         case Actor.INTERPRET | Actor.RECHECK | Actor.SETTLE | Actor.IMPORT_HISTORY:
             pass  # nothing waits for these but the failed job itself, which a person sees

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from billingbot.core.case import Case, CaseMove, CaseState
-from billingbot.core.decision import Decision, Limit, Outcome
+from billingbot.core.decision import Decision, Limit, Outcome, Recommendation
 from billingbot.core.errors import StripeNotFoundError
 from billingbot.core.ids import Kind
 from billingbot.core.job import Actor, Job
@@ -57,13 +57,18 @@ def assess(desk: Desk, job: Job) -> None:
     except StripeNotFoundError:
         # Nothing that Stripe knows by this name: nobody can be paid, and a person asks what was meant.
         found = look(desk, account, None, asked)
-    return _decide(desk, job, case, found)
+    return _decide(desk, job, case, asked, found)
 
 
-def _decide(desk: Desk, job: Job, case: Case, found: Findings) -> None:
+def _decide(desk: Desk, job: Job, case: Case, asked: Sequence[requests.Request], found: Findings) -> None:
     with step(desk) as this:
         case = cases.lock(this.db, case.id)
         if case.state is CaseState.ASSESSING:
+            if len(requests.of_case(this.db, case.id)) != len(asked):
+                # Somebody joined while we looked: no verdict, and no closed case, without what they say.
+                jobs.postpone(this.db, job, timedelta(0))
+                this.bells.append(job.id)
+                return
             _carry_out(this, desk, case, found)
         jobs.finish(this.db, job)
 
@@ -122,6 +127,12 @@ def _intend(this: Step, case: Case, found: Findings, decision_id: str) -> None:
         intended_at=database.now(this.db),
         settled_at=None,
     )
+    live = refunds.live_of_charge(this.db, case.account, refund.charge_id)
+    if live is not None:
+        # Ours, under way or done by our books while Stripe has nothing of it: ask Stripe, and let a person see.
+        this.enqueue(Actor.SETTLE, live.id)
+        give_up(this, case, reason="refund-under-way", decision_id=decision_id)
+        return
     intend(this, refund, found.payee)
     hand_over(this, None, case, found, decision_id, how=CaseMove.DECIDED_REFUND)
 
@@ -167,9 +178,19 @@ def _hand_over_undecided(desk: Desk, job: Job, case: Case) -> None:
         jobs.finish(this.db, job)
 
 
-def give_up(this: Step, case: Case, *, reason: str) -> None:
+def give_up(this: Step, case: Case, *, reason: str, decision_id: str | None = None) -> None:
     """Hands a case that could not be assessed to a person, with the reason and no recommendation."""
-    cases.move(this.db, case, CaseMove.GIVEN_UP, reason=reason, due_at=_tomorrow(this), recheck_at=None)
+    cases.move(
+        this.db,
+        case,
+        CaseMove.GIVEN_UP,
+        reason=reason,
+        decision_id=decision_id,
+        recommendation=Recommendation.NONE,
+        reply=None,
+        due_at=_tomorrow(this),
+        recheck_at=None,
+    )
     body = {"reason": reason}
     this.record(
         Draft(kind=EntryKind.CASE_GIVEN_UP, account=case.account, subject=case.id, actor="billingbot", body=body)
@@ -217,8 +238,7 @@ def _resolve(account: Account, case: Case, asked: Sequence[requests.Request]) ->
 def _attach(desk: Desk, job: Job, case: Case, charge_id: str) -> tuple[bool, Case]:
     """Gives the case its charge; or, where that charge has an open case, moves the requests there and closes this."""
     with step(desk) as this:
-        # The same order everywhere, charge before case, so that two racing requests wait instead of deadlocking.
-        database.advisory_lock(this.db, f"charge:{case.account}:{charge_id}")
+        cases.lock_charge(this.db, case.account, charge_id)
         case = cases.lock(this.db, case.id)
         other = cases.find_open(this.db, case.account, charge_id)
         if case.state is not CaseState.ASSESSING or (other and other.id == case.id):

@@ -108,11 +108,8 @@ def _notice_conversion(desk: Desk, account: Account, invoice_id: str) -> None:
 
 def _read_refunds(desk: Desk, account: Account, charge_id: str) -> None:
     """All refunds of a charge, since `charge.refunded` names the charge and not the refund."""
-    found = account.stripe.refunds_of_charge(charge_id)
-    if not found:
-        return
-    with step(desk) as this:
-        for refund in found:
+    for refund in account.stripe.refunds_of_charge(charge_id):
+        with step(desk) as this:  # one each: two in one transaction could hold what another wants in turn
             apply_refund(this, account.name, account.livemode, refund)
 
 

@@ -80,6 +80,8 @@ def ask(desk: Desk, wish: Ask) -> Answer:
 
 def _open(this: Step, account: Account, wish: Ask, input_digest: str) -> Answer:
     charge_id = wish.named if wish.named_by is NamedBy.CHARGE else None
+    if charge_id is not None:
+        cases.lock_charge(this.db, account.name, charge_id)
     case, is_new = cases.open_case(
         this.db, this.new_id(Kind.CASE), account=account.name, livemode=account.livemode, charge_id=charge_id
     )
@@ -147,6 +149,8 @@ def _checked(wish: Ask) -> Ask:
     _bounded("Idempotency-Key", wish.idempotency_key, MOST_KEY)
     if wish.claims.cancelled_at is not None and not wish.claims.cancelled:
         raise InputError("cancelled_at", "expected only together with cancelled = true")
+    if wish.claims.cancelled_at is not None and wish.claims.cancelled_at.tzinfo is None:
+        raise InputError("cancelled_at", "expected a time with its zone")
     return Ask(
         account=wish.account,
         named_by=wish.named_by,
@@ -162,8 +166,13 @@ def _checked(wish: Ask) -> Ask:
 def _bounded(field: str, text: str | None, most: int) -> None:
     if text is None:
         return
-    if not text or len(text) > most or "\x00" in text:
-        raise InputError(field, f"expected 1 to {most} characters and no NUL")
+    if not text or len(text) > most or not is_storable(text):
+        raise InputError(field, f"expected 1 to {most} characters, without NUL and in whole Unicode")
+
+
+def is_storable(text: str) -> bool:
+    """Whether Postgres takes the text: JSON lets NUL and halves of surrogate pairs through, UTF-8 text does not."""
+    return "\x00" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _digest(wish: Ask) -> str:

@@ -5,17 +5,20 @@ from dataclasses import dataclass
 
 from billingbot.core.canonical import digest
 from billingbot.core.case import Case, CaseMove, CaseState
+from billingbot.core.decision import Recommendation
 from billingbot.core.errors import ConflictError, ForbiddenError, InputError
 from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.policy import approval_blockers
 from billingbot.core.refund import Origin, RefundIntent, RefundState
-from billingbot.core.restore import restore_facts
+from billingbot.core.restore import restore_decision, restore_facts
 from billingbot.flows.assess import intend
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.look import look, mode_of
 from billingbot.flows.recheck import reassess
-from billingbot.store import cases, database, decisions, notes, requests
+from billingbot.flows.request import is_storable
+from billingbot.flows.verdict import refunded_reply
+from billingbot.store import cases, database, decisions, notes, refunds, requests
 from billingbot.store.database import transaction
 
 # A note or a reply is a text for people, not a file.
@@ -51,6 +54,10 @@ def release(desk: Desk, act: Act) -> Case:
         if case.assignee is None:
             return case
         _record(this, case, act, EntryKind.CASE_RELEASED, {"was": case.assignee})
+        if case.decision_id is not None:
+            decided = restore_decision(decisions.get(this.db, case.decision_id).decision)
+            if decided.awaited:  # in nobody's hands again: the machine goes on looking for what was missing
+                cases.recheck_in(this.db, case.id, desk.recheck_after)
         return cases.change(this.db, case, assignee=None)
 
 
@@ -74,11 +81,15 @@ def ask_again(desk: Desk, act: Act, why: str) -> Case:
 
 
 def deny(desk: Desk, act: Act, *, reason: str, reply: str | None) -> Case:
-    """Closes the case without a refund: a person's word, never the machine's (law 7)."""
+    """Closes the case without a refund: a person's word, never the machine's (law 7).
+
+    ConflictError while a refund of the charge may still leave or have left: nobody can deny what may be paid.
+    """
     reason = _text("reason", reason)
     with step(desk) as this:
         case = _in_review(this, act)
-        text = _text("reply", reply) if reply is not None else case.reply
+        _nothing_under_way(this, case)
+        text = _text("reply", reply) if reply is not None else _declining_reply(case)
         body = {"reason_digest": digest(reason.encode()), "recommendation": case.recommendation}
         _record(this, case, act, EntryKind.CASE_DENIED, body)
         notes.write(this.db, this.new_id(Kind.NOTE), case.id, act.by, reason)
@@ -139,7 +150,8 @@ def approve(desk: Desk, act: Act, *, reason: str) -> Case:
             settled_at=None,
         )
         intend(this, refund, found.payee)
-        return cases.move(this.db, case, CaseMove.APPROVED, assignee=act.by, recheck_at=None)
+        reply = refunded_reply(found, case.id)
+        return cases.move(this.db, case, CaseMove.APPROVED, assignee=act.by, reply=reply, recheck_at=None)
 
 
 def blockers_of(desk: Desk, case: Case) -> tuple[str, ...]:
@@ -148,6 +160,20 @@ def blockers_of(desk: Desk, case: Case) -> tuple[str, ...]:
         return ()
     with transaction(desk.db) as connection:
         return approval_blockers(restore_facts(decisions.get(connection, case.decision_id).facts))
+
+
+def _nothing_under_way(this: Step, case: Case) -> None:
+    live = refunds.live_of_charge(this.db, case.account, case.charge_id) if case.charge_id else None
+    if live is not None and live.state in refunds.MAY_STILL_BE_SENT and live.stripe_refund_id is None:
+        raise ConflictError(
+            f"case {case.id}: refund {live.id} may have been paid; it can be denied once that is known"
+            " (`billingbot mode off` keeps it from being sent again)"
+        )
+
+
+def _declining_reply(case: Case) -> str | None:
+    """The reply that the policy wrote, where it advised to decline: any other would promise money."""
+    return case.reply if case.recommendation is Recommendation.DECLINE else None
 
 
 def _approval(case: Case, reason: str, amount_minor: int, currency: str) -> dict[str, object]:
@@ -185,6 +211,6 @@ def _name(by: str) -> str:
 
 
 def _text(field: str, text: str) -> str:
-    if not text.strip() or len(text) > MOST_TEXT or "\x00" in text:
-        raise InputError(field, f"expected 1 to {MOST_TEXT} characters and no NUL")
+    if not text.strip() or len(text) > MOST_TEXT or not is_storable(text):
+        raise InputError(field, f"expected 1 to {MOST_TEXT} characters, without NUL and in whole Unicode")
     return text

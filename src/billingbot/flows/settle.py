@@ -4,8 +4,9 @@ from datetime import timedelta
 from typing import Final
 
 from billingbot.core import dossier
-from billingbot.core.case import CaseMove, CaseState, can
-from billingbot.core.decision import Priority
+from billingbot.core.case import Case, CaseMove, CaseState, can
+from billingbot.core.decision import Priority, Recommendation
+from billingbot.core.errors import RetryLaterError
 from billingbot.core.ids import Kind
 from billingbot.core.job import Job
 from billingbot.core.ledger import Draft, EntryKind
@@ -23,8 +24,8 @@ from billingbot.flows.recheck import reassess
 from billingbot.store import cases, database, jobs, refunds
 from billingbot.store.database import transaction
 
-# A refund that failed after the customer was told: due the same working day.
-FAILED_DUE: Final = timedelta(hours=4)
+# The customer was promised money, or was told nothing yet: due the same working day.
+SHOWN_DUE: Final = timedelta(hours=4)
 
 
 def settle(desk: Desk, job: Job) -> None:
@@ -65,9 +66,10 @@ def apply_refund(this: Step, account: str, livemode: bool, found: dossier.Refund
         return
     state = state_of(found.status)
     if state is None:
-        refunds.resolve_attempts(this.db, refund.id, AttemptOutcome.ACCEPTED, found.id)
-        refunds.tie(this.db, refund, found.id)
-        _show_to_person(this, refund, reason="refund-status-unrecognised")
+        if refund.stripe_refund_id is None:
+            refunds.resolve_attempts(this.db, refund.id, AttemptOutcome.ACCEPTED, found.id)
+            refunds.tie(this.db, refund, found.id)
+            show_to_person(this, refund, reason="refund-status-unrecognised")
         return
     if state is refund.state and refund.stripe_refund_id == found.id:
         return
@@ -111,32 +113,49 @@ def _take_over(this: Step, refund: RefundIntent, state: RefundState, found: doss
         )
     )
     if found.amount_minor != refund.amount_minor or found.currency != refund.currency:
-        _show_to_person(this, refund, reason="refund-amount-differs")
-    elif state is RefundState.SUCCEEDED:
+        show_to_person(this, refund, reason="refund-amount-differs", reopen=True)
+    elif state is RefundState.SUCCEEDED and refund.origin is not Origin.EXTERNAL:
         _close_case(this, refund)
     elif state in ENDED_BADLY:
-        _show_to_person(this, refund, reason=f"refund-{state}")
+        show_to_person(this, refund, reason=f"refund-{state}", reopen=True)
 
 
 def _close_case(this: Step, refund: RefundIntent) -> None:
-    if refund.case_id is None:
-        return
-    case = cases.lock(this.db, refund.case_id)
-    if refund.origin is not Origin.EXTERNAL and can(case.state, CaseMove.REFUND_SUCCEEDED):
+    case = cases.lock(this.db, refund.case_id) if refund.case_id else None
+    if case is not None and can(case.state, CaseMove.REFUND_SUCCEEDED):
         now = database.now(this.db)
         cases.move(this.db, case, CaseMove.REFUND_SUCCEEDED, outcome="refunded", closed_at=now, recheck_at=None)
-
-
-def _show_to_person(this: Step, refund: RefundIntent, *, reason: str) -> None:
-    """Reopens the case, or raises its priority, so that a person sees it soon."""
-    if refund.case_id is None:
         return
-    other = cases.find_open(this.db, refund.account, refund.charge_id)
-    case = other or cases.lock(this.db, refund.case_id)
+    _look_anew(this, cases.find_open(this.db, refund.account, refund.charge_id), why="the charge was refunded")
+
+
+def _look_anew(this: Step, case: Case | None, *, why: str) -> None:
+    """Has a case in nobody's hands assessed anew: what it was decided on has changed."""
+    if case is not None and case.state is CaseState.REVIEW and case.assignee is None:
+        reassess(this, case.id, by="billingbot", why=why)
+
+
+def show_to_person(this: Step, refund: RefundIntent, *, reason: str, reopen: bool = False) -> None:
+    """Puts the refund's case in front of a person, soon, without the advice and the reply that hold no longer.
+
+    `reopen` says that money which a closed case counts as paid is not, or not so. Raises RetryLaterError where the
+    charge is just being assessed: whoever did not see this news would close the case over it.
+    """
+    cases.lock_charge(this.db, refund.account, refund.charge_id)
+    case = cases.find_open(this.db, refund.account, refund.charge_id)
+    if case is None and reopen:
+        own = cases.lock(this.db, refund.case_id) if refund.case_id else None
+        case = own or cases.lock_last(this.db, refund.account, refund.charge_id)
+    if case is None:
+        return
+    if case.state is CaseState.ASSESSING and reopen:
+        raise RetryLaterError(f"refund {refund.id}: case {case.id} is being assessed")
     values = {
         "reason": reason,
+        "recommendation": Recommendation.NONE,
+        "reply": None,
         "priority": Priority.HIGH,
-        "due_at": database.now(this.db) + FAILED_DUE,
+        "due_at": database.now(this.db) + SHOWN_DUE,
         "closed_at": None,
         "outcome": None,
         "recheck_at": None,
@@ -178,5 +197,4 @@ def _adopt_external(this: Step, account: str, livemode: bool, found: dossier.Ref
         "state": refund.state,
     }
     this.record(Draft(kind=EntryKind.REFUND_ADOPTED, account=account, subject=refund.id, actor="stripe", body=body))
-    if case is not None and case.state is CaseState.REVIEW and case.assignee is None:
-        reassess(this, case.id, by="billingbot", why="the charge was refunded outside billingbot")
+    _look_anew(this, case, why="the charge was refunded outside billingbot")

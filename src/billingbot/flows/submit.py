@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-from billingbot.core.case import CaseMove
-from billingbot.core.decision import Limit, Outcome, Priority
+from billingbot.core.case import CaseMove, CaseState
+from billingbot.core.decision import Limit, Outcome
 from billingbot.core.errors import RetryLaterError
 from billingbot.core.ids import Kind, attempt_key
-from billingbot.core.job import Job
+from billingbot.core.job import Job, backoff
 from billingbot.core.ledger import Draft, EntryKind
+from billingbot.core.mode import Mode
 from billingbot.core.policy import approval_blockers, still_holds
 from billingbot.core.refund import (
     MOST_ATTEMPTS,
@@ -26,18 +27,15 @@ from billingbot.core.refund import (
 from billingbot.core.restore import restore_decision
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.look import Findings, look, mode_of
-from billingbot.flows.settle import adopt_ours, apply_refund
+from billingbot.flows.settle import adopt_ours, apply_refund, show_to_person
 from billingbot.flows.verdict import hand_over, write_down
 from billingbot.gateway.answers import Accepted, Halted, NotDone, Refused, UnknownOutcome
 from billingbot.gateway.client import StripeGateway
-from billingbot.store import cases, database, decisions, jobs, refunds, requests
+from billingbot.store import cases, database, decisions, jobs, modes, refunds, requests
 from billingbot.store.database import transaction
 
 # Stripe's own refusal to run two requests under one key, or its rate limit: the next look may come soon.
 BUSY_WAIT: Final = timedelta(seconds=5)
-# A resend within this time of the first send needs no new look at the facts: nothing can have changed unseen by
-# the look that came just before it.
-FRESH: Final = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,45 +68,36 @@ def submit(desk: Desk, job: Job) -> None:
 def _begin(desk: Desk, job: Job, refund: RefundIntent) -> None:
     verdict = _look_again(desk, refund)
     if not verdict.go:
-        _withdraw(desk, job, refund, verdict)
+        _withdraw(desk, job, refund, None, verdict)
         return
-    attempt = _commit_attempt(desk, refund, after=None)
-    if attempt is not None:
-        _send(desk, job, refund, attempt)
+    _attempt(desk, job, refund, after=None)
 
 
 def _resume(desk: Desk, job: Job, refund: RefundIntent, attempt: Attempt, now: datetime) -> None:
     """A call may have gone out before: ask Stripe first, send again only under the same key and the same facts."""
     if adopt_ours(desk, refund, job):
         return
-    if attempt.may_resend(now):
-        fresh = now - attempt.first_sent_at < FRESH
-        verdict = None if fresh else _look_again(desk, refund)
-        if verdict is None or verdict.go:
-            _send(desk, job, refund, _commit_resend(desk, refund, attempt))
-            return
-        if not attempt.is_quiet(now):
-            raise RetryLaterError(f"refund {refund.id}: no longer wanted, and an earlier call may be under way")
-        _withdraw(desk, job, refund, verdict)
+    verdict = _look_again(desk, refund)
+    if verdict.go and attempt.may_resend(now):
+        _send(desk, job, refund, _commit_resend(desk, job, refund, attempt))
         return
     if not attempt.is_quiet(now):
         raise RetryLaterError(f"refund {refund.id}: waiting until no earlier call can be under way")
-    _start_over(desk, job, refund, attempt)
+    if adopt_ours(desk, refund, job):  # the proof of absence is read last, after the look
+        return
+    if verdict.go:
+        _start_over(desk, job, refund, attempt)
+    else:
+        _withdraw(desk, job, refund, attempt, verdict)
 
 
 def _start_over(desk: Desk, job: Job, refund: RefundIntent, attempt: Attempt) -> None:
     """The key's life is over and Stripe has no refund of ours: proven absent, so a new key may be tried (law 4)."""
-    verdict = _look_again(desk, refund)
-    if not verdict.go:
-        _withdraw(desk, job, refund, verdict)
-        return
     if attempt.number >= MOST_ATTEMPTS:
         why = f"{attempt.number} attempts under different keys left no trace at Stripe"
         _stop(desk, job, refund, RefundState.WITHDRAWN, reason="no-trace-at-stripe", why=why)
         return
-    following = _commit_attempt(desk, refund, after=attempt)
-    if following is not None:
-        _send(desk, job, refund, following)
+    _attempt(desk, job, refund, after=attempt)
 
 
 # ---------------------------------------------------------------- looking again
@@ -142,10 +131,17 @@ def _person_verdict(desk: Desk, refund: RefundIntent, found: Findings) -> Verdic
 # ---------------------------------------------------------------- before the call
 
 
-def _commit_attempt(desk: Desk, refund: RefundIntent, *, after: Attempt | None) -> Attempt | None:
-    """Commits what will be sent and under which key, before it is sent (law 1). None where somebody was faster.
+def _attempt(desk: Desk, job: Job, refund: RefundIntent, *, after: Attempt | None) -> None:
+    """A new attempt, `after` one that was proven absent or as the first."""
+    attempt = _commit_attempt(desk, job, refund, after=after)
+    if attempt is not None:
+        _send(desk, job, refund, attempt)
 
-    `after` is the attempt that was proven absent; if another one has taken its place since, that one may pay.
+
+def _commit_attempt(desk: Desk, job: Job, refund: RefundIntent, *, after: Attempt | None) -> Attempt | None:
+    """Commits what will be sent and under which key, before it is sent (law 1).
+
+    None, with this job done, where another job has taken the refund on meanwhile: it has its own row to end.
     """
     number = after.number + 1 if after else 1
     key = attempt_key(livemode=refund.livemode, charge_id=refund.charge_id, refund_id=refund.id, attempt=number)
@@ -161,9 +157,10 @@ def _commit_attempt(desk: Desk, refund: RefundIntent, *, after: Attempt | None) 
     }
     with step(desk) as this:
         locked = refunds.lock(this.db, refund.id)
-        current = refunds.unresolved_attempt(this.db, refund.id)
-        if locked.state is not refund.state or current != after:
+        if not _stands(this, locked, refund, after):
+            jobs.finish(this.db, job)
             return None
+        _may_leave(this, job, refund)
         refunds.resolve_attempts(this.db, refund.id, AttemptOutcome.ABSENT, "proven absent at Stripe")
         attempt = refunds.start_attempt(this.db, this.new_id(Kind.ATTEMPT), refund.id, number, key, params)
         if locked.state is not RefundState.SUBMITTING:
@@ -173,12 +170,28 @@ def _commit_attempt(desk: Desk, refund: RefundIntent, *, after: Attempt | None) 
     return attempt
 
 
-def _commit_resend(desk: Desk, refund: RefundIntent, attempt: Attempt) -> Attempt:
+def _commit_resend(desk: Desk, job: Job, refund: RefundIntent, attempt: Attempt) -> Attempt:
     with step(desk) as this:
-        refunds.lock(this.db, refund.id)
-        if refunds.unresolved_attempt(this.db, refund.id) != attempt:
+        if not _stands(this, refunds.lock(this.db, refund.id), refund, attempt):
             raise RetryLaterError(f"refund {refund.id}: another worker is on it")
+        _may_leave(this, job, refund)
         return refunds.resend(this.db, attempt)
+
+
+def _stands(this: Step, locked: RefundIntent, seen: RefundIntent, attempt: Attempt | None) -> bool:
+    """Whether the refund is as it was when we began to look, down to the last send of its attempt."""
+    return locked.state is seen.state and refunds.unresolved_attempt(this.db, seen.id) == attempt
+
+
+def _may_leave(this: Step, job: Job, refund: RefundIntent) -> None:
+    """The last word before the call: this job is still ours, for a whole lease, and nobody has switched us off.
+
+    Raises LeaseLostError, or RetryLaterError where the mode changed during the look: the next look will say so.
+    """
+    jobs.renew(this.db, job)
+    mode = modes.current(this.db, refund.account).mode
+    if not (mode.lets_money_move if refund.origin is Origin.PERSON else mode is Mode.AUTO):
+        raise RetryLaterError(f"refund {refund.id}: the mode became {mode} while we looked")
 
 
 # ---------------------------------------------------------------- the call, and its answer
@@ -208,9 +221,7 @@ def _send(desk: Desk, job: Job, refund: RefundIntent, attempt: Attempt) -> None:
             if not adopt_ours(desk, refund, job):  # "already refunded" may be our own earlier call
                 _stop(desk, job, refund, RefundState.REFUSED, reason=f"refused-{answer.reason}", why=answer.message)
         case NotDone():
-            wait = max(BUSY_WAIT, timedelta(seconds=answer.retry_after_seconds or 0))
-            with transaction(desk.db) as connection:
-                jobs.retry(connection, job, wait, answer.why)
+            _wait(desk, job, refund, answer)
         case UnknownOutcome():
             _remember_unknown(desk, refund, answer.why)
             raise RetryLaterError(f"refund {refund.id}: outcome unknown: {answer.why}")
@@ -218,6 +229,17 @@ def _send(desk: Desk, job: Job, refund: RefundIntent, attempt: Attempt) -> None:
             raise RetryLaterError(f"refund {refund.id}: Stripe refuses our key: {answer.why}")
         case _:
             assert_never(answer)
+
+
+def _wait(desk: Desk, job: Job, refund: RefundIntent, answer: NotDone) -> None:
+    """Tries the same key later: when Stripe says, and on the schedule of all failures."""
+    wait = backoff(job.attempts)
+    if wait is None:
+        raise RetryLaterError(f"refund {refund.id}: Stripe does not let it through: {answer.why}")
+    with transaction(desk.db) as connection:
+        jobs.retry(
+            connection, job, max(wait, BUSY_WAIT, timedelta(seconds=answer.retry_after_seconds or 0)), answer.why
+        )
 
 
 def _remember_unknown(desk: Desk, refund: RefundIntent, why: str) -> None:
@@ -228,7 +250,7 @@ def _remember_unknown(desk: Desk, refund: RefundIntent, why: str) -> None:
             this.record(_draft(refund, EntryKind.REFUND_UNKNOWN, {"why": why}))
 
 
-def _withdraw(desk: Desk, job: Job, refund: RefundIntent, verdict: Verdict) -> None:
+def _withdraw(desk: Desk, job: Job, refund: RefundIntent, attempt: Attempt | None, verdict: Verdict) -> None:
     """Nothing was paid and nothing will be: the case goes where the new look sends it."""
     decision = verdict.found.decision
     if refund.origin is Origin.PERSON or decision.outcome is Outcome.REFUND:
@@ -236,19 +258,22 @@ def _withdraw(desk: Desk, job: Job, refund: RefundIntent, verdict: Verdict) -> N
         return
     with step(desk) as this:
         locked = refunds.lock(this.db, refund.id)
-        if locked.state is refund.state:
+        if _stands(this, locked, refund, attempt):
             _end(this, locked, RefundState.WITHDRAWN, verdict.why)
             case = cases.lock(this.db, locked.case_id or "")
             decision_id = write_down(this, case, verdict.found, purpose="before_pay")
             how = CaseMove.DECIDED_CLOSE if decision.outcome is Outcome.CLOSE else CaseMove.DECIDED_REVIEW
-            hand_over(this, desk, case, verdict.found, decision_id, how=how)
+            if case.state is CaseState.REFUNDING:
+                hand_over(this, desk, case, verdict.found, decision_id, how=how)
+            else:  # a person has it since the outcome became unknown
+                show_to_person(this, locked, reason="changed-before-paying")
         jobs.finish(this.db, job)
 
 
 def withdraw_unsent(this: Step, refund: RefundIntent, *, why: str) -> None:
     """Ends a locked refund that was never sent, and puts its case in front of a person."""
     _end(this, refund, RefundState.WITHDRAWN, why)
-    stop_case(this, refund, reason="could-not-pay")
+    show_to_person(this, refund, reason="could-not-pay")
 
 
 def _stop(desk: Desk, job: Job, refund: RefundIntent, state: RefundState, *, reason: str, why: str) -> None:
@@ -257,7 +282,7 @@ def _stop(desk: Desk, job: Job, refund: RefundIntent, state: RefundState, *, rea
         locked = refunds.lock(this.db, refund.id)
         if locked.state is refund.state or locked.state in {RefundState.SUBMITTING, RefundState.UNKNOWN}:
             _end(this, locked, state, why)
-            stop_case(this, locked, reason=reason)
+            show_to_person(this, locked, reason=reason)
         jobs.finish(this.db, job)
 
 
@@ -266,25 +291,6 @@ def _end(this: Step, refund: RefundIntent, state: RefundState, why: str) -> None
     refunds.resolve_attempts(this.db, refund.id, outcome, why)
     refunds.set_state(this.db, refund, state, why=why)
     this.record(_draft(refund, EntryKind.REFUND_CHANGED, {"from": refund.state, "to": state, "why": why}))
-
-
-def stop_case(this: Step, refund: RefundIntent, *, reason: str) -> None:
-    """Puts the refund's case in front of a person: high priority, due within hours."""
-    if refund.case_id is None:
-        return
-    case = cases.lock(this.db, refund.case_id)
-    due = database.now(this.db) + timedelta(hours=4)  # the customer was promised money, or told nothing yet
-    cases.move(
-        this.db,
-        case,
-        CaseMove.REFUND_STOPPED,
-        reason=reason,
-        priority=Priority.HIGH,
-        due_at=due,
-        closed_at=None,
-        outcome=None,
-        recheck_at=None,
-    )
 
 
 def _draft(refund: RefundIntent, kind: EntryKind, body: dict[str, object]) -> Draft:

@@ -13,6 +13,9 @@ from billingbot.store.database import transaction
 
 # The import does one page a run, and comes right back for the next: a crash costs one page.
 NEXT_PAGE: Final = timedelta(0)
+# Each subscription may cost one more read for its card, half a second on a slow day: a page must end well within
+# the job's lease, or it is read for ever and never kept.
+PAGE: Final = 50
 
 
 def remember(
@@ -48,11 +51,11 @@ def import_history(desk: Desk, job: Job) -> None:
     account = desk.account(job.subject)
     with transaction(desk.db) as connection:
         progress = history.import_progress(connection, account.name)
-    if progress is not None and progress.finished_at is not None:
-        with transaction(desk.db) as connection:
+        # Whoever misses the history asks for its import: one reads it in, the others would read the same pages.
+        if (progress is not None and progress.finished_at is not None) or jobs.has_elder(connection, job):
             jobs.finish(connection, job)
-        return
-    page = account.stripe.trial_subscriptions(after=progress.cursor if progress else None)
+            return
+    page = account.stripe.trial_subscriptions(after=progress.cursor if progress else None, limit=PAGE)
     with transaction(desk.db) as connection:
         for subscription, customer in page.subscriptions:
             remember(connection, account.name, subscription, customer)

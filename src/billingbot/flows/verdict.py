@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from billingbot.core.case import Case, CaseMove
+from billingbot.core.decision import Outcome
 from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.money import Money
@@ -57,7 +58,7 @@ def hand_over(this: Step, desk: Desk | None, case: Case, found: Findings, decisi
         "clause": decision.clause,
         "recommendation": decision.recommendation.value,
         "priority": decision.priority.value,
-        "reply": _reply(case, found),
+        "reply": _rendered(decision.reply, case.id, found),
         "decided_at": now,
         "due_at": due if how is CaseMove.DECIDED_REVIEW else None,
         "closed_at": now if how is CaseMove.DECIDED_CLOSE else None,
@@ -78,14 +79,20 @@ def hand_over(this: Step, desk: Desk | None, case: Case, found: Findings, decisi
     return moved
 
 
-def _reply(case: Case, found: Findings) -> str | None:
+def refunded_reply(found: Findings, case_id: str) -> str | None:
+    """The text for a customer whose refund a person approved: that of the policy's own refund; None without one."""
+    by_itself = (rule.reply for rule in found.policy.rules if rule.outcome is Outcome.REFUND)
+    return _rendered(next(by_itself, None), case_id, found)
+
+
+def _rendered(name: str | None, case_id: str, found: Findings) -> str | None:
     """The text for the customer, from the policy's template; None where the rule has none."""
-    decision, dossier = found.decision, found.dossier
-    if decision.reply is None:
+    dossier = found.dossier
+    if name is None:
         return None
     amount, charged_on = "", ""
     if dossier is not None:
         charge = dossier.charge
         amount = str(Money(amount_minor=charge.amount_captured_minor, currency=charge.currency))
         charged_on = charge.created_at.strftime("%d %B %Y")
-    return render_reply(found.policy, decision.reply, amount=amount, charged_on=charged_on, case=case.id)
+    return render_reply(found.policy, name, amount=amount, charged_on=charged_on, case=case_id)

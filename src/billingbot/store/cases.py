@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from billingbot.core.case import OPEN_STATES, Case, CaseMove, CaseState, after
 from billingbot.core.decision import Priority, Recommendation
 from billingbot.core.errors import NotFoundError
+from billingbot.store import database
 from billingbot.store.schema import cases
 
 _NOW = sa.func.clock_timestamp()
@@ -39,11 +40,31 @@ def open_case(
         # The one that stood in the way was closed between the two statements: try again.
 
 
+def lock_charge(connection: Connection, account: str, charge_id: str) -> None:
+    """Holds the charge until the transaction ends: to be taken before any case of it is opened, named or reopened.
+
+    The same order everywhere, charge before case, so that two that race for one charge wait instead of colliding.
+    """
+    database.advisory_lock(connection, f"charge:{account}:{charge_id}")
+
+
 def find_open(connection: Connection, account: str, charge_id: str) -> Case | None:
     """The open case of this charge, locked until the transaction ends, if there is one."""
     row = connection.execute(
         sa.select(*_columns())
         .where(cases.c.account == account, cases.c.charge_id == charge_id, cases.c.state.in_(OPEN_STATES))
+        .with_for_update()
+    ).one_or_none()
+    return _case(row) if row else None
+
+
+def lock_last(connection: Connection, account: str, charge_id: str) -> Case | None:
+    """The newest case of this charge, open or closed, locked; those whose requests were moved away do not count."""
+    row = connection.execute(
+        sa.select(*_columns())
+        .where(cases.c.account == account, cases.c.charge_id == charge_id, cases.c.joined_case_id.is_(None))
+        .order_by(cases.c.opened_at.desc())
+        .limit(1)
         .with_for_update()
     ).one_or_none()
     return _case(row) if row else None

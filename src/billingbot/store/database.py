@@ -34,6 +34,7 @@ def make_engine(url: str, *, pool_size: int = 10) -> Engine:
         pool_pre_ping=True,  # a restarted Postgres costs one ping, not one job
         connect_args={"options": _SESSION, "connect_timeout": 5, "application_name": "billingbot"},
         isolation_level="READ COMMITTED",  # every race is decided by a row lock or a unique index
+        hide_parameters=True,  # an error that quotes a row must not carry its texts and addresses into logs
     )
     event.listen(engine, "connect", _take_least_role)
     return engine
@@ -51,6 +52,8 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     try:
         with engine.begin() as connection:
             yield connection
+    except sa.exc.TimeoutError as fault:
+        raise RetryLaterError("postgres: every connection of this process is in use") from fault
     except sa.exc.OperationalError as fault:
         raise RetryLaterError(f"postgres: {_sentence(fault)}") from fault
     except sa.exc.DBAPIError as fault:

@@ -70,6 +70,20 @@ def retry(connection: Connection, job: Job, delay: timedelta, error: str) -> Non
     _with_token(connection, job, values)
 
 
+def renew(connection: Connection, job: Job) -> None:
+    """Starts the lease anew, before a long call. LeaseLostError where the token no longer stands."""
+    _with_token(connection, job, {"lease_until": _NOW + LEASE})
+
+
+def has_elder(connection: Connection, job: Job) -> bool:
+    """Whether an older job does the same for the same subject, now or next: ids sort by time, and one is enough."""
+    elder = sa.exists().where(
+        jobs.c.actor == job.actor, jobs.c.subject == job.subject, jobs.c.id < job.id,
+        jobs.c.state == JobState.READY, jobs.c.run_at <= _NOW,
+    )  # fmt: skip
+    return bool(connection.execute(sa.select(elder)).scalar_one())
+
+
 def give_up(connection: Connection, job: Job, error: str) -> None:
     """Marks the job failed: it stays until a person replays or dismisses it."""
     values = {
@@ -89,7 +103,7 @@ def record_failure(connection: Connection, job: Job, error_class: str, error: st
         "attempt": job.attempts,
         "error_class": error_class,
         "error": error,
-        "traceback": traceback,
+        "traceback": traceback.replace("\x00", "\ufffd"),  # Postgres takes no NUL, and a payload may hold one
     }
     connection.execute(insert(job_failures).values(row).on_conflict_do_nothing())
 

@@ -28,6 +28,8 @@ from billingbot.store.schema import jobs, refund_attempts, refunds
 _NOW = sa.func.clock_timestamp()
 _FIELDS = tuple(RefundIntent.__slots__)
 _UNRESOLVED = (AttemptOutcome.OPEN, AttemptOutcome.UNKNOWN)
+MAY_STILL_BE_SENT = (RefundState.INTENDED, RefundState.SUBMITTING, RefundState.UNKNOWN)
+"""States from which a call may still go out, unless Stripe has told of the refund already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,9 @@ class Payee:
 
 def intend(connection: Connection, refund: RefundIntent, payee: Payee) -> None:
     """Writes the intent. ConflictError where a live refund of this charge exists already (a unique index)."""
+    # Asked first: the index would make us wait for whoever is just ending that refund, and perhaps waits for our case.
+    if live_of_charge(connection, refund.account, refund.charge_id) is not None:
+        raise ConflictError(f"charge {refund.charge_id}: a refund of it is already under way or done")
     written = connection.execute(
         insert(refunds)
         .values(
@@ -110,16 +115,33 @@ def set_state(connection: Connection, refund: RefundIntent, state: RefundState, 
     return _intent(row)
 
 
+def live_of_charge(connection: Connection, account: str, charge_id: str) -> RefundIntent | None:
+    """Our refund of this charge that is under way or done, if there is one; never more than one (a unique index)."""
+    row = connection.execute(
+        _select().where(refunds.c.account == account, refunds.c.charge_id == charge_id)
+        .where(refunds.c.origin != Origin.EXTERNAL, refunds.c.state.in_(LIVE_STATES))
+    ).one_or_none()  # fmt: skip
+    return _intent(row) if row else None
+
+
 def tie(connection: Connection, refund: RefundIntent, stripe_refund_id: str) -> None:
     """Notes which refund at Stripe this is, without a change of state."""
     connection.execute(refunds.update().where(refunds.c.id == refund.id).values(stripe_refund_id=stripe_refund_id))
 
 
 def live_at_stripe(connection: Connection, *, older_than: timedelta, limit: int) -> Sequence[str]:
-    """Refunds that Stripe has accepted and not settled, to be asked about again, oldest first."""
+    """Refunds that Stripe has accepted and not settled, to be asked about again, oldest first.
+
+    Among them those whose status Stripe has told and we did not recognise.
+    """
     found = connection.execute(
         sa.select(refunds.c.id)
-        .where(refunds.c.state.in_((RefundState.PENDING, RefundState.REQUIRES_ACTION)))
+        .where(
+            sa.or_(
+                refunds.c.state.in_((RefundState.PENDING, RefundState.REQUIRES_ACTION)),
+                sa.and_(refunds.c.state.in_(MAY_STILL_BE_SENT), refunds.c.stripe_refund_id.is_not(None)),
+            )
+        )
         .where(refunds.c.intended_at < _NOW - older_than)
         .order_by(refunds.c.intended_at)
         .limit(limit)
@@ -134,7 +156,7 @@ def unresolved(connection: Connection, *, older_than: timedelta, limit: int) -> 
     )
     found = connection.execute(
         sa.select(refunds.c.id)
-        .where(refunds.c.state.in_((RefundState.INTENDED, RefundState.SUBMITTING, RefundState.UNKNOWN)))
+        .where(refunds.c.state.in_(MAY_STILL_BE_SENT), refunds.c.stripe_refund_id.is_(None))
         .where(refunds.c.origin != Origin.EXTERNAL, refunds.c.intended_at < _NOW - older_than, ~busy)
         .order_by(refunds.c.intended_at)
         .limit(limit)
@@ -210,7 +232,7 @@ def resolve_attempts(connection: Connection, refund_id: str, outcome: AttemptOut
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """Automatic refunds of one account and currency since midnight UTC: how many, and minor units in all."""
+    """Automatic refunds of one account since midnight UTC: how many in all, and the minor units of one currency."""
 
     count: int
     amount_minor: int
@@ -221,10 +243,11 @@ def spent_today(connection: Connection, account: str, currency: str) -> Spent:
 
     The lock makes the sum and the intent that follows it one step: racing workers cannot pass a limit together.
     """
-    database.advisory_lock(connection, f"budget:{account}:{currency}")
+    database.advisory_lock(connection, f"budget:{account}")
+    in_currency = sa.func.sum(refunds.c.amount_minor).filter(refunds.c.currency == currency)
     row = connection.execute(
-        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(refunds.c.amount_minor), 0))
-        .where(refunds.c.account == account, refunds.c.currency == currency, refunds.c.origin == Origin.POLICY)
+        sa.select(sa.func.count(), sa.func.coalesce(in_currency, 0))
+        .where(refunds.c.account == account, refunds.c.origin == Origin.POLICY)
         .where(refunds.c.state.in_(LIVE_STATES), refunds.c.intended_at >= sa.func.date_trunc("day", _NOW, "UTC"))
     ).one()
     return Spent(count=row[0], amount_minor=int(row[1]))

@@ -38,8 +38,8 @@ def run(desk: Desk, job_id: str) -> bool:
     try:
         with transaction(desk.db) as connection:
             job = jobs.claim(connection, job_id, uuid4().hex)
-    except RetryLaterError as fault:
-        log.warning("job.not_claimed", job=job_id, why=str(fault))  # the sweeper rings again
+    except Exception as fault:  # noqa: BLE001 - as below: whatever it is, the sweeper rings again
+        log.warning("job.not_claimed", job=job_id, why=_says(fault))
         return False
     if job is None:
         return False
@@ -77,6 +77,8 @@ def _failed(desk: Desk, job: Job, fault: Exception) -> None:
             else:
                 abandon(this, job)
                 jobs.give_up(this.db, job, says)
+    except LeaseLostError as lost:
+        log.warning("job.lease_lost", why=str(lost))
     except Exception as second:
         log.exception("job.failure_not_kept", why=_says(second))
 
