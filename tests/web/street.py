@@ -21,7 +21,7 @@ from billingbot.flows.desk import Account, Desk
 from billingbot.flows.receive import Endpoint
 from billingbot.gateway.client import StripeGateway
 from billingbot.store.database import make_engine
-from billingbot.web.serve import config
+from billingbot.web.serve import ImpatientProtocol, config
 from tests.builders import shipped_policy
 
 SECRET = "whsec_street"
@@ -87,12 +87,14 @@ def close_desk(desk: Desk) -> None:
 
 
 @contextmanager
-def served(app: ASGIApp) -> Iterator[str]:
+def served(app: ASGIApp, *, protocol: type[ImpatientProtocol] = ImpatientProtocol) -> Iterator[str]:
     """The application behind a real server in a thread of its own; gives its URL."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(config(app, "127.0.0.1", 0))
+        settings = config(app, "127.0.0.1", 0)
+        settings.http = protocol
+        server = uvicorn.Server(settings)
         thread = threading.Thread(target=server.run, args=([listener],), name="web-under-test")
         thread.start()
         try:

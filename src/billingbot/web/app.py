@@ -18,8 +18,6 @@ from billingbot.web.metrics import Metrics
 from billingbot.web.porch import Porch
 from billingbot.web.webhooks import WebhookDoor
 
-# Ten thousand hits of the largest shape that the activity door takes have about 4 MB.
-MOST_BODY_BYTES: Final = 5 * 1024 * 1024
 # API requests at a time. Each holds one connection of the pool, which has twice ten of them by default: the rest is
 # for the intake, the metrics and what asks two sources at once.
 THREADS: Final = 14
@@ -52,7 +50,6 @@ def make_app(
         redoc_url=None,
         redirect_slashes=False,  # Stripe takes a redirect for a failure
         lifespan=lifespan,
-        max_body_size=MOST_BODY_BYTES,
     )
     app.state.desk = desk
     app.add_middleware(Porch, metrics=metrics)

@@ -1,10 +1,11 @@
-"""The porch: what every answer passes on its way out: strict headers, a time taken, and never a bare crash."""
+"""The porch, passed on the way in and out: no body without end, strict headers, a time taken, never a bare crash."""
 
 from http import HTTPStatus
 from time import perf_counter
 from typing import Final
 
 import structlog
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from billingbot.web.answers import error
@@ -19,12 +20,14 @@ STRICT_HEADERS: Final = (
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
 )
+# Ten thousand hits of the largest shape that the activity door takes have about 4 MB; the webhook door allows less.
+MOST_BODY_BYTES: Final = 5 * 1024 * 1024
 
 log = structlog.get_logger(__name__)
 
 
 class Porch:
-    """ASGI middleware around everything: adds what an answer lacks of STRICT_HEADERS, and times it by its route."""
+    """ASGI middleware around everything: counts what comes in, completes the headers of what goes out, times both."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -37,7 +40,7 @@ class Porch:
         way_out = _WayOut(send)
         began = perf_counter()
         try:
-            await self._app(scope, receive, way_out.send)
+            await self._app(scope, _WayIn(receive).receive, way_out.send)
         except Exception as fault:
             log.exception("web.failed", method=scope["method"], route=_route(scope), why=type(fault).__name__)
             if way_out.status is None:
@@ -47,6 +50,21 @@ class Porch:
                 await answer(scope, receive, way_out.send)
         if way_out.status is not None:
             self._metrics.request(scope["method"], _route(scope), way_out.status, perf_counter() - began)
+
+
+class _WayIn:
+    """The receiving side of one request."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._bytes = 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._bytes += len(message.get("body", b""))
+        if self._bytes > MOST_BODY_BYTES:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        return message
 
 
 class _WayOut:

@@ -5,7 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import ClassVar, Final
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -57,13 +57,14 @@ def config(
 class ImpatientProtocol(H11Protocol):
     """Closes connections that bring no new request: uvicorn itself waits for the end of a head for ever."""
 
+    idle_seconds: ClassVar[float] = IDLE_SECONDS
     _look: asyncio.TimerHandle | None = None
     _seen: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
         """Starts to watch the connection."""
         super().connection_made(transport)
-        self._look = self.loop.call_later(IDLE_SECONDS, self._look_again)
+        self._look = self.loop.call_later(self.idle_seconds, self._look_again)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops watching."""
@@ -77,7 +78,7 @@ class ImpatientProtocol(H11Protocol):
             self.transport.close()
             return
         self._seen = self.cycle
-        self._look = self.loop.call_later(IDLE_SECONDS, self._look_again)
+        self._look = self.loop.call_later(self.idle_seconds, self._look_again)
 
 
 @contextmanager
