@@ -1,5 +1,6 @@
 """By hand: a desk for one act of a person at the command line, with no more configuration than the act needs."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -8,6 +9,11 @@ from pathlib import Path
 from billingbot.bootstrap.accounts import AccountSettings, NoAccountError, read_accounts
 from billingbot.bootstrap.build import new_id, read_policy
 from billingbot.bootstrap.settings import Environment, read_file
+from billingbot.core.errors import ConfigError
+from billingbot.core.usage import Subject
+from billingbot.evidence.build import build_support_sources, build_usage_sources
+from billingbot.evidence.config import EvidenceConfig
+from billingbot.evidence.push import PushedAnswer
 from billingbot.flows.desk import Bell, Desk
 from billingbot.store.database import make_engine
 from billingbot.worker.doorbell import RedisBell, make_broker
@@ -36,9 +42,13 @@ def accounts_by_hand(environment: Environment, running: Mapping[str, bool]) -> t
 
 @contextmanager
 def desk_by_hand(
-    policy: Path, accounts: Sequence[AccountSettings], *, database_url: str, redis_url: str | None
+    environment: Environment, accounts: Sequence[AccountSettings], *, database_url: str, redis_url: str | None
 ) -> Iterator[Desk]:
-    """A desk without sources of evidence, for acts that look at none. `policy` is read when it is first needed."""
+    """A desk without sources of evidence, for acts that look at none; the policy is read when it is first needed.
+
+    ConfigError where the configuration file cannot be read.
+    """
+    wait = timedelta(seconds=read_file(environment.config).desk.recheck_after_seconds)
     with ExitStack() as stack:
         engine = make_engine(database_url, pool_size=2)  # one act, and whatever it reads beside it
         stack.callback(engine.dispose)
@@ -57,13 +67,40 @@ def desk_by_hand(
             accounts=built,
             usage=(),
             support=(),
-            policy=lambda: read_policy(policy),
+            policy=lambda: read_policy(environment.policy),
             bell=bell,
             new_id=new_id,
-            recheck_after=timedelta(minutes=1),  # for what assesses; nothing does by hand
+            recheck_after=wait,
         )
 
 
 def _by_name(name: str, *, livemode: bool) -> AccountSettings:
     key = f"rk_{'live' if livemode else 'test'}_none"
     return AccountSettings(name=name, livemode=livemode, api_key=key, secrets=(), api_base=None, stripe_account=None)
+
+
+def check_sources(evidence: EvidenceConfig, base_dir: Path) -> None:
+    """Builds every source and lets it go again. ConfigError carries all problems; nobody is asked anything."""
+    problems: list[str] = []
+    for build in (_build_usage, _build_support):
+        try:
+            build(evidence, base_dir)
+        except ConfigError as fault:
+            problems += fault.problems
+    if problems:
+        raise ConfigError(problems)
+
+
+def _build_usage(evidence: EvidenceConfig, base_dir: Path) -> None:
+    build_usage_sources(evidence, os.environ, base_dir, _NobodyAsked())
+
+
+def _build_support(evidence: EvidenceConfig, base_dir: Path) -> None:
+    build_support_sources(evidence, os.environ, base_dir)
+
+
+class _NobodyAsked:
+    """Records of pushed activity for sources that are only looked at."""
+
+    def activity(self, *, account: str, livemode: bool, source: str, subject: Subject) -> PushedAnswer:
+        raise RuntimeError("the sources are only being checked")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from billingbot.cli.output import AsJson, say, show_json, show_table, warn
+from billingbot.cli.output import AsJson, say, show_json, show_page, show_table, warn
 from billingbot.cli.session import By, desk, me
 
 app = typer.Typer(no_args_is_help=True)
@@ -39,7 +39,7 @@ def list_(*, as_json: AsJson = False) -> None:
     with desk() as at:
         found = list_keys(at)
     if as_json:
-        show_json({"data": found})
+        show_page(found)
         return
     rows = ((key.name, key.id, key.created_at, key.last_used_at, key.revoked_at) for key in found)
     show_table(("name", "id", "created", "last used", "revoked"), rows)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from billingbot.cli.output import AsJson, say, show_json, show_table
+from billingbot.cli.output import AsJson, say, show_json, show_page, show_table
 from billingbot.cli.session import By, desk, me, one_account
 from billingbot.core.errors import InputError
 from billingbot.core.mode import Mode
@@ -71,7 +71,7 @@ def _show(*, as_json: bool) -> None:
     with desk(for_account=True) as at:
         found = current_modes(at)
     if as_json:
-        show_json({"data": found})
+        show_page(found)
         return
     rows = ((row.account, row.mode, MEANS[row.mode], row.changed_by, row.changed_at, row.why) for row in found)
     show_table(("account", "mode", "which means", "set by", "at", "why"), rows)

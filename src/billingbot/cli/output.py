@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, TypeAlias
 
 import typer
+from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -43,9 +44,9 @@ def show_json(value: object) -> None:
     sys.stdout.write("\n")
 
 
-def show_page(items: Sequence[object], following: str | None) -> None:
-    """A page of a list as JSON; `next` is what `--after` takes."""
-    show_json({"data": items, "next": following})
+def show_page(items: Sequence[object], following: str | None = None) -> None:
+    """A page of a list as JSON, as the API has it; `next` is what `--after` takes."""
+    show_json({"items": items, "next": following})
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
@@ -69,6 +70,14 @@ def show_pairs(pairs: Iterable[tuple[str, object]]) -> None:
     width = max((len(name) for name, _ in told), default=0)
     for name, text in told:
         say(f"{name:<{width}}  {text.replace(chr(10), chr(10) + ' ' * (width + 2))}")
+
+
+def show_section(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table as part of a longer page; nothing where it has no rows."""
+    kept = list(rows)
+    if kept:
+        say("", f"{title}:")
+        show_table(columns, kept)
 
 
 def more(following: str | None) -> None:
@@ -109,6 +118,8 @@ def plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     match value:
+        case BaseModel():
+            return value.model_dump(mode="json")
         case datetime():
             return value.isoformat()
         case timedelta():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from billingbot.core.errors import BillingbotError, ConfigError, RetryLaterError
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
     from sqlalchemy import Engine
 
     from billingbot.bootstrap.build import Config, Runtime
@@ -40,13 +41,13 @@ def role(*, pool_size: int = 10) -> "Iterator[tuple[Config, Runtime, threading.E
     With the event set already, the wait was cut short and there is nothing to do. ConfigError with all problems;
     NotMigratedError.
     """
-    from billingbot.bootstrap.build import read_config, runtime
+    from billingbot.bootstrap.build import runtime
     from billingbot.bootstrap.settings import read_environment
     from billingbot.bootstrap.telemetry import set_up
 
     environment = read_environment()
-    config = read_config(environment)
-    database_url, redis_url = _urls(environment)
+    config = read_settings(environment, needs_urls=True)
+    database_url, redis_url = _secret(environment.database_url), _secret(environment.redis_url)
     set_up(environment.log_format, environment.log_level)
     with (
         stopping() as stop,
@@ -103,21 +104,47 @@ def check_free(host: str, port: int) -> None:
         raise AddressTakenError(f"Cannot listen on {host}:{port}: {fault.strerror}; choose another one.") from None
 
 
-def check_urls(environment: "Environment") -> None:
-    """ConfigError naming each variable that holds no address of the right kind; never its value, which is secret."""
+def read_settings(environment: "Environment", *, needs_urls: bool = False) -> "Config":
+    """The whole configuration. ConfigError carries the problems of all files and variables at once.
+
+    `needs_urls` where the process brings no engines of its own.
+    """
+    from billingbot.bootstrap.accounts import NoAccountError
+    from billingbot.bootstrap.build import read_config
+
+    problems = url_problems(environment)
+    if needs_urls:
+        named = {"DATABASE_URL": environment.database_url, "REDIS_URL": environment.redis_url}
+        hint = "one process alone needs the address of both engines; billingbot up brings its own"
+        problems += [f"BILLINGBOT_{name}: expected, but it is not there ({hint})" for name in named if not named[name]]
+    try:
+        config = read_config(environment)
+    except NoAccountError:
+        raise  # the newcomer's first run: nothing else matters yet
+    except ConfigError as fault:
+        raise ConfigError([*problems, *fault.problems]) from None
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def url_problems(environment: "Environment") -> list[str]:
+    """Each variable that holds no address of the right kind; never its value, which is secret."""
     looked = {
         "BILLINGBOT_DATABASE_URL": (environment.database_url, _is_postgres),
         "BILLINGBOT_DATABASE_OWNER_URL": (environment.database_owner_url, _is_postgres),
         "BILLINGBOT_REDIS_URL": (environment.redis_url, _is_redis),
     }
     expected = {_is_postgres: "postgresql://user:password@host/database", _is_redis: "redis://host:6379/0"}
-    wrong = [
+    return [
         f"{name}: expected an address such as {expected[right]}"
         for name, (url, right) in looked.items()
         if url is not None and not right(url.get_secret_value())
     ]
-    if wrong:
-        raise ConfigError(wrong)
+
+
+def _secret(url: "SecretStr | None") -> str:
+    return url.get_secret_value() if url is not None else ""
 
 
 def _is_postgres(url: str) -> bool:
@@ -132,16 +159,6 @@ def _is_postgres(url: str) -> bool:
 
 def _is_redis(url: str) -> bool:
     return url.startswith(("redis://", "rediss://", "unix://"))
-
-
-def _urls(environment: "Environment") -> tuple[str, str]:
-    check_urls(environment)
-    named = {"BILLINGBOT_DATABASE_URL": environment.database_url, "BILLINGBOT_REDIS_URL": environment.redis_url}
-    missing = [name for name, url in named.items() if url is None]
-    if environment.database_url is None or environment.redis_url is None:
-        hint = "one process alone needs the address of both engines; billingbot up brings its own"
-        raise ConfigError([f"{name}: expected, but it is not there ({hint})" for name in missing])
-    return environment.database_url.get_secret_value(), environment.redis_url.get_secret_value()
 
 
 def _check_migrated(engine: "Engine") -> None:

@@ -46,10 +46,12 @@ def place() -> Place:
     """
     from billingbot.bootstrap.settings import read_environment
     from billingbot.cli.connection import NothingRunsError, find
-    from billingbot.cli.serving import check_urls
+    from billingbot.cli.serving import url_problems
+    from billingbot.core.errors import ConfigError
 
     environment = read_environment()
-    check_urls(environment)
+    if problems := url_problems(environment):
+        raise ConfigError(problems)
     database, redis = environment.database_url, environment.redis_url
     try:
         running = find(environment.data_dir)
@@ -100,9 +102,7 @@ def desk(*, for_account: bool = False) -> "Iterator[Desk]":
         if for_account:
             raise
         accounts = ()
-    with desk_by_hand(
-        here.environment.policy, accounts, database_url=here.database_url, redis_url=here.redis_url
-    ) as found:
+    with desk_by_hand(here.environment, accounts, database_url=here.database_url, redis_url=here.redis_url) as found:
         _check_migrated(found)
         yield found
 

@@ -35,17 +35,14 @@ def up(
     Brings its own PostgreSQL and Valkey, unless BILLINGBOT_DATABASE_URL and BILLINGBOT_REDIS_URL name yours.
     Migrates, then runs the web, the workers and the scheduler, and starts again whatever dies.
     """
-    from billingbot.bootstrap.build import read_config
     from billingbot.bootstrap.settings import read_environment
-    from billingbot.cli.serving import check_urls
+    from billingbot.cli.serving import read_settings
 
     given = {"host": host, "port": port, "workers": workers, "data_dir": data_dir}
     environment = read_environment().model_copy(
         update={name: value for name, value in given.items() if value is not None}
     )
-    check_urls(environment)
-    config = read_config(environment)
-    _run(environment, config)
+    _run(environment, read_settings(environment))
 
 
 def _run(environment: "Environment", config: "Config") -> None:

@@ -1,0 +1,68 @@
+"""`billingbot jobs`: steps of work, what waits, what failed and why; for reading only."""
+
+from typing import Annotated
+
+import typer
+
+from billingbot.cli.output import After, AsJson, Limit, more, say, show_json, show_page, show_pairs, show_table
+from billingbot.cli.session import read
+from billingbot.core.job import Actor, JobState
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def _jobs() -> None:
+    """Steps of work, as Postgres remembers them."""
+
+
+@app.command("list")
+def list_(
+    *,
+    state: Annotated[JobState | None, typer.Option(help="Only these; `failed` waits for a person.")] = None,
+    actor: Annotated[Actor | None, typer.Option(help="Only this kind of work.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Only about this case, refund or event of ours.")] = None,
+    after: After = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Jobs, newest first."""
+    from billingbot.store import views
+
+    wanted = views.JobFilter(state=state, actor=actor, subject=subject)
+    page = read(lambda connection: views.job_list(connection, wanted, after=after, limit=limit))
+    if as_json:
+        show_page(page.items, page.next)
+        return
+    rows = ((one.id, one.actor, one.subject, one.state, one.attempts, one.run_at, one.last_error) for one in page.items)
+    show_table(("id", "actor", "about", "state", "attempts", "due", "last error"), rows)
+    more(page.next)
+
+
+@app.command()
+def show(job: Annotated[str, typer.Argument(help="The job, job_...")], *, as_json: AsJson = False) -> None:
+    """One job with every failure and its traceback."""
+    from billingbot.store import views
+
+    page = read(lambda connection: views.job_page(connection, job))
+    if as_json:
+        show_json(page)
+        return
+    show_pairs(
+        [
+            ("job", page.job.id),
+            ("actor", page.job.actor),
+            ("about", page.job.subject),
+            ("state", page.job.state),
+            ("attempts", page.job.attempts),
+            ("due", page.job.run_at),
+            ("held until", page.job.lease_until),
+            ("finished", page.job.finished_at),
+            ("case", page.case_id),
+            ("event", f"{page.event.type} {page.event.event_id}" if page.event else None),
+            ("last error", page.job.last_error),
+        ]
+    )
+    for failure in page.failures:
+        say("", f"Attempt {failure.attempt} at {failure.at:%Y-%m-%d %H:%M:%S}Z: {failure.error_class}: {failure.error}")
+        say(*(f"  {line}" for line in failure.traceback.splitlines()))

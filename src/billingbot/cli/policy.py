@@ -1,0 +1,120 @@
+"""`billingbot policy`: whether a policy file can be used, and what it says."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from billingbot.cli.output import AsJson, money, say, show_json, show_section, show_table
+
+if TYPE_CHECKING:
+    from billingbot.core.policy import Policy, Rule
+
+app = typer.Typer(no_args_is_help=True)
+
+File = Annotated[Path | None, typer.Argument(help="The file. Default: BILLINGBOT_POLICY, or config/policy.toml.")]
+
+
+@app.callback()
+def _policy() -> None:
+    """The refund policy."""
+
+
+@app.command()
+def check(
+    file: File = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Loads a policy file: every expression compiled, every name and type checked. All problems at once.
+
+    Exit code 2 where it cannot be used.
+    """
+    found = _read(file)
+    if as_json:
+        show_json(_summary(found))
+        return
+    say(f"{found.filename} can be used: policy {found.id}, version {found.version}, {len(found.rules)} rules.", "")
+    _show_rules(found)
+
+
+@app.command()
+def show(
+    file: File = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """The policy in full: clauses, rules with their conditions, limits, due times."""
+    found = _read(file)
+    if as_json:
+        show_json(_summary(found))
+        return
+    say(f"Policy {found.id}, version {found.version}, {found.digest}, from {found.filename}", "")
+    for clause in found.clauses.values():
+        say(f"Clause {clause.id}: {clause.title}", f"  {clause.meaning}")
+    say("")
+    for rule in found.rules:
+        say(f"Rule {rule.id} (row {rule.row}, line {rule.line}): {rule.summary}", f"  then {_verdict(rule)}")
+        say(*(f"  if {name}: {condition.source}" for name, condition in rule.conditions.items()), "")
+    _show_limits(found)
+
+
+def _read(file: Path | None) -> "Policy":
+    from billingbot.bootstrap.build import read_policy
+    from billingbot.bootstrap.settings import read_environment
+
+    return read_policy(file or read_environment().policy)
+
+
+def _show_rules(policy: "Policy") -> None:
+    rows = ((rule.id, rule.row, rule.clause, rule.outcome, _advice(rule), rule.summary) for rule in policy.rules)
+    show_table(("rule", "row", "clause", "outcome", "advice", "which is"), rows, title="Rules; the first that matches")
+    _show_limits(policy)
+
+
+def _show_limits(policy: "Policy") -> None:
+    limits = policy.limits
+    amounts = (
+        (
+            currency.upper(),
+            money(most, currency),
+            money(limits.daily_amount_max[currency], currency) if currency in limits.daily_amount_max else "no limit",
+        )
+        for currency, most in sorted(limits.automatic_refund_max.items())
+    )
+    show_section("Limits of automatic refunds", ("currency", "largest", "in a day"), amounts)
+    by = ", ".join(limits.earlier_refunds_by)
+    say(
+        "",
+        f"At most {limits.daily_count_max} automatic refunds a day, "
+        f"and one per {by} in {limits.one_automatic_refund_per_days} days.",
+        "A person looks within: " + ", ".join(f"{hours} h ({name})" for name, hours in policy.due_hours.items()) + ".",
+    )
+
+
+def _verdict(rule: "Rule") -> str:
+    return f"{rule.outcome}, advice {_advice(rule)}, clause {rule.clause or 'none'}, priority {rule.priority}"
+
+
+def _advice(rule: "Rule") -> str:
+    return rule.recommendation.value if rule.recommendation else "by the rules below"
+
+
+def _summary(policy: "Policy") -> dict[str, object]:
+    return {
+        "id": policy.id,
+        "version": policy.version,
+        "digest": policy.digest,
+        "file": policy.filename,
+        "clauses": list(policy.clauses.values()),
+        "defines": {name: condition.source for name, condition in policy.defines.items()},
+        "rules": [_rule(rule) for rule in policy.rules],
+        "limits": policy.limits,
+        "due_hours": policy.due_hours,
+    }
+
+
+def _rule(rule: "Rule") -> dict[str, object]:
+    names = ("id", "row", "line", "clause", "outcome", "recommendation", "priority", "reply", "summary", "waits_for")
+    fields = {name: getattr(rule, name) for name in names}
+    return {**fields, "when": {name: condition.source for name, condition in rule.conditions.items()}}

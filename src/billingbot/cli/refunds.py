@@ -1,0 +1,129 @@
+"""`billingbot refunds`: what was paid or tried, with clause, attempts and keys."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from billingbot.cli.output import (
+    After,
+    AsJson,
+    Limit,
+    money,
+    more,
+    show_json,
+    show_page,
+    show_pairs,
+    show_section,
+    show_table,
+)
+from billingbot.cli.reading import instant
+from billingbot.cli.session import read
+from billingbot.core.refund import Origin, RefundState
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from billingbot.store.views import RefundLine
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def _refunds() -> None:
+    """Refunds of ours, and those made elsewhere that we adopted."""
+
+
+@app.command("list")
+def list_(
+    *,
+    state: Annotated[RefundState | None, typer.Option(help="Only in this state.")] = None,
+    origin: Annotated[Origin | None, typer.Option(help="Only by the policy, a person, or made elsewhere.")] = None,
+    account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
+    case: Annotated[str | None, typer.Option(help="Only of this case.")] = None,
+    charge: Annotated[str | None, typer.Option(help="Only of this charge.")] = None,
+    customer: Annotated[str | None, typer.Option(help="Only of this customer.")] = None,
+    currency: Annotated[str | None, typer.Option(help="Only in this currency, such as usd.")] = None,
+    clause: Annotated[str | None, typer.Option(help="Only by this clause of the policy.")] = None,
+    since: Annotated[str | None, typer.Option(help="Intended at or after: ISO 8601 with a zone.")] = None,
+    until: Annotated[str | None, typer.Option(help="Intended before: ISO 8601 with a zone.")] = None,
+    after: After = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Refunds, newest first."""
+    from billingbot.store import views
+
+    wanted = views.RefundFilter(
+        state=state,
+        origin=origin,
+        account=account,
+        case_id=case,
+        charge_id=charge,
+        customer_id=customer,
+        currency=currency.lower() if currency else None,
+        clause=clause,
+        since=instant("--since", since) if since else None,
+        until=instant("--until", until) if until else None,
+    )
+    page = read(lambda connection: views.refund_log(connection, wanted, after=after, limit=limit))
+    if as_json:
+        from billingbot.web.api.shown import RefundShown
+
+        show_page([RefundShown.of(line) for line in page.items], page.next)
+        return
+    rows = (
+        (
+            line.refund.id,
+            money(line.refund.amount_minor, line.refund.currency),
+            line.refund.state,
+            line.refund.clause,
+            line.refund.decided_by,
+            line.refund.charge_id,
+            len(line.attempts),
+            line.refund.intended_at,
+        )
+        for line in page.items
+    )
+    show_table(("id", "amount", "state", "clause", "decided by", "charge", "attempts", "intended"), rows)
+    more(page.next)
+
+
+@app.command()
+def show(refund: Annotated[str, typer.Argument(help="The refund, rfd_...")], *, as_json: AsJson = False) -> None:
+    """One refund with every attempt and its key."""
+    line = read(lambda connection: _line(connection, refund))
+    if as_json:
+        from billingbot.web.api.shown import RefundShown
+
+        show_json(RefundShown.of(line))
+        return
+    paid = line.refund
+    show_pairs(
+        [
+            ("refund", paid.id),
+            ("amount", money(paid.amount_minor, paid.currency)),
+            ("state", paid.state),
+            ("why", paid.why),
+            ("charge", paid.charge_id),
+            ("customer", line.customer_id),
+            ("at Stripe", paid.stripe_refund_id),
+            ("account", f"{paid.account}, {'live' if paid.livemode else 'test'} mode"),
+            ("case", paid.case_id),
+            ("clause", paid.clause),
+            ("decided by", f"{paid.decided_by} ({paid.origin})"),
+            ("intended", paid.intended_at),
+            ("settled", paid.settled_at),
+        ]
+    )
+    attempts = ((one.number, one.outcome, one.answer, one.sends, one.last_sent_at, one.key) for one in line.attempts)
+    show_section("Attempts", ("number", "outcome", "answer", "sends", "last sent", "key"), attempts)
+
+
+def _line(connection: "Connection", refund_id: str) -> "RefundLine":
+    """The refund with its attempts. Raises NotFoundError."""
+    from billingbot.store import refunds, views
+
+    charge_id = refunds.get(connection, refund_id).charge_id
+    # A charge has few refunds: Stripe lets none exceed it, and one at a time may be on its way.
+    found = views.refund_log(connection, views.RefundFilter(charge_id=charge_id), limit=1000)
+    return next(line for line in found.items if line.refund.id == refund_id)
