@@ -1,0 +1,43 @@
+"""`python -m benchmarks [intake|latency|decide] [--seconds N] [--json]`: measures, and prints what came out."""
+
+import argparse
+import json
+from importlib import import_module
+from typing import Final
+
+from benchmarks.machine import describe
+
+NAMES: Final = ("intake", "latency", "decide")
+# Long enough for hundreds of batches, short enough for five rounds of everything in a few minutes.
+_SECONDS: Final = 4.0
+
+
+def main() -> None:
+    """Runs the benchmarks that are named, all of them where none is."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Side by side, on this machine, now.")
+    parser.add_argument("names", nargs="*", metavar="|".join(NAMES), help="which ones; all where none is named")
+    parser.add_argument("--seconds", type=_seconds, default=_SECONDS, help="of one measured run (default: %(default)g)")
+    parser.add_argument("--json", action="store_true", help="every run, for programs")
+    given = parser.parse_args()
+    if strange := [name for name in given.names if name not in NAMES]:
+        parser.error(f"{strange[0]}: expected one of {', '.join(NAMES)}")
+    machine = describe()
+    found = {}
+    lines = [", ".join(f"{name} {value}" for name, value in machine.items() if name != "versions")]
+    for name in given.names or NAMES:
+        benchmark = import_module(f"benchmarks.{name}")
+        result = benchmark.measure(seconds=given.seconds)
+        found[name] = benchmark.as_json(result)
+        lines += ["", *benchmark.table(result)]
+    print(json.dumps({"machine": machine, **found}, indent=2) if given.json else "\n".join(lines))
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0.5 <= seconds <= 60:
+        raise argparse.ArgumentTypeError("expected 0.5 to 60 seconds")
+    return seconds
+
+
+if __name__ == "__main__":
+    main()
