@@ -1,5 +1,6 @@
 """`billingbot up`: everything on this machine, on private engines or on yours, supervised."""
 
+import signal
 import sys
 import threading
 from contextlib import ExitStack
@@ -58,6 +59,8 @@ def _run(environment: "Environment", config: "Config") -> None:
     from billingbot.engines.supervisor import Supervisor
 
     set_up(environment.log_format, environment.log_level)
+    for number in (signal.SIGTERM, signal.SIGINT):  # until the supervisor takes them: what is open is closed
+        signal.signal(number, lambda *_: sys.exit(0))
     data_dir, url = open_data_dir(environment.data_dir), web_url(environment)
     with ExitStack() as stack:
         stack.enter_context(DirectoryLock(data_dir / "up.lock", whose="billingbot up"))
