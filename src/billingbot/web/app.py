@@ -7,7 +7,6 @@ from typing import Final
 
 import anyio.to_thread
 from fastapi import FastAPI
-from starlette.routing import Route
 
 from billingbot.flows.desk import Desk
 from billingbot.flows.receive import Endpoint, store
@@ -16,7 +15,7 @@ from billingbot.web.batches import Batches
 from billingbot.web.gauges import DeskGauges
 from billingbot.web.metrics import Metrics
 from billingbot.web.porch import Porch
-from billingbot.web.webhooks import WebhookDoor
+from billingbot.web.webhooks import WEBHOOKS, WebhookDoor
 
 # API requests at a time. Each holds one connection of the pool, which has twice ten of them by default: the rest is
 # for the intake, the metrics and what asks two sources at once.
@@ -52,11 +51,8 @@ def make_app(
         lifespan=lifespan,
     )
     app.state.desk = desk
-    app.add_middleware(Porch, metrics=metrics)
+    app.add_middleware(Porch, metrics=metrics, hot=WebhookDoor(endpoints, batches, metrics), hot_path=WEBHOOKS)
     answers.install(app)
-    door = WebhookDoor(endpoints, batches, metrics)
-    app.router.routes.append(Route("/webhooks/stripe", door))
-    app.router.routes.append(Route("/webhooks/stripe/{account}", door))
     app.include_router(health.router(desk, metrics.registry, redis))
     app.include_router(api.router)
     return app

@@ -27,11 +27,16 @@ log = structlog.get_logger(__name__)
 
 
 class Porch:
-    """ASGI middleware around everything: counts what comes in, completes the headers of what goes out, times both."""
+    """ASGI middleware around everything: counts what comes in, completes the headers of what goes out, times both.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    What is at or below `hot_path` goes to `hot`, past the framework.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, hot: ASGIApp, hot_path: str) -> None:
         self._app = app
         self._metrics = metrics
+        self._hot = hot
+        self._hot_path = hot_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -39,17 +44,21 @@ class Porch:
             return
         way_out = _WayOut(send)
         began = perf_counter()
+        is_hot = scope["path"] == self._hot_path or scope["path"].startswith(f"{self._hot_path}/")
         try:
-            await self._app(scope, _WayIn(receive).receive, way_out.send)
+            if is_hot:
+                await self._hot(scope, receive, way_out.send)
+            else:
+                await self._app(scope, _WayIn(receive).receive, way_out.send)
         except Exception as fault:
-            log.exception("web.failed", method=scope["method"], route=_route(scope), why=type(fault).__name__)
+            log.exception("web.failed", method=scope["method"], why=type(fault).__name__)
             if way_out.status is None:
-                answer = error(
-                    HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "something broke on our side; it is in the log"
-                )
+                says = "something broke on our side; it is in the log"
+                answer = error(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", says)
                 await answer(scope, receive, way_out.send)
         if way_out.status is not None:
-            self._metrics.request(scope["method"], _route(scope), way_out.status, perf_counter() - began)
+            route = self._hot_path if is_hot else _route(scope)
+            self._metrics.request(scope["method"], route, way_out.status, perf_counter() - began)
 
 
 class _WayIn:

@@ -17,6 +17,7 @@ from billingbot.web.answers import error, unavailable
 from billingbot.web.batches import Batches
 from billingbot.web.metrics import Metrics
 
+WEBHOOKS: Final = "/webhooks/stripe"
 DEFAULT_ACCOUNT: Final = "default"
 # Stripe's largest events stay under 256 KiB; four times that leaves room.
 MOST_BYTES: Final = 1024 * 1024
@@ -26,7 +27,6 @@ _SIGNATURE: Final = b"stripe-signature"
 _ACCOUNT: Final = re.compile(r"[a-z][a-z0-9-]{0,40}")
 _UNKNOWN: Final = "unknown"
 _STATUS: Final = {"too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_slow": HTTPStatus.REQUEST_TIMEOUT}
-_RECEIVED: Final = b'{"received":true}'
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,8 @@ log = structlog.get_logger(__name__)
 class WebhookDoor:
     """An ASGI application for `/webhooks/stripe` and `/webhooks/stripe/{account}`.
 
-    Plain ASGI, since this is the hot path: no framework between the socket and the bytes that are signed.
+    Plain ASGI, since this is the hot path: no framework between the socket and the bytes that are signed. The
+    framework's way in would cost as much as the signature, the decoding and the queue together.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class WebhookDoor:
             answer = error(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "method: expected POST")
             answer.headers["Allow"] = "POST"
             return answer
-        name = scope["path_params"].get("account", DEFAULT_ACCOUNT)
+        name = DEFAULT_ACCOUNT if scope["path"] == WEBHOOKS else scope["path"].removeprefix(f"{WEBHOOKS}/")
         endpoint = self._endpoints.get(name)
         if endpoint is None:
             known = name if _ACCOUNT.fullmatch(name) else "?"
@@ -93,7 +94,7 @@ class WebhookDoor:
                 except RetryLaterError:
                     self._metrics.webhooks.labels(endpoint.account, "unavailable").inc()
                     return unavailable("the event could not be stored now; deliver it again")
-        return Response(_RECEIVED, media_type="application/json")
+        return Response()  # nobody reads a word of it, and an empty body saves a write to the socket
 
     def _reject(self, account: str, rejected: Rejected, *, size: int | None) -> Response:
         log.warning("webhook.rejected", reason=rejected.reason, account=account, size=size)
