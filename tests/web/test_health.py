@@ -98,7 +98,9 @@ def test_the_gauges_are_those_of_the_desk(desk: Desk, street: httpx.Client) -> N
     assert samples["billingbot_mode", (("account", "default"), ("mode", "assist"))] == 1
     assert samples["billingbot_mode", (("account", "second"), ("mode", "shadow"))] == 1
     assert samples["billingbot_cases", (("state", "review"),)] == 0
-    for result, count in (("stored", 1), ("duplicate", 1), ("rejected", 1)):
+    assert samples["billingbot_intake_events_total", (("result", "stored"),)] == 1
+    assert samples["billingbot_intake_events_total", (("result", "duplicate"),)] == 1
+    for result, count in (("accepted", 2), ("rejected", 1)):
         assert samples["billingbot_webhooks_total", (("account", "default"), ("result", result))] == count
     missing = (("account", "default"), ("reason", "signature_missing"))
     assert samples["billingbot_webhooks_rejected_total", missing] == 1

@@ -99,7 +99,7 @@ class Batches:
             if len(batch) == 1:
                 _refuse(batch, "intake: this event could not be stored")
             return False
-        self._metrics.stored(batch[0].envelope.account, new=new, events=len(batch), seconds=perf_counter() - began)
+        self._metrics.stored(new=new, events=len(batch), seconds=perf_counter() - began)
         for one in batch:
             if not one.stored.done():
                 one.stored.set_result(None)

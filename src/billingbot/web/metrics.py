@@ -20,8 +20,14 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self.webhooks = Counter(
             "billingbot_webhooks",
-            "Deliveries to the webhook door: stored, duplicate, not_needed, rejected, unavailable.",
+            "Deliveries to the webhook door: accepted, not_needed, rejected, unavailable.",
             ["account", "result"],
+            registry=self.registry,
+        )
+        self._events = Counter(
+            "billingbot_intake_events",
+            "Accepted deliveries: stored, or a duplicate of what was stored before.",
+            ["result"],
             registry=self.registry,
         )
         self.rejected = Counter(
@@ -53,10 +59,10 @@ class Metrics:
             registry=self.registry,
         )
 
-    def stored(self, account: str, *, new: int, events: int, seconds: float) -> None:
-        """One commit of the intake. Accounts share batches; the counts go to the one that came first."""
-        self.webhooks.labels(account, "stored").inc(new)
-        self.webhooks.labels(account, "duplicate").inc(events - new)
+    def stored(self, *, new: int, events: int, seconds: float) -> None:
+        """One commit of the intake."""
+        self._events.labels("stored").inc(new)
+        self._events.labels("duplicate").inc(events - new)
         self._batch.observe(events)
         self._commit.observe(seconds)
 

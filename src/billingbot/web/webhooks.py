@@ -94,6 +94,7 @@ class WebhookDoor:
                 except RetryLaterError:
                     self._metrics.webhooks.labels(endpoint.account, "unavailable").inc()
                     return unavailable("the event could not be stored now; deliver it again")
+                self._metrics.webhooks.labels(endpoint.account, "accepted").inc()
         return Response()  # nobody reads a word of it, and an empty body saves a write to the socket
 
     def _reject(self, account: str, rejected: Rejected, *, size: int | None) -> Response:

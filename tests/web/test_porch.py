@@ -1,0 +1,63 @@
+"""The porch: a crash of ours becomes an answer that tells nothing, and a full house one that says so."""
+
+import asyncio
+
+import httpx
+from fastapi import FastAPI
+
+from billingbot.flows.desk import Desk
+from billingbot.store.database import make_engine
+from billingbot.web.app import make_app
+from tests.engines.shared import Database
+from tests.web.street import close_desk, endpoints, open_desk, served
+
+
+def ask(app: FastAPI, path: str, **headers: str) -> httpx.Response:
+    """One request straight to the application."""
+
+    async def request() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.get(path, headers=headers)
+
+    return asyncio.run(request())
+
+
+def test_a_crash_is_answered_in_the_one_shape_and_tells_nothing(app: FastAPI) -> None:
+    @app.get("/crash")
+    def crash() -> None:
+        raise RuntimeError("a secret of ours")
+
+    answer = ask(app, "/crash")
+
+    assert (answer.status_code, answer.json()["error"]["reason"]) == (500, "internal")
+    assert "secret" not in answer.text
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_an_unknown_path_and_a_wrong_method_are_refused_in_the_one_shape(app: FastAPI) -> None:
+    async def both() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return [await client.get("/nothing"), await client.delete("/healthz")]
+
+    missing, wrong = asyncio.run(both())
+
+    assert (missing.status_code, missing.json()["error"]["reason"]) == (404, "not_found")
+    assert (wrong.status_code, wrong.json()["error"]["reason"]) == (405, "method_not_allowed")
+    assert wrong.headers["Allow"] == "GET"
+
+
+def test_when_every_connection_is_in_use_a_request_is_put_off(database: Database) -> None:
+    desk = open_desk(database.app_url)
+    small = make_engine(database.app_url, pool_size=1)
+    small.pool._timeout = 0.1  # type: ignore[attr-defined]  # thirty seconds otherwise
+    crowded = Desk(**{name: getattr(desk, name) for name in Desk.__slots__} | {"db": small})
+    try:
+        with small.connect(), small.connect(), served(make_app(crowded, endpoints())) as url:
+            answer = httpx.get(f"{url}/api/v1/cases", headers={"Authorization": "Bearer bbk_whoever"})
+    finally:
+        small.dispose()
+        close_desk(desk)
+
+    assert (answer.status_code, answer.json()["error"]["reason"]) == (503, "unavailable")
