@@ -15,6 +15,7 @@ from billingbot.core.ledger import Flaw, flaws
 from billingbot.core.mode import Mode
 from billingbot.core.policy import Policy
 from billingbot.core.request import Channel, Claims, NamedBy
+from billingbot.core.signals import Envelope
 from billingbot.core.usage import Span, Subject, SupportReport, UsageReport
 from billingbot.evidence.sources import unanswered_support, unanswered_usage
 from billingbot.flows.desk import Account, Desk
@@ -207,16 +208,22 @@ class Shop:
         )
         return ask(self.desk, wish)
 
-    def deliver(self) -> int:
-        """All events that Stripe has made and we have not been given yet, newest first: order means nothing."""
-        events = [e for e in self.stripe.get("/events", limit=100)["data"] if e["id"] not in self._seen]
+    def events(self) -> list[Envelope]:
+        """All that Stripe tells and we have not been given yet, newest first: order means nothing."""
         envelopes = []
-        for event in events:
+        for event in self.stripe.get("/events", limit=100)["data"]:
+            if event["id"] in self._seen:
+                continue
             self._seen.add(event["id"])
             body = self.stripe._http.get(f"/v1/events/{event['id']}", headers=self.stripe._auth).content
             envelope = decode(body, account="default", livemode=False, stripe_account=None)
             if envelope.object_id is not None:
                 envelopes.append(envelope)
+        return envelopes
+
+    def deliver(self) -> int:
+        """What Stripe has told since arrives; returns how much of it was new."""
+        envelopes = self.events()
         return store(self.desk, envelopes) if envelopes else 0
 
     def skip_events(self) -> None:
@@ -264,6 +271,11 @@ class Shop:
                 sa.text("UPDATE jobs SET run_at = now() - interval '1 s', lease_until = NULL WHERE state = 'ready'")
             )
             connection.execute(sa.text("UPDATE cases SET recheck_at = now() WHERE recheck_at IS NOT NULL"))
+
+    def forget_failures(self) -> None:
+        """A person has seen the failed jobs, and dismisses them."""
+        with self.owner.begin() as connection:
+            connection.exec_driver_sql("UPDATE jobs SET state = 'dismissed' WHERE state = 'failed'")
 
     def age(self, by: timedelta) -> None:
         """As if the attempts had been sent that much earlier."""

@@ -56,7 +56,10 @@ def submit(desk: Desk, job: Job) -> None:
         refund = refunds.get(connection, job.subject)
         attempt = refunds.unresolved_attempt(connection, refund.id)
         now = database.now(connection)
-    if refund.state is RefundState.INTENDED:
+    if refund.stripe_refund_id is not None:  # Stripe has told of it: that is followed, and nothing sent any more
+        with transaction(desk.db) as connection:
+            jobs.finish(connection, job)
+    elif refund.state is RefundState.INTENDED:
         _begin(desk, job, refund)
     elif attempt is not None and refund.state in {RefundState.SUBMITTING, RefundState.UNKNOWN}:
         _resume(desk, job, refund, attempt, now)
@@ -68,7 +71,9 @@ def submit(desk: Desk, job: Job) -> None:
 def _begin(desk: Desk, job: Job, refund: RefundIntent) -> None:
     verdict = _look_again(desk, refund)
     if not verdict.go:
-        _withdraw(desk, job, refund, None, verdict)
+        # What stands against it may be our own payment, where a database came back from a copy older than that.
+        if not adopt_ours(desk, refund, job):
+            _withdraw(desk, job, refund, None, verdict)
         return
     _attempt(desk, job, refund, after=None)
 
@@ -180,7 +185,8 @@ def _commit_resend(desk: Desk, job: Job, refund: RefundIntent, attempt: Attempt)
 
 def _stands(this: Step, locked: RefundIntent, seen: RefundIntent, attempt: Attempt | None) -> bool:
     """Whether the refund is as it was when we began to look, down to the last send of its attempt."""
-    return locked.state is seen.state and refunds.unresolved_attempt(this.db, seen.id) == attempt
+    as_seen = (locked.state, locked.stripe_refund_id) == (seen.state, seen.stripe_refund_id)
+    return as_seen and refunds.unresolved_attempt(this.db, seen.id) == attempt
 
 
 def _may_leave(this: Step, job: Job, refund: RefundIntent) -> None:
