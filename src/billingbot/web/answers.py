@@ -7,7 +7,6 @@ from typing import Any, Final
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -67,7 +66,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(BillingbotError, _fault)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(PoolTimeoutError, _crowded)
 
 
 async def _fault(_request: Request, fault: Exception) -> JSONResponse:
@@ -108,11 +106,6 @@ async def _refused(_request: Request, fault: Exception) -> JSONResponse:
     answer = error(status, reason, message)
     answer.headers.update(fault.headers or {})
     return answer
-
-
-async def _crowded(_request: Request, fault: Exception) -> JSONResponse:
-    log.warning("web.unavailable", why=type(fault).__name__)
-    return unavailable("postgres: every connection is in use")
 
 
 def _field(location: Sequence[str | int]) -> str:

@@ -28,7 +28,7 @@ def serve(app: ASGIApp, host: str, port: int, *, behind_proxy: bool = False, pro
     SystemExit where the address cannot be had.
     """
     server = uvicorn.Server(config(app, host, port, behind_proxy=behind_proxy, proxies=proxies))
-    with _signals_end_quietly():
+    with _signals_end(server):
         server.run()
 
 
@@ -82,18 +82,22 @@ class ImpatientProtocol(H11Protocol):
 
 
 @contextmanager
-def _signals_end_quietly() -> Iterator[None]:
-    """Uvicorn raises the signal that ended it once more when it is done: here that is nothing to die of."""
+def _signals_end(server: uvicorn.Server) -> Iterator[None]:
+    """Signals end the server and nothing else.
+
+    Uvicorn listens to them only while it runs: one that comes before would kill the process, and one that ended the
+    server is raised once more when it is done.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, _ignored) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def end(_number: int, _frame: object) -> None:
+        server.should_exit = True
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _ignored(_number: int, _frame: object) -> None:
-    """Shut down already."""
