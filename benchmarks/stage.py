@@ -80,6 +80,7 @@ def process(name: str, *argv: str, env: Mapping[str, str], log: Path, ready: str
         cwd=ROOT,
         ready=lambda: _answers(ready),
         log_path=log,
+        grace_seconds=_PATIENCE_SECONDS,
     )
     running = start(child)
     try:
@@ -138,10 +139,9 @@ def file_system(path: Path) -> str:
 
 def _answers(url: str) -> bool:
     try:
-        httpx.get(url, timeout=2, trust_env=False)
+        return httpx.get(url, timeout=2, trust_env=False).is_success
     except httpx.HTTPError:
         return False
-    return True
 
 
 def wait_until(done: Callable[[], bool], what: str, *, seconds: float = _PATIENCE_SECONDS, every: float = 0.05) -> None:
