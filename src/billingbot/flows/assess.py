@@ -60,7 +60,22 @@ def assess(desk: Desk, job: Job) -> None:
     return _decide(desk, job, case, asked, found)
 
 
+class _OverBudgetError(Exception):
+    """Rolls a refund back that the day's budget no longer covers; carries the review that it becomes instead."""
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__(decision.reason)
+        self.decision = decision
+
+
 def _decide(desk: Desk, job: Job, case: Case, asked: Sequence[requests.Request], found: Findings) -> None:
+    try:
+        _commit(desk, job, case, asked, found)
+    except _OverBudgetError as over:
+        _commit(desk, job, case, asked, replace(found, decision=over.decision))
+
+
+def _commit(desk: Desk, job: Job, case: Case, asked: Sequence[requests.Request], found: Findings) -> None:
     with step(desk) as this:
         case = cases.lock(this.db, case.id)
         if case.state is CaseState.ASSESSING:
@@ -71,14 +86,14 @@ def _decide(desk: Desk, job: Job, case: Case, asked: Sequence[requests.Request],
                 return
             _carry_out(this, desk, case, found)
         jobs.finish(this.db, job)
+        if found.decision.outcome is Outcome.REFUND:
+            _stay_in_budget(this, case, found)
 
 
 def _carry_out(this: Step, desk: Desk, case: Case, found: Findings) -> None:
     """Writes the verdict and what follows from it, all in the caller's transaction."""
-    decision = _within_budget(this, case, found)
-    found = replace(found, decision=decision)
     decision_id = write_down(this, case, found, purpose="assess")
-    match decision.outcome:
+    match found.decision.outcome:
         case Outcome.REFUND:
             _intend(this, case, found, decision_id)
         case Outcome.REVIEW:
@@ -87,21 +102,23 @@ def _carry_out(this: Step, desk: Desk, case: Case, found: Findings) -> None:
             hand_over(this, desk, case, found, decision_id, how=CaseMove.DECIDED_CLOSE)
 
 
-def _within_budget(this: Step, case: Case, found: Findings) -> Decision:
-    """The verdict, or the review that a used-up daily budget makes of it, counted under a lock."""
-    decision = found.decision
-    if decision.outcome is not Outcome.REFUND or decision.amount_minor is None or decision.currency is None:
-        return decision
-    spent = refunds.spent_today(this.db, case.account, decision.currency)
-    allowed = daily_limits(found.policy, decision.currency)
-    amount = spent.amount_minor + decision.amount_minor
-    if allowed.amount_max_minor is None or amount > allowed.amount_max_minor:
-        most = f"at most {allowed.amount_max_minor} {decision.currency} a day, in minor units"
-        return with_limit(decision, Limit.DAILY_AMOUNT, observed=f"{amount} with this one", allowed=most)
-    if spent.count + 1 > allowed.count_max:
+def _stay_in_budget(this: Step, case: Case, found: Findings) -> None:
+    """Counts the day's automatic refunds, this one among them, under a lock held until the commit.
+
+    Last in the transaction, so that racing workers wait for each other only for as long as a commit takes.
+    Raises _OverBudgetError where the policy's budget for the day does not cover it.
+    """
+    decision, currency = found.decision, found.decision.currency or ""
+    spent = refunds.spent_today(this.db, case.account, currency)
+    allowed = daily_limits(found.policy, currency)
+    if allowed.amount_max_minor is None or spent.amount_minor > allowed.amount_max_minor:
+        most = f"at most {allowed.amount_max_minor} {currency} a day, in minor units"
+        observed = f"{spent.amount_minor} with this one"
+        raise _OverBudgetError(with_limit(decision, Limit.DAILY_AMOUNT, observed=observed, allowed=most))
+    if spent.count > allowed.count_max:
         most = f"at most {allowed.count_max} a day"
-        return with_limit(decision, Limit.DAILY_COUNT, observed=f"{spent.count + 1} with this one", allowed=most)
-    return decision
+        observed = f"{spent.count} with this one"
+        raise _OverBudgetError(with_limit(decision, Limit.DAILY_COUNT, observed=observed, allowed=most))
 
 
 def _intend(this: Step, case: Case, found: Findings, decision_id: str) -> None:

@@ -74,6 +74,9 @@ def _act(desk: Desk, account: Account, envelope: Envelope) -> None:
 
 def _notice_conversion(desk: Desk, account: Account, invoice_id: str) -> None:
     """Stores a conversion where the invoice is a trial-end charge by the exact predicate; a request it is not."""
+    with transaction(desk.db) as connection:
+        if conversions.is_noticed(connection, account.name, invoice_id):
+            return  # Stripe tells of one payment in three kinds of events
     candidates = account.stripe.find_charges(NamedBy.INVOICE, invoice_id)
     if len(candidates) != 1:
         return  # nothing was charged, or in several payments: no conversion that a machine may act on

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
@@ -25,6 +26,12 @@ class Conversion:
     trial_start_at: datetime
     trial_end_at: datetime
     charged_at: datetime
+
+
+def is_noticed(connection: Connection, account: str, invoice_id: str) -> bool:
+    """Whether the conversion that this invoice made is stored already."""
+    found = sa.exists().where(conversions.c.account == account, conversions.c.invoice_id == invoice_id)
+    return bool(connection.execute(sa.select(found)).scalar_one())
 
 
 def notice(connection: Connection, conversion: Conversion) -> bool:

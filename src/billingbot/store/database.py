@@ -15,9 +15,9 @@ APP_ROLE = "billingbot_app"
 """May read and write rows, may not touch tables, and may only append to the ledger."""
 
 # Statements of ours take milliseconds: five seconds means something is stuck. Locks are held for one short
-# transaction, so two seconds means another worker is stuck. Ten idle seconds mean a process was stopped mid-way.
+# transaction, so four seconds means another worker is stuck. Ten idle seconds mean a process was stopped mid-way.
 _SESSION = (
-    "-c statement_timeout=5s -c lock_timeout=2s -c idle_in_transaction_session_timeout=10s "
+    "-c statement_timeout=5s -c lock_timeout=4s -c idle_in_transaction_session_timeout=10s "
     "-c timezone=UTC -c synchronous_commit=on"
 )
 

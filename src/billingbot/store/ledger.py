@@ -21,22 +21,14 @@ def append(connection: Connection, *drafts: Draft) -> None:
     last = connection.execute(
         sa.select(ledger_entries.c.seq, ledger_entries.c.hash).order_by(ledger_entries.c.seq.desc()).limit(1)
     ).one_or_none()
+    at = database.now(connection)  # after the lock, so that times follow the chain
     seq, previous = (last.seq, last.hash) if last else (0, GENESIS)
+    rows = []
     for draft in drafts:
-        entry = seal(draft, seq=seq + 1, at=database.now(connection), previous_hash=previous)
-        row = {
-            "seq": entry.seq,
-            "at": entry.at,
-            "kind": entry.kind,
-            "account": entry.account,
-            "subject": entry.subject,
-            "actor": entry.actor,
-            "body": canonical_bytes(entry.body),
-            "previous_hash": entry.previous_hash,
-            "hash": entry.hash,
-        }
-        connection.execute(ledger_entries.insert(), row)
+        entry = seal(draft, seq=seq + 1, at=at, previous_hash=previous)
+        rows.append({name: getattr(entry, name) for name in Entry.__slots__} | {"body": canonical_bytes(entry.body)})
         seq, previous = entry.seq, entry.hash
+    connection.execute(ledger_entries.insert(), rows)
 
 
 def entries(

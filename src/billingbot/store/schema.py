@@ -111,6 +111,7 @@ conversions = Table(
     _time("charged_at"),
     _time("noticed_at", now=True),
     UniqueConstraint("account", "charge_id"),
+    Index("ix_conversions_invoice_id", "account", "invoice_id"),
 )
 
 # Who had a trial, by card and by mailbox: digests, so that the links work and the address book does not exist.

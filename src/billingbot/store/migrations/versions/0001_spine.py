@@ -167,6 +167,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_conversions")),
         sa.UniqueConstraint("account", "charge_id", name=op.f("uq_conversions_account_charge_id")),
     )
+    op.create_index("ix_conversions_invoice_id", "conversions", ["account", "invoice_id"], unique=False)
     op.create_table(
         "history_imports",
         sa.Column("account", sa.Text(), nullable=False),
