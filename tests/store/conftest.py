@@ -1,0 +1,34 @@
+"""Fixtures of the store's tests: engines in the three roles that a database knows."""
+
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import Engine
+from tests.engines.shared import Database
+
+from billingbot.store.database import make_engine
+
+
+@pytest.fixture
+def db(database: Database) -> Iterator[Engine]:
+    """The application's own engine, in its least role."""
+    engine = make_engine(database.app_url, pool_size=20)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def owner(database: Database) -> Iterator[Engine]:
+    """Whoever owns the tables."""
+    engine = sa.create_engine(database.owner_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def superuser(database: Database) -> Iterator[Engine]:
+    """Whoever may do anything, triggers or not."""
+    engine = sa.create_engine(database.superuser_url)
+    yield engine
+    engine.dispose()
