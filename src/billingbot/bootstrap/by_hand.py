@@ -1,14 +1,19 @@
 """By hand: a desk for one act of a person at the command line, with no more configuration than the act needs."""
 
+import logging
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
+import structlog
+
 from billingbot.bootstrap.accounts import AccountSettings, NoAccountError, read_accounts
 from billingbot.bootstrap.build import new_id, read_policy
 from billingbot.bootstrap.settings import Environment, read_file
+from billingbot.bootstrap.telemetry import strike_out
 from billingbot.core.errors import ConfigError
 from billingbot.core.usage import Subject
 from billingbot.evidence.build import build_support_sources, build_usage_sources
@@ -24,6 +29,21 @@ class NoBell:
 
     def ring(self, job_ids: Sequence[str]) -> None:
         """Nothing to do."""
+
+
+def quiet_logs() -> None:
+    """Warnings and worse to stderr, struck clean: what a command prints belongs to its result."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.add_log_level,
+            structlog.processors.format_exc_info,
+            strike_out,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+    )
 
 
 def accounts_by_hand(environment: Environment, running: Mapping[str, bool]) -> tuple[AccountSettings, ...]:

@@ -51,9 +51,11 @@ def migrate() -> None:
 @app.command()
 def check() -> None:
     """Whether migrated tables are those that the code expects; with no database configured, on a private one."""
+    from billingbot.bootstrap.by_hand import quiet_logs
     from billingbot.bootstrap.settings import read_environment
     from billingbot.store.migrate import drift, upgrade
 
+    quiet_logs()
     url = _owner_url(read_environment())
     if url is not None:
         found = drift(url)

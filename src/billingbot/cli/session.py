@@ -44,11 +44,13 @@ def place() -> Place:
 
     ConfigError for bad settings, NothingRunsError where there is neither.
     """
+    from billingbot.bootstrap.by_hand import quiet_logs
     from billingbot.bootstrap.settings import read_environment
     from billingbot.cli.connection import NothingRunsError, find
     from billingbot.cli.serving import url_problems
     from billingbot.core.errors import ConfigError
 
+    quiet_logs()
     environment = read_environment()
     if problems := url_problems(environment):
         raise ConfigError(problems)

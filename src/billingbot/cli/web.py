@@ -17,8 +17,8 @@ def web(
 
     environment = read_environment()
     at = (host or environment.host, port or environment.port)
-    check_free(*at)
     with role() as (_, runtime, stop):
+        check_free(*at)
         if not stop.is_set():
             app = make_app(runtime.desk, runtime.endpoints, redis=lambda: bool(runtime.broker.client.ping()))
             serve(app, *at)
