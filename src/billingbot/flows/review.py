@@ -24,6 +24,7 @@ from billingbot.store.database import transaction
 # A note or a reply is a text for people, not a file.
 MOST_TEXT = 10_000
 MOST_NAME = 200
+_OURS = frozenset({"billingbot", "stripe"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ def note(desk: Desk, act: Act, text: str) -> None:
     with step(desk) as this:
         case = cases.lock(this.db, act.case_id)
         note_id = this.new_id(Kind.NOTE)
-        notes.write(this.db, note_id, case.id, _name(act.by), text)
+        notes.write(this.db, note_id, case.id, person(act.by), text)
         _record(this, case, act, EntryKind.CASE_NOTED, {"note": note_id, "text_digest": digest(text.encode())})
 
 
@@ -75,7 +76,7 @@ def ask_again(desk: Desk, act: Act, why: str) -> Case:
     """Has the facts gathered and the case decided anew."""
     with step(desk) as this:
         case = _in_review(this, act)
-        reassess(this, case.id, by=_name(act.by), why=_text("why", why))
+        reassess(this, case.id, by=person(act.by), why=_text("why", why))
     with transaction(desk.db) as connection:
         return cases.get(connection, act.case_id)
 
@@ -193,7 +194,7 @@ def _in_review(this: Step, act: Act) -> Case:
 
 
 def _check_state(case: Case, act: Act) -> None:
-    _name(act.by)
+    person(act.by)
     if case.state is not CaseState.REVIEW:
         raise ConflictError(f"case {case.id}: is {case.state}, not waiting for a person")
     if act.version is not None and act.version != case.version:
@@ -204,9 +205,12 @@ def _record(this: Step, case: Case, act: Act, kind: EntryKind, body: Mapping[str
     this.record(Draft(kind=kind, account=case.account, subject=case.id, actor=act.by, body=body))
 
 
-def _name(by: str) -> str:
+def person(by: str) -> str:
+    """The name of whoever acts, as the ledger keeps it. InputError where it is none, or could be taken for ours."""
     if not by.strip() or len(by) > MOST_NAME or not by.isprintable():
         raise InputError("by", f"expected a name of 1 to {MOST_NAME} printable characters")
+    if by in _OURS or ":" in by:  # `policy:...` and `key:...` are actors of ours as well
+        raise InputError("by", "expected a person's name, not one that the ledger keeps for billingbot and Stripe")
     return by
 
 

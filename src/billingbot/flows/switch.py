@@ -8,6 +8,7 @@ from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.mode import Mode
 from billingbot.flows.desk import Desk, step
+from billingbot.flows.review import person
 from billingbot.store import keys, modes
 from billingbot.store.database import transaction
 
@@ -15,6 +16,7 @@ from billingbot.store.database import transaction
 def set_mode(desk: Desk, account: str, mode: Mode, *, by: str, why: str | None) -> modes.ModeRow:
     """Sets the mode; it counts at once, in every process, for every refund that has not left yet."""
     desk.account(account)
+    person(by)
     with step(desk) as this:
         before = modes.current(this.db, account)
         modes.write(this.db, account, mode, by=by, why=why)

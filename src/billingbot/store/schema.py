@@ -209,6 +209,7 @@ cases = Table(
     Index("ix_cases_queue", "due_at", postgresql_where=text("state = 'review'")),
     Index("ix_cases_recheck", "recheck_at", postgresql_where=text("state = 'review' AND recheck_at IS NOT NULL")),
     Index("ix_cases_charge_id", "account", "charge_id"),
+    Index("ix_cases_customer_id", "account", "customer_id"),
 )
 
 notes = Table(
@@ -288,6 +289,9 @@ refunds = Table(
     Index("ix_refunds_case_id", "case_id"),
     Index("ix_refunds_day", "account", "currency", "intended_at", postgresql_where=text("origin = 'policy'")),
     Index("ix_refunds_customer_id", "account", "customer_id"),
+    Index("ix_refunds_charge_id", "account", "charge_id"),
+    # What is on its way is little and asked for often; what has ended is much and asked for by other names.
+    Index("ix_refunds_open", "state", postgresql_where=text("state NOT IN ('succeeded', 'refused', 'withdrawn')")),
     Index("ix_refunds_card_digest", "account", "card_digest"),
     Index("ix_refunds_email_digest", "account", "email_digest"),
 )

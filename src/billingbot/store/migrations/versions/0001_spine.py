@@ -131,6 +131,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["joined_case_id"], ["cases.id"], name=op.f("fk_cases_joined_case_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_cases")),
     )
+    op.create_index("ix_cases_customer_id", "cases", ["account", "customer_id"], unique=False)
     op.create_index("ix_cases_charge_id", "cases", ["account", "charge_id"], unique=False)
     op.create_index("ix_cases_queue", "cases", ["due_at"], unique=False, postgresql_where=sa.text("state = 'review'"))
     op.create_index(
@@ -388,6 +389,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_refunds_card_digest", "refunds", ["account", "card_digest"], unique=False)
     op.create_index("ix_refunds_case_id", "refunds", ["case_id"], unique=False)
+    op.create_index("ix_refunds_charge_id", "refunds", ["account", "charge_id"], unique=False)
+    op.create_index(
+        "ix_refunds_open",
+        "refunds",
+        ["state"],
+        unique=False,
+        postgresql_where=sa.text("state NOT IN ('succeeded', 'refused', 'withdrawn')"),
+    )
     op.create_index("ix_refunds_customer_id", "refunds", ["account", "customer_id"], unique=False)
     op.create_index(
         "ix_refunds_day",
