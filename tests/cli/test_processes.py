@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,8 @@ from tests.cli.terminal import KEYS, run, typed
 from tests.engines.shared import Database, SharedPostgres
 
 Settings = dict[str, str]
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
 
 
 @pytest.fixture
@@ -114,6 +117,7 @@ def test_the_local_stripe_runs_until_it_is_told_to_stop(start: Start, tmp_path: 
     assert f"BILLINGBOT_STRIPE_API_BASE=http://127.0.0.1:{port}" in log.read_text()
 
 
+@on_linux
 @pytest.mark.slow
 def test_up_survives_every_death_and_leaves_nothing(stripe_here: RunningSandbox, start: Start, home: Path) -> None:
     port = _free_port()
@@ -166,6 +170,31 @@ def test_up_survives_every_death_and_leaves_nothing(stripe_here: RunningSandbox,
     assert not (home / "children.json").exists()
 
 
+@on_linux
+@pytest.mark.slow
+def test_up_runs_on_engines_of_yours_and_only_warns_of_a_stripe_that_is_away(
+    settings: Settings, database: Database, start: Start, home: Path
+) -> None:
+    log, port = home.parent / "up.log", _free_port()
+    yours = {
+        **settings,
+        "BILLINGBOT_DATABASE_OWNER_URL": database.owner_url,
+        "BILLINGBOT_DATA_DIR": str(home),
+        "BILLINGBOT_PORT": str(port),
+        "BILLINGBOT_WORKERS": "1",
+    }
+    up = start(yours, log, "up")
+    _eventually(lambda: "Ctrl-C stops everything." in log.read_text(), seconds=60)
+    assert "Warning: Stripe cannot be asked for default now" in log.read_text()
+    family = _children(home)
+    assert set(family) == {"web", "worker-1", "scheduler"}
+    for pid in family.values():  # the owner may do what the application may not: only the migration sees its password
+        assert database.owner_url.encode() not in Path(f"/proc/{pid}/environ").read_bytes()
+    up.send_signal(signal.SIGINT)
+    assert up.wait(60) == 0
+    assert not any(_is_alive(pid) for pid in family.values())
+
+
 def test_up_tells_that_its_port_is_taken_before_it_starts_anything(settings: Settings, home: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -193,7 +222,7 @@ def _no_secrets_in_sight(home: Path, family: dict[str, int]) -> None:
     password = re.search(r":([^:@]+)@", found["database_url"])
     assert password is not None
     for pid in family.values():
-        argv = Path(f"/proc/{pid}/cmdline").read_bytes() if Path("/proc").exists() else b""
+        argv = Path(f"/proc/{pid}/cmdline").read_bytes()
         assert not any(secret.encode() in argv for secret in (password[1], *KEYS.values()))
 
 
