@@ -12,7 +12,7 @@ from billingbot.core.decision import Priority
 if TYPE_CHECKING:
     from billingbot.flows.review import Act
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 CaseId = Annotated[str, typer.Argument(metavar="CASE", help="The case, case_...")]
 Seen = Annotated[

@@ -7,7 +7,7 @@ import typer
 from billingbot.cli.output import After, AsJson, Limit, money, more, show_page, show_table
 from billingbot.cli.session import read
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
 @app.callback()

@@ -13,7 +13,7 @@ from billingbot.cli.output import progress, say, warn
 if TYPE_CHECKING:
     from billingbot.bootstrap.settings import Environment
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
 @app.callback()

@@ -8,7 +8,7 @@ import typer
 from billingbot.cli.output import After, AsJson, Limit, more, show_json, show_page, show_pairs, show_section, show_table
 from billingbot.cli.session import read
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
 @app.callback()

@@ -8,7 +8,7 @@ from billingbot.cli.output import After, AsJson, Limit, more, say, show_json, sh
 from billingbot.cli.session import read
 from billingbot.core.job import Actor, JobState
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
 @app.callback()

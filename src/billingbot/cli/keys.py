@@ -7,7 +7,7 @@ import typer
 from billingbot.cli.output import AsJson, say, show_json, show_page, show_table, warn
 from billingbot.cli.session import By, desk, me
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 Name = Annotated[str, typer.Argument(help="What the key is for: it stands in the ledger and on every request.")]
 

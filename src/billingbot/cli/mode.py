@@ -11,7 +11,7 @@ from billingbot.cli.session import By, desk, me, one_account
 from billingbot.core.errors import InputError
 from billingbot.core.mode import Mode
 
-app = typer.Typer(invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True, add_completion=False)
 
 Why = Annotated[str, typer.Option(help="Why it changes; it stands in the ledger.")]
 Which = Annotated[str | None, typer.Option("--account", help="Which account, where there are several.")]

@@ -10,7 +10,7 @@ from billingbot.cli.output import AsJson, money, say, show_json, show_section, s
 if TYPE_CHECKING:
     from billingbot.core.policy import Policy, Rule
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 File = Annotated[Path | None, typer.Argument(help="The file. Default: BILLINGBOT_POLICY, or config/policy.toml.")]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from billingbot.store.views import RefundLine
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
 @app.callback()

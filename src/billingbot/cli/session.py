@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+_ASKS_STRIPE = (
+    "This command reads the charge from Stripe: set BILLINGBOT_STRIPE_API_KEY and BILLINGBOT_STRIPE_WEBHOOK_SECRET "
+    "in this terminal as well, or use the API of the running billingbot."
+)
+
 By: TypeAlias = Annotated[str, typer.Option("--as", help="Who acts. Default: the user of this machine.")]
 
 
@@ -112,11 +117,15 @@ def desk(*, for_account: bool = False) -> "Iterator[Desk]":
 @contextmanager
 def whole_desk() -> "Iterator[Desk]":
     """The desk as the workers have it, with Stripe and all sources. ConfigError where anything is not configured."""
+    from billingbot.bootstrap.accounts import NoAccountError
     from billingbot.bootstrap.build import read_config, runtime
     from billingbot.core.errors import ConfigError
 
     here = place()
-    config = read_config(here.environment)
+    try:
+        config = read_config(here.environment)
+    except NoAccountError:
+        raise ConfigError([_ASKS_STRIPE]) from None
     if here.redis_url is None:
         raise ConfigError(["BILLINGBOT_REDIS_URL: expected next to BILLINGBOT_DATABASE_URL, but it is not there"])
     with runtime(config, database_url=here.database_url, redis_url=here.redis_url, pool_size=4) as found:

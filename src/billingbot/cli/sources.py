@@ -15,7 +15,7 @@ from billingbot.core.usage import Subject, SupportReport, UsageReport, merged, s
 if TYPE_CHECKING:
     from billingbot.flows.desk import Desk
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 # A trial of a month is the longest that is common: a source that covers it covers most questions.
 _SINCE: Final = timedelta(days=30)

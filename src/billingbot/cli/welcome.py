@@ -26,9 +26,11 @@ def welcome(config: "Config", database_url: str, url: str, started: threading.Ev
 
 
 def _addresses(config: "Config", url: str) -> Iterator[str]:
+    from billingbot.bootstrap.accounts import DEFAULT_ACCOUNT
+
     yield f"billingbot answers at {url}: /api/v1, /healthz, /metrics."
     for account in config.accounts:
-        path = "" if len(config.accounts) == 1 else f"/{account.name}"
+        path = "" if account.name == DEFAULT_ACCOUNT else f"/{account.name}"
         yield f"Stripe's webhooks for {account.name} go to {url}/webhooks/stripe{path}, or to what forwards there."
     yield f"Policy {config.policy.id} {config.policy.version}, from {config.policy.filename}."
 

@@ -26,11 +26,11 @@ class JobState(StrEnum):
     DISMISSED = "dismissed"
 
 
-# A lease outlives the longest step: gathering facts (sources answer or give up in 15 s), one call to Stripe (25 s).
+# A lease outlives the longest step: gathering facts (sources answer or give up in 20 s), one call to Stripe (25 s).
 LEASE: Final = timedelta(seconds=60)
 
 # Seconds until the next try after the n-th failure. Quick at first (a lock, a restart), then minutes, then an hour
-# at a time: 14 tries within about 9 hours, so that a refund's key is still remembered at the last (law 4).
+# at a time: 16 tries within about 7 hours, so that a refund's key is still remembered at the last (law 4).
 _BACKOFF_SECONDS: Final = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 3600, 7200, 7200)
 MOST_ATTEMPTS: Final = len(_BACKOFF_SECONDS) + 1
 

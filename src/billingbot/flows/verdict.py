@@ -52,13 +52,15 @@ def hand_over(this: Step, desk: Desk | None, case: Case, found: Findings, decisi
     decision, dossier = found.decision, found.dossier
     now = database.now(this.db)
     due = now + timedelta(hours=found.policy.due_hours[decision.priority])
+    # A refund that a limit holds back has a text that promises money: approving it brings that text back.
+    held_back = how is CaseMove.DECIDED_REVIEW and decision.reason != decision.rule
     values: dict[str, object] = {
         "decision_id": decision_id,
         "reason": decision.reason,
         "clause": decision.clause,
         "recommendation": decision.recommendation.value,
         "priority": decision.priority.value,
-        "reply": _rendered(decision.reply, case.id, found),
+        "reply": None if held_back else _rendered(decision.reply, case.id, found),
         "decided_at": now,
         "due_at": due if how is CaseMove.DECIDED_REVIEW else None,
         "closed_at": now if how is CaseMove.DECIDED_CLOSE else None,

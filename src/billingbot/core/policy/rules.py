@@ -102,8 +102,8 @@ class Policy:
 
 # What a reply may contain: only what the customer knows already. Never a link, a note or a reason of fraud.
 PLACEHOLDERS: Final[Mapping[str, str]] = {
-    "amount": "the charge's refundable amount with its currency, as in `USD 49.00`",
-    "charged_on": "the day of the charge, as in `2026-03-01`",
+    "amount": "the amount that was charged, with its currency, as in `USD 49.00`",
+    "charged_on": "the day of the charge, as in `01 March 2026`",
     "case": "our case id, for the customer to quote",
 }
 
