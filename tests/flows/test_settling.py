@@ -42,7 +42,7 @@ def test_a_status_that_stripe_invented_since_reaches_a_person_once_and_is_asked_
 
     read_anew(shop)
     assert shop.case(case_id).version == case.version
-    assert shop.rows("SELECT 1 FROM jobs WHERE actor = 'submit' AND created_at > now() - interval '1 s'") == []
+    assert len(shop.rows("SELECT 1 FROM jobs WHERE actor = 'submit'")) == 1  # nothing is to be sent any more
 
     set_status(shop, refund["id"], "succeeded")
     read_anew(shop)
