@@ -177,7 +177,7 @@ def test_earlier_trials_are_read_in_page_by_page_by_one_job_however_many_ask_for
 def test_an_assessment_does_not_wait_for_ever_for_the_history(shop: Shop) -> None:
     _, charge = shop.charged_trial()
     with shop.owner.begin() as connection:
-        connection.exec_driver_sql("UPDATE history_imports SET finished_at = NULL")
+        connection.exec_driver_sql("UPDATE history_imports SET caught_up_at = NULL")
     case_id = shop.ask(charge, unused=True).case.id
     shop.work(only=Actor.ASSESS)
     assert shop.case(case_id).state is CaseState.ASSESSING  # put off for a moment, without counting a failure

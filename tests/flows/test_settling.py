@@ -36,7 +36,9 @@ def test_a_status_that_stripe_invented_since_reaches_a_person_once_and_is_asked_
     set_status(shop, refund["id"], "on_hold")
     shop.deliver()
     shop.work(only=Actor.INTERPRET)
+    asked = shop.usage.asked
     shop.work()
+    assert shop.usage.asked == asked  # what Stripe has told of already is not even considered for sending
     case = shop.case(case_id)
     assert (case.state, case.reason) == (CaseState.REVIEW, "refund-status-unrecognised")
 
