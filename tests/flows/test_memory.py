@@ -20,7 +20,7 @@ def test_a_trial_whose_webhooks_never_came_is_read_in_by_the_next_pass(shop: Sho
     first = shop.start_trial()
     shop.stripe.add_card(first.customer, fingerprint="one-card")
     shop.stripe.advance(hours=1)
-    second, charge = shop.charged_trial()
+    second = shop.start_trial()
     _catch_up_is_due(shop)
     TASKS["import_history"][1](shop.desk)
     shop.work()

@@ -122,6 +122,7 @@ class Refund:
 
     id: str
     charge_id: str
+    """Empty for a refund from a customer's balance, which has no charge."""
     amount_minor: int
     currency: str
     status: str

@@ -117,9 +117,9 @@ def _charge(dossier: Dossier) -> dict[str, Fact]:
     return {
         "charge.succeeded": _succeeded(stripe, charge),
         "charge.captured": stripe.known(charge.captured),
-        "charge.amount_minor": stripe.known(charge.amount_captured_minor),
+        "charge.amount_minor": _amount(stripe, charge, charge.amount_captured_minor),
         "charge.refunded_minor": stripe.known(refunded),
-        "charge.refundable_minor": stripe.known(max(charge.amount_captured_minor - refunded, 0)),
+        "charge.refundable_minor": _amount(stripe, charge, max(charge.amount_captured_minor - refunded, 0)),
         "charge.currency": stripe.known(charge.currency),
         "charge.created_at": stripe.known(charge.created_at),
         "charge.is_last": stripe.fact(is_last(dossier)),
@@ -127,6 +127,13 @@ def _charge(dossier: Dossier) -> dict[str, Fact]:
         "charge.invoice_sent": stripe.known(by_hand),
         "warning.actionable": stripe.known(any(warning.actionable for warning in dossier.warnings)),
     }
+
+
+def _amount(stripe: "_Source", charge: Charge, amount_minor: int) -> Fact:
+    """An amount of the charge; of one that is pending, or in a state we do not know, nothing is settled yet."""
+    if charge.status in {"succeeded", "failed"}:
+        return stripe.known(amount_minor)
+    return stripe.unknown(f"the charge is {charge.status}, so what it took is not settled")
 
 
 def refunded_minor(dossier: Dossier) -> int:

@@ -28,6 +28,20 @@ class SubscriptionChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerChanged:
+    """A customer changed: their mailbox belongs to the trials we know of them."""
+
+    customer_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardAttached:
+    """A payment method was attached: its card belongs to the trials we know of its customer."""
+
+    payment_method_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefundChanged:
     """A refund was created or changed, by us, in the Dashboard, or by its bank."""
 
@@ -59,6 +73,8 @@ Signal: TypeAlias = (
     InvoicePaid
     | InvoicePaymentPaid
     | SubscriptionChanged
+    | CustomerChanged
+    | CardAttached
     | RefundChanged
     | ChargeChanged
     | DisputeChanged
@@ -75,6 +91,8 @@ SIGNALS: Final[dict[str, type[Signal]]] = {
     "customer.subscription.created": SubscriptionChanged,
     "customer.subscription.updated": SubscriptionChanged,
     "customer.subscription.deleted": SubscriptionChanged,
+    "customer.updated": CustomerChanged,
+    "payment_method.attached": CardAttached,
     "refund.created": RefundChanged,
     "refund.updated": RefundChanged,
     "refund.failed": RefundChanged,
@@ -127,6 +145,10 @@ def signal_of(event_type: str, object_id: str, trial_end_before: int | None) -> 
             return InvoicePaid(invoice_id=object_id)
         case kind if kind is InvoicePaymentPaid:
             return InvoicePaymentPaid(invoice_payment_id=object_id)
+        case kind if kind is CustomerChanged:
+            return CustomerChanged(customer_id=object_id)
+        case kind if kind is CardAttached:
+            return CardAttached(payment_method_id=object_id)
         case kind if kind is RefundChanged:
             return RefundChanged(refund_id=object_id)
         case kind if kind is ChargeChanged:

@@ -223,7 +223,7 @@ def _history_on_its_way(desk: Desk, job: Job, case: Case) -> bool:
     """Whether the assessment was put off for a moment, because earlier trials are just being read in."""
     with step(desk) as this:
         progress = history.import_progress(this.db, case.account)
-        if progress is not None and progress.finished_at is not None:
+        if progress is not None and progress.covers(database.now(this.db)):
             return False
         this.enqueue(Actor.IMPORT_HISTORY, case.account)
         if database.now(this.db) - case.opened_at > IMPORT_PATIENCE:

@@ -10,7 +10,9 @@ from billingbot.core.ids import Kind
 from billingbot.core.job import Job
 from billingbot.core.request import Channel, Claims, NamedBy
 from billingbot.core.signals import (
+    CardAttached,
     ChargeChanged,
+    CustomerChanged,
     DisputeChanged,
     Envelope,
     InvoicePaid,
@@ -25,7 +27,7 @@ from billingbot.flows.desk import Account, Desk, step
 from billingbot.flows.recheck import reassess
 from billingbot.flows.request import Ask, ask
 from billingbot.flows.settle import apply_refund
-from billingbot.flows.trials import remember
+from billingbot.flows.trials import remember, remember_customer
 from billingbot.store import cases, conversions, database, inbox, jobs
 from billingbot.store.database import transaction
 
@@ -45,7 +47,7 @@ def interpret(desk: Desk, job: Job) -> None:
         jobs.finish(connection, job)
 
 
-def _act(desk: Desk, account: Account, envelope: Envelope) -> None:
+def _act(desk: Desk, account: Account, envelope: Envelope) -> None:  # noqa: C901, PLR0912 - one case per signal
     match signal_of(envelope.type, envelope.object_id or "", envelope.trial_end_before):
         case None:
             return
@@ -58,8 +60,16 @@ def _act(desk: Desk, account: Account, envelope: Envelope) -> None:
             moved_from = datetime.fromtimestamp(before, UTC) if before is not None else None
             with transaction(desk.db) as connection:
                 remember(connection, account.name, subscription, customer, trial_end_before=moved_from)
+        case CustomerChanged(customer_id=customer_id):
+            remember_customer(desk, account, customer_id)
+        case CardAttached(payment_method_id=method_id):
+            owner = account.stripe.customer_of_payment_method(method_id)
+            if owner is not None:
+                remember_customer(desk, account, owner)
         case RefundChanged(refund_id=refund_id):
             found = account.stripe.refund(refund_id)
+            if not found.charge_id:
+                return  # from a customer's balance: no charge was refunded
             with step(desk) as this:
                 apply_refund(this, account.name, account.livemode, found)
         case ChargeChanged(charge_id=charge_id):

@@ -139,7 +139,7 @@ def _history(
     began = usage_since(dossier)
     with transaction(desk.db) as connection:
         progress = history.import_progress(connection, account.name)
-        complete = progress is not None and progress.finished_at is not None
+        complete = progress is not None and progress.covers(now)
         customer, card, email = refunds.automatic_refunds(
             connection,
             account.name,

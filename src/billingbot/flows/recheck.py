@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from billingbot.core.case import CaseMove, CaseState
+from billingbot.core.errors import StripeNotFoundError
 from billingbot.core.job import Actor, Job
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.flows.desk import Desk, Step, step
@@ -45,7 +46,10 @@ def reassess(this: Step, case_id: str, *, by: str, why: str) -> None:
 
 
 def _still_missing(desk: Desk, account: str, charge_id: str | None, asked: Sequence[requests.Request]) -> set[str]:
-    found = look(desk, desk.account(account), charge_id, asked)
+    try:
+        found = look(desk, desk.account(account), charge_id, asked)
+    except StripeNotFoundError:
+        found = look(desk, desk.account(account), None, asked)  # as when it was assessed
     return set(found.decision.awaited)
 
 

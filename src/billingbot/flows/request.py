@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy.exc import IntegrityError
 
 from billingbot.core.canonical import canonical_bytes, digest
-from billingbot.core.case import Case
+from billingbot.core.case import Case, CaseState
 from billingbot.core.errors import ConflictError, InputError
 from billingbot.core.history import normalise_email
 from billingbot.core.ids import Kind
@@ -16,6 +16,7 @@ from billingbot.core.job import Actor
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.request import Channel, Claims, NamedBy
 from billingbot.flows.desk import Account, Desk, Step, step
+from billingbot.flows.recheck import reassess
 from billingbot.store import cases, database, requests
 
 # Stripe's ids are letters, digits and underscores behind a prefix; 255 is the most it allows.
@@ -99,6 +100,8 @@ def _open(this: Step, account: Account, wish: Ask, input_digest: str) -> Answer:
         input_digest=input_digest,
         asked_at=database.now(this.db),
     )
+    earlier = requests.of_case(this.db, case.id)
+    says_more = wish.claims.cancelled and not any(other.claims.cancelled for other in earlier)
     requests.write(this.db, request)
     this.record(
         Draft(
@@ -119,6 +122,8 @@ def _open(this: Step, account: Account, wish: Ask, input_digest: str) -> Answer:
     )
     if is_new:
         this.enqueue(Actor.ASSESS, case.id)
+    elif says_more and case.state is CaseState.REVIEW and case.assignee is None:
+        reassess(this, case.id, by="billingbot", why="another request claims a cancellation")
     return Answer(request_id=request.id, case=case, joined=not is_new, repeated=False)
 
 

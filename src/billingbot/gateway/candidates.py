@@ -42,23 +42,30 @@ def never_charged(reader: Reader, named_by: NamedBy, value: str) -> bool:
             case NamedBy.CHARGE:
                 return False
             case NamedBy.INVOICE:
-                return reader.invoice(value).amount_paid_minor == 0
+                return _all_free([reader.invoice(value)])
             case NamedBy.SUBSCRIPTION:
                 reader.subscription(value)  # an unknown one lists no invoices either
                 return _all_free(reader.invoices(subscription=value))
             case NamedBy.CUSTOMER:
-                return not reader.customer(value).deleted and _all_free(reader.invoices(customer=value))
+                return not reader.customer(value).deleted and _was_free(reader, value)
             case NamedBy.EMAIL:
                 people = reader.customers(value)
-                return bool(people) and all(_all_free(reader.invoices(customer=one.id)) for one in people)
+                return bool(people) and all(_was_free(reader, one.id) for one in people)
             case _:
                 assert_never(named_by)
     except StripeNotFoundError:
         return False
 
 
+def _was_free(reader: Reader, customer_id: str) -> bool:
+    """Whether the customer has free invoices only, and no charge on its way: a bank debit is pending for days."""
+    pending = any(charge.status == "pending" for charge in reader.charges(customer=customer_id))
+    return not pending and _all_free(reader.invoices(customer=customer_id))
+
+
 def _all_free(invoices: Iterable[Invoice]) -> bool:
-    return all(invoice.amount_paid_minor == 0 for invoice in invoices)
+    """Whether all of them are settled at zero; one that is still open may be paid yet."""
+    return all(invoice.amount_paid_minor == 0 and invoice.status in {"paid", "void"} for invoice in invoices)
 
 
 def _found(reader: Reader, pool: Executor, named_by: NamedBy, value: str) -> Iterable[Candidate]:

@@ -93,6 +93,10 @@ class StripeGateway:
         """A customer, perhaps a deleted one."""
         return self._reader.customer(customer_id)
 
+    def customer_of_payment_method(self, payment_method_id: str) -> str | None:
+        """The id of the customer that a payment method is attached to, if it is attached to one."""
+        return self._reader.customer_of_payment_method(payment_method_id)
+
     def refund(self, refund_id: str) -> Refund:
         """A refund."""
         return self._reader.refund(refund_id)
@@ -117,15 +121,15 @@ class StripeGateway:
         """Whether what a request names exists and nothing was ever paid for it, so that nothing can be refunded."""
         return never_charged(self._reader, named_by, value)
 
-    def trial_subscriptions(self, *, after: str | None, limit: int = 100) -> TrialPage:
+    def trial_subscriptions(self, *, after: str | None, limit: int = 100, since: datetime | None = None) -> TrialPage:
         """One page of all subscriptions ever, those with a trial; `after` is the `next` of the page before.
 
-        `limit` is how many subscriptions are looked at, 1 to 100 (Stripe's most). A page may be empty though
-        more follow.
+        With `since` only those created then or later. `limit` is how many subscriptions are looked at, 1 to 100
+        (Stripe's most). A page may be empty though more follow.
         """
         if not 1 <= limit <= 100:
             raise InputError("limit", "expected 1 to 100")
-        page, more = self._reader.identities(after=after, limit=limit)
+        page, more = self._reader.identities(after=after, limit=limit, since=since)
         kept = tuple(pair for pair in page if _had_trial(pair[0]))
         return TrialPage(subscriptions=kept, next=page[-1][0].id if more and page else None)
 

@@ -1,6 +1,7 @@
 """Reads Stripe's objects whole: an invoice with all its lines and payments, a dispute with its transactions."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from billingbot.core.dossier import (
@@ -80,6 +81,11 @@ class Reader:
         """A customer, perhaps a deleted one."""
         return translate.customer(self._transport.get("customers", customer_id))
 
+    def customer_of_payment_method(self, payment_method_id: str) -> str | None:
+        """The id of the customer that a payment method is attached to, if any."""
+        raw = self._transport.get("payment_methods", payment_method_id)
+        return Fields(raw, "payment_method").optional_ref("customer")
+
     def customers(self, email: str) -> tuple[Customer, ...]:
         """Customers with exactly this e-mail; a list, since the search index may be an hour behind."""
         return tuple(translate.customer(raw) for raw in self._transport.listed("customers", email=email))
@@ -128,10 +134,15 @@ class Reader:
         found, customer = self._identified(raw)
         return found, customer or self.customer(found.customer_id)
 
-    def identities(self, *, after: str | None, limit: int) -> tuple[list[tuple[Subscription, Customer | None]], bool]:
-        """One page of all subscriptions ever, each with its customer, and whether there are more."""
+    def identities(
+        self, *, after: str | None, limit: int, since: datetime | None = None
+    ) -> tuple[list[tuple[Subscription, Customer | None]], bool]:
+        """One page of all subscriptions created since, each with its customer, and whether there are more."""
         expand = ["data.customer", *(f"data.{method}" for method in _METHODS)]
-        raws, more = self._transport.page("subscriptions", after=after, limit=limit, status="all", expand=expand)
+        created = {"created": {"gte": int(since.timestamp())}} if since else {}
+        raws, more = self._transport.page(
+            "subscriptions", after=after, limit=limit, status="all", expand=expand, **created
+        )
         return [self._identified(raw) for raw in raws], more
 
     def _identified(self, raw: Mapping[str, Any]) -> tuple[Subscription, Customer | None]:

@@ -193,7 +193,7 @@ def refund(raw: object) -> Refund:
     metadata = it.metadata()
     return Refund(
         id=it.text("id"),
-        charge_id=it.ref("charge"),
+        charge_id=it.optional_ref("charge") or "",
         amount_minor=it.amount("amount"),
         currency=it.currency("currency"),
         status=it.optional_text("status") or _UNKNOWN,

@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -13,6 +14,14 @@ from billingbot.core.history import LinkKind, TrialLink, normalise_email
 from billingbot.store.schema import history_imports, trial_identities, trials
 
 _NOW = sa.func.clock_timestamp()
+
+# A repeated trial began at least a trial's length before the charge in question, so minutes lose nothing; and
+# Stripe's webhooks, where they work, bring each trial within seconds anyway.
+CATCH_UP_AFTER: Final = timedelta(minutes=5)
+# Three passes may fail before an absence stops meaning something.
+STALE_AFTER: Final = timedelta(minutes=20)
+# A later pass reads a day again: lists are by creation, trials by start, and the two may differ a little.
+OVERLAP: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +130,16 @@ def links(
     )
 
 
+def trials_of(connection: Connection, account: str, customer_id: str) -> Sequence[str]:
+    """The subscriptions of all trials that we know of this customer."""
+    found = connection.execute(
+        sa.select(trials.c.subscription_id)
+        .where(trials.c.account == account, trials.c.customer_id == customer_id)
+        .order_by(trials.c.subscription_id)
+    )
+    return found.scalars().all()
+
+
 def first_trial_end(connection: Connection, account: str, subscription_id: str) -> datetime | None:
     """The latest end of this trial that we ever saw announced."""
     found: datetime | None = connection.execute(
@@ -133,31 +152,61 @@ def first_trial_end(connection: Connection, account: str, subscription_id: str) 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportProgress:
-    """How far the account's earlier trials have been read in from Stripe."""
+    """How far the account's trials have been read in from Stripe.
+
+    The first pass reads all of them; later ones read what began since, so that nothing depends on every webhook
+    having arrived. `read_to` is the newest trial's start by Stripe's own clock.
+    """
 
     cursor: str | None
     seen: int
     finished_at: datetime | None
+    caught_up_at: datetime | None
+    """When the last whole pass began: up to then every trial is known."""
+    read_to: datetime | None
+
+    def covers(self, now: datetime) -> bool:
+        """Whether an absence of links means that there are none."""
+        return self.caught_up_at is not None and now - self.caught_up_at < STALE_AFTER
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether it is time to read on, well before what is known goes stale."""
+        return self.caught_up_at is None or now - self.caught_up_at > CATCH_UP_AFTER
+
+    @property
+    def since(self) -> datetime | None:
+        """From where a later pass reads; None for all there is."""
+        return self.read_to - OVERLAP if self.finished_at is not None and self.read_to is not None else None
 
 
 def import_progress(connection: Connection, account: str) -> ImportProgress | None:
     """How far the import is; None where it never began."""
-    row = connection.execute(sa.select(history_imports).where(history_imports.c.account == account)).one_or_none()
-    return ImportProgress(cursor=row.cursor, seen=row.seen, finished_at=row.finished_at) if row else None
+    columns = [history_imports.c[name] for name in ImportProgress.__slots__]
+    row = connection.execute(sa.select(*columns).where(history_imports.c.account == account)).one_or_none()
+    return ImportProgress(**row._mapping) if row else None
 
 
-def import_advanced(connection: Connection, account: str, *, cursor: str | None, seen: int, finished: bool) -> None:
-    """Records one more page of the import."""
-    row = {"account": account, "cursor": cursor, "seen": seen, "finished_at": _NOW if finished else None}
+def import_advanced(
+    connection: Connection, account: str, *, first_page: bool, cursor: str | None, seen: int, read_to: datetime | None
+) -> None:
+    """Records one more page of a pass; without a cursor to go on from, the pass is whole."""
+    known = history_imports.c
+    row = {"account": account, "cursor": cursor, "seen": seen, "read_to": read_to}
+    whole = cursor is None
+    began = _NOW if first_page else known.began_at
+    statement = insert(history_imports).values(
+        **row, finished_at=_NOW if whole else None, caught_up_at=_NOW if whole else None
+    )
     connection.execute(
-        insert(history_imports)
-        .values(row)
-        .on_conflict_do_update(
+        statement.on_conflict_do_update(
             index_elements=["account"],
             set_={
                 "cursor": cursor,
-                "seen": history_imports.c.seen + seen,
-                "finished_at": _NOW if finished else None,
+                "seen": known.seen + seen,
+                "began_at": began,
+                "read_to": sa.func.greatest(known.read_to, read_to),
+                "finished_at": sa.func.coalesce(known.finished_at, _NOW) if whole else known.finished_at,
+                "caught_up_at": began if whole else known.caught_up_at,
             },
         )
     )

@@ -125,6 +125,7 @@ trials = Table(
     _time("first_trial_end_at"),
     _time("trial_end_at"),
     _time("noticed_at", now=True),
+    Index("ix_trials_customer_id", "account", "customer_id"),
 )
 
 trial_identities = Table(
@@ -143,8 +144,10 @@ history_imports = Table(
     Column("account", Text, primary_key=True),
     Column("cursor", Text),
     Column("seen", BigInteger, nullable=False, server_default="0"),
-    _time("started_at", now=True),
+    _time("began_at", now=True),
     _time("finished_at", optional=True),
+    _time("caught_up_at", optional=True),
+    _time("read_to", optional=True),
 )
 
 requests = Table(

@@ -10,7 +10,7 @@ import structlog
 from billingbot.core.errors import BillingbotError
 from billingbot.core.job import Actor
 from billingbot.flows.desk import Desk, step
-from billingbot.store import cases, history, jobs, refunds, ticks
+from billingbot.store import cases, database, history, jobs, refunds, ticks
 from billingbot.store.database import transaction
 from billingbot.worker.doorbell import RedisBell
 
@@ -78,12 +78,12 @@ def _resolve_refunds(desk: Desk) -> int:
 
 
 def _import_history(desk: Desk) -> int:
-    """Accounts whose earlier trials have not been read in yet."""
+    """Accounts whose trials have not been read in yet, or not lately."""
     wanted = 0
     with step(desk) as this:
         for name in desk.accounts:
             progress = history.import_progress(this.db, name)
-            if progress is None or progress.finished_at is None:
+            if progress is None or progress.cursor is not None or progress.is_due(database.now(this.db)):
                 this.enqueue(Actor.IMPORT_HISTORY, name)
                 wanted += 1
     return wanted

@@ -174,10 +174,10 @@ def upgrade() -> None:
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("cursor", sa.Text(), nullable=True),
         sa.Column("seen", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column(
-            "started_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
-        ),
+        sa.Column("began_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("caught_up_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("read_to", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("account", name=op.f("pk_history_imports")),
     )
     op.create_table(
@@ -290,6 +290,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("account", "subscription_id", name=op.f("pk_trials")),
     )
+    op.create_index("ix_trials_customer_id", "trials", ["account", "customer_id"], unique=False)
     op.create_table(
         "decisions",
         sa.Column("id", sa.Text(), nullable=False),
