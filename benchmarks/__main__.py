@@ -22,14 +22,18 @@ def main() -> None:
     if strange := [name for name in given.names if name not in NAMES]:
         parser.error(f"{strange[0]}: expected one of {', '.join(NAMES)}")
     machine = describe()
-    found = {}
-    lines = [", ".join(f"{name} {value}" for name, value in machine.items() if name != "versions")]
+    found: dict[str, object] = {"machine": machine}
+    if not given.json:
+        print(", ".join(f"{name} {value}" for name, value in machine.items() if name != "versions"))
     for name in given.names or NAMES:
         benchmark = import_module(f"benchmarks.{name}")
         result = benchmark.measure(seconds=given.seconds)
         found[name] = benchmark.as_json(result)
-        lines += ["", *benchmark.table(result)]
-    print(json.dumps({"machine": machine, **found}, indent=2) if given.json else "\n".join(lines))
+        if not given.json:
+            # At once: what comes after may fail, and this one took its minutes.
+            print("", *benchmark.table(result), sep="\n", flush=True)
+    if given.json:
+        print(json.dumps(found, indent=2))
 
 
 def _seconds(text: str) -> float:
