@@ -189,7 +189,7 @@ def test_an_idempotency_key_out_of_bounds_is_named(api: httpx.Client, key: str) 
         (b'{"charge": ' + b"9" * 6000 + b"}", "application/json"),
         (b'{"charge": "ch_1"}', "text/plain"),
         (b'{"charge": "ch_1"}', "nonsense"),
-        (gzip.compress(b'{"charge": "ch_1"}'), "application/json"),
+        (gzip.compress(b'{"charge": "ch_1"}', mtime=0), "application/json"),
     ],
 )
 def test_a_body_that_is_no_json_is_refused(api: httpx.Client, content: bytes, kind: str) -> None:
