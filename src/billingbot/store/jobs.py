@@ -1,7 +1,9 @@
 """Jobs: enqueued in the transaction that causes them, claimed with a lease and a token, finished only with it."""
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -9,9 +11,39 @@ from sqlalchemy.dialects.postgresql import insert
 
 from billingbot.core.errors import LeaseLostError
 from billingbot.core.job import LEASE, Actor, Job, JobState
-from billingbot.store.schema import job_failures, jobs
+from billingbot.store.schema import cases, inbox, job_failures, jobs, refunds
 
 _NOW = sa.func.clock_timestamp()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedJob:
+    """A job that ended failed and waits for a person. `error_class` is that of its last kept failure."""
+
+    id: str
+    actor: Actor
+    subject: str
+    created_at: datetime
+    finished_at: datetime
+    error_class: str | None
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedFilter:
+    """Which failed jobs: all that are set must hold. `since` and `until` are about when they were given up."""
+
+    ids: tuple[str, ...] | None = None
+    actor: Actor | None = None
+    error_class: str | None = None
+    account: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    after: str | None = None
+    """Only jobs behind this id: oldest come first."""
+
+
+ALL_FAILED: Final = FailedFilter()
 
 
 def enqueue(
@@ -97,10 +129,14 @@ def give_up(connection: Connection, job: Job, error: str) -> None:
 
 
 def record_failure(connection: Connection, job: Job, error_class: str, error: str, traceback: str) -> None:
-    """Keeps what went wrong at this try, for the person who may have to look."""
+    """Keeps what went wrong at this try, for the person who may have to look.
+
+    Tries after a replay are numbered on behind the kept ones, since a replayed job counts its attempts from one.
+    """
+    last = sa.select(sa.func.max(job_failures.c.attempt)).where(job_failures.c.job_id == job.id).scalar_subquery()
     row = {
         "job_id": job.id,
-        "attempt": job.attempts,
+        "attempt": sa.func.greatest(job.attempts, sa.func.coalesce(last + 1, job.attempts)),
         "error_class": error_class,
         "error": error,
         "traceback": traceback.replace("\x00", "\ufffd"),  # Postgres takes no NUL, and a payload may hold one
@@ -120,6 +156,88 @@ def due(connection: Connection, *, silent_for: timedelta, limit: int) -> Sequenc
         .limit(limit)
     )
     return found.scalars().all()
+
+
+def failed(
+    connection: Connection, wanted: FailedFilter = ALL_FAILED, *, limit: int | None = None
+) -> Sequence[FailedJob]:
+    """Failed jobs by this filter, oldest first, `limit` at the most."""
+    error_class = (
+        sa.select(job_failures.c.error_class)
+        .where(job_failures.c.job_id == jobs.c.id)
+        .order_by(job_failures.c.attempt.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    columns = [jobs.c[name] for name in FailedJob.__slots__ if name != "error_class"]
+    found = connection.execute(
+        sa.select(*columns, error_class.label("error_class"))
+        .where(jobs.c.state == JobState.FAILED, *_wanted(wanted, error_class))
+        .order_by(jobs.c.id)
+        .limit(limit)
+    )
+    return [FailedJob(**{**row._mapping, "actor": Actor(row.actor)}) for row in found]
+
+
+def missing(connection: Connection, job_ids: Sequence[str]) -> Sequence[str]:
+    """Those of the ids that no job has, in whatever state."""
+    known = set(connection.execute(sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids))).scalars())
+    return [job_id for job_id in job_ids if job_id not in known]
+
+
+def done_since(connection: Connection, job: FailedJob) -> bool:
+    """Whether another job did the same for the same subject after this one was made."""
+    other = sa.exists().where(
+        jobs.c.subject == job.subject, jobs.c.actor == job.actor, jobs.c.id != job.id,
+        jobs.c.state == JobState.DONE, jobs.c.finished_at > job.created_at,
+    )  # fmt: skip
+    return bool(connection.execute(sa.select(other)).scalar_one())
+
+
+def revive(connection: Connection, job_id: str) -> bool:
+    """Makes a failed job ready again, its attempts counted anew; its last error and its failures stay.
+
+    False where it is not failed, or no longer.
+    """
+    values = {"state": JobState.READY, "attempts": 0, "run_at": _NOW, "finished_at": None}
+    return _if_failed(connection, job_id, values)
+
+
+def dismiss(connection: Connection, job_id: str) -> bool:
+    """Puts a failed job away for good. False where it is not failed, or no longer."""
+    return _if_failed(connection, job_id, {"state": JobState.DISMISSED})
+
+
+def _if_failed(connection: Connection, job_id: str, values: Mapping[str, object]) -> bool:
+    changed = connection.execute(
+        jobs.update().where(jobs.c.id == job_id, jobs.c.state == JobState.FAILED).values(**values)
+    )
+    return changed.rowcount == 1
+
+
+def _wanted(wanted: FailedFilter, error_class: sa.ScalarSelect[Any]) -> Iterator[sa.ColumnElement[bool]]:
+    if wanted.ids is not None:
+        yield jobs.c.id.in_(wanted.ids)
+    if wanted.actor is not None:
+        yield jobs.c.actor == wanted.actor
+    if wanted.error_class is not None:
+        yield error_class == wanted.error_class
+    if wanted.account is not None:
+        yield _of_account(wanted.account)
+    if wanted.since is not None:
+        yield jobs.c.finished_at >= wanted.since
+    if wanted.until is not None:
+        yield jobs.c.finished_at < wanted.until
+    if wanted.after is not None:
+        yield jobs.c.id > wanted.after
+
+
+def _of_account(account: str) -> sa.ColumnElement[bool]:
+    """A job names one id, or the account itself; each kind of id stands in one table only."""
+    owned = (
+        sa.exists().where(table.c.id == jobs.c.subject, table.c.account == account) for table in (cases, refunds, inbox)
+    )
+    return sa.or_(jobs.c.subject == account, *owned)
 
 
 def _with_token(connection: Connection, job: Job, values: Mapping[str, object]) -> None:

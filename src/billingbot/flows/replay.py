@@ -1,0 +1,303 @@
+"""Replay: what running failed jobs again would do, running them again, or putting them away, all in the ledger."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import NoResultFound
+
+from billingbot.core.canonical import digest
+from billingbot.core.case import Case, CaseState
+from billingbot.core.errors import InputError, NotFoundError
+from billingbot.core.job import Actor
+from billingbot.core.ledger import Draft, EntryKind
+from billingbot.core.mode import Mode
+from billingbot.core.money import Money
+from billingbot.core.refund import Origin, RefundIntent, RefundState
+from billingbot.core.signals import ChargeChanged, DisputeChanged, RefundChanged, WarningRaised, signal_of
+from billingbot.flows.desk import Desk, step
+from billingbot.flows.request import is_storable
+from billingbot.flows.review import MOST_NAME, MOST_TEXT, person
+from billingbot.store import cases, database, history, inbox, jobs, ledger, modes, refunds
+from billingbot.store.database import transaction
+from billingbot.store.jobs import ALL_FAILED, FailedFilter, FailedJob
+
+# Jobs told of in one transaction: some milliseconds each, so that the session's ten idle seconds are never near.
+_BATCH: Final = 200
+_WITH_A_PERSON: Final = "the case is with a person (`billingbot cases reassess`)"
+_SENT: Final = frozenset({RefundState.SUBMITTING, RefundState.UNKNOWN})
+_UNDER_WAY: Final = frozenset({RefundState.PENDING, RefundState.REQUIRES_ACTION}) | _SENT | {RefundState.INTENDED}
+
+
+class Effect(StrEnum):
+    """What a replay of a job would come to."""
+
+    NOTHING = "nothing"
+    """Already done, by another job, by an event or by a person."""
+    DECIDES = "decides"
+    """Looks again, by the policy of now; no money can move in the mode of now."""
+    MAY_PAY = "may_pay"
+    NEEDS_PERSON = "needs_person"
+    """It would only fail again; `replay` leaves it alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a replay of this job would do, by what is stored now. Amount in minor units, None where not known yet."""
+
+    job: FailedJob
+    effect: Effect
+    why: str
+    account: str = ""
+    amount_minor: int | None = None
+    currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Money that may move, each case and refund counted once; `unknown` are those whose amount nobody knows yet."""
+
+    amounts: tuple[Money, ...]
+    unknown: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """How many jobs are ready again; `already` were replayed under this name before, `left` need a person first."""
+
+    count: int
+    already: int
+    left: int
+
+
+def preview(desk: Desk, wanted: FailedFilter = ALL_FAILED, *, limit: int | None = None) -> tuple[Preview, ...]:
+    """What a replay of these failed jobs would do, oldest first; changes nothing and asks nobody outside.
+
+    NotFoundError for an id that no job has; a named job that is not failed is simply not among them.
+    """
+    told: list[Preview] = []
+    by_policy = _policy_name(desk)
+    for batch in _batches(desk, wanted, limit):
+        with transaction(desk.db) as connection:
+            told += [_tell(connection, desk, job, by_policy) for job in batch]
+    return tuple(told)
+
+
+def totals(previews: Iterable[Preview]) -> Totals:
+    """The money that these replays may move, by currency."""
+    once = {told.job.subject: told for told in previews if told.effect is Effect.MAY_PAY}
+    sums: dict[str, Money] = {}
+    unknown = 0
+    for told in once.values():
+        if told.amount_minor is None or told.currency is None:
+            unknown += 1
+            continue
+        amount = Money(amount_minor=told.amount_minor, currency=told.currency)
+        sums[amount.currency] = sums[amount.currency] + amount if amount.currency in sums else amount
+    return Totals(amounts=tuple(sums[currency] for currency in sorted(sums)), unknown=unknown)
+
+
+def replay(desk: Desk, wanted: FailedFilter, *, name: str, by: str, why: str) -> Replayed:
+    """Makes these failed jobs ready again, one commit each; stopped halfway, the same call goes on with the rest.
+
+    A job is replayed once under one name, even where it has failed again since. Raises InputError for a name, a
+    person or a reason that cannot be kept, NotFoundError for an id that no job has.
+    """
+    check(name=name, by=by, why=why)
+    body = {"name": name, "why_digest": digest(why.encode())}
+    count = already = left = 0
+    by_policy = _policy_name(desk)
+    for job in _each(desk, wanted, None):
+        with step(desk) as this:
+            if _was_replayed(this.db, job.id, name):
+                already += 1
+                continue
+            told = _tell(this.db, desk, job, by_policy)
+            if told.effect is Effect.NEEDS_PERSON:
+                left += 1
+                continue
+            if jobs.revive(this.db, job.id):
+                count += 1
+                this.bells.append(job.id)
+                this.record(_draft(EntryKind.JOB_REPLAYED, job, told.account, by, {**body, "effect": told.effect}))
+    return Replayed(count=count, already=already, left=left)
+
+
+def dismiss(desk: Desk, wanted: FailedFilter, *, by: str, why: str, limit: int | None = None) -> int:
+    """Puts these failed jobs away for good, failures and all; returns how many. Raises as `replay` does."""
+    check(by=by, why=why)
+    body = {"why_digest": digest(why.encode())}
+    count = 0
+    for job in _each(desk, wanted, limit):
+        with step(desk) as this:
+            if jobs.dismiss(this.db, job.id):
+                count += 1
+                this.record(_draft(EntryKind.JOB_DISMISSED, job, _account_of(this.db, job), by, body))
+    return count
+
+
+def check(*, name: str | None = None, by: str, why: str) -> None:
+    """Sees that an act can stand in the ledger, before anybody is asked to confirm it. Raises InputError."""
+    if name is not None and (not name.strip() or len(name) > MOST_NAME or not name.isprintable()):
+        raise InputError("name", f"expected what the replay is for, in 1 to {MOST_NAME} printable characters")
+    person(by)
+    if not why.strip() or len(why) > MOST_TEXT or not is_storable(why):
+        raise InputError("why", f"expected 1 to {MOST_TEXT} characters, without NUL and in whole Unicode")
+
+
+# ---------------------------------------------------------------- choosing
+
+
+def _each(desk: Desk, wanted: FailedFilter, limit: int | None) -> Iterator[FailedJob]:
+    for batch in _batches(desk, wanted, limit):
+        yield from batch
+
+
+def _batches(desk: Desk, wanted: FailedFilter, limit: int | None) -> Iterator[Sequence[FailedJob]]:
+    """The chosen jobs as they were at the start, read before anything is done to them."""
+    with transaction(desk.db) as connection:
+        if wanted.ids is not None and (unknown := jobs.missing(connection, wanted.ids)):
+            raise NotFoundError(f"job {unknown[0]}: there is none")
+        chosen = jobs.failed(connection, wanted, limit=limit)
+    for start in range(0, len(chosen), _BATCH):
+        yield chosen[start : start + _BATCH]
+
+
+def _was_replayed(connection: Connection, job_id: str, name: str) -> bool:
+    earlier = ledger.entries(connection, subject=job_id, kind=EntryKind.JOB_REPLAYED)
+    return any(entry.body["name"] == name for entry in earlier)
+
+
+# ---------------------------------------------------------------- telling
+
+
+def _tell(connection: Connection, desk: Desk, job: FailedJob, by_policy: str) -> Preview:
+    try:
+        told = _TELL[job.actor](connection, job, by_policy)
+    except (NotFoundError, NoResultFound):
+        return Preview(job=job, effect=Effect.NEEDS_PERSON, why=f"{job.subject}: there is none")
+    if told.effect is not Effect.NOTHING and told.account not in desk.accounts:
+        why = f"account {told.account} is not configured"
+        return Preview(job=job, effect=Effect.NEEDS_PERSON, why=why, account=told.account)
+    return told
+
+
+def _tell_assess(connection: Connection, job: FailedJob, by_policy: str) -> Preview:
+    case = cases.get(connection, job.subject)
+    if case.state is CaseState.REVIEW:
+        return Preview(job=job, effect=Effect.NOTHING, why=_WITH_A_PERSON, account=case.account)
+    if case.state is not CaseState.ASSESSING:
+        return Preview(job=job, effect=Effect.NOTHING, why=f"the case is {case.state}", account=case.account)
+    return _decides(connection, job, case, by_policy)
+
+
+def _tell_recheck(connection: Connection, job: FailedJob, by_policy: str) -> Preview:
+    case = cases.get(connection, job.subject)
+    if case.state is CaseState.REVIEW and case.assignee is None:
+        return _decides(connection, job, case, f"{by_policy} where the missing evidence is there")
+    whose = f"with {case.assignee}" if case.state is CaseState.REVIEW else case.state
+    return Preview(job=job, effect=Effect.NOTHING, why=f"the case is {whose}", account=case.account)
+
+
+def _decides(connection: Connection, job: FailedJob, case: Case, by_policy: str) -> Preview:
+    mode = modes.current(connection, case.account).mode
+    if mode is Mode.OFF and job.actor is Actor.ASSESS:
+        why = "hands the case to a person undecided (mode off)"
+        return Preview(job=job, effect=Effect.DECIDES, why=why, account=case.account)
+    return Preview(
+        job=job,
+        effect=Effect.MAY_PAY if mode is Mode.AUTO else Effect.DECIDES,
+        why=f"decides anew by {by_policy} (mode {mode})",
+        account=case.account,
+        amount_minor=case.amount_minor,
+        currency=case.currency,
+    )
+
+
+def _tell_submit(connection: Connection, job: FailedJob, by_policy: str) -> Preview:
+    refund = refunds.get(connection, job.subject)
+    if refund.stripe_refund_id is not None or refund.state not in _SENT | {RefundState.INTENDED}:
+        return _refund_is(job, refund, Effect.NOTHING, f"the refund is {refund.state}")
+    mode = modes.current(connection, refund.account).mode
+    # The same condition as the last word before paying.
+    if mode.lets_money_move if refund.origin is Origin.PERSON else mode is Mode.AUTO:
+        first = "asks Stripe for the earlier call, then " if refund.state in _SENT else ""
+        return _refund_is(job, refund, Effect.MAY_PAY, f"{first}looks again by {by_policy} and pays if it holds")
+    if refund.state in _SENT:
+        why = f"asks Stripe for the earlier call and sends nothing (mode {mode})"
+    else:
+        why = f"withdraws the refund, and a person gets the case (mode {mode})"
+    return _refund_is(job, refund, Effect.DECIDES, why)
+
+
+def _tell_settle(connection: Connection, job: FailedJob, _by_policy: str) -> Preview:
+    refund = refunds.get(connection, job.subject)
+    if refund.stripe_refund_id is None or refund.state not in _UNDER_WAY:
+        return _refund_is(job, refund, Effect.NOTHING, f"the refund is {refund.state}")
+    return _refund_is(job, refund, Effect.DECIDES, "asks Stripe how the refund stands")
+
+
+def _tell_interpret(connection: Connection, job: FailedJob, by_policy: str) -> Preview:
+    event = inbox.get(connection, job.subject)
+    signal = signal_of(event.type, event.object_id or "", event.trial_end_before)
+    if signal is None or jobs.done_since(connection, job):
+        why = "another job has acted on the event" if signal else f"nobody needs {event.type}"
+        return Preview(job=job, effect=Effect.NOTHING, why=why, account=event.account)
+    if not isinstance(signal, ChargeChanged | DisputeChanged | RefundChanged | WarningRaised):
+        why = f"reads what {event.type} names, and decides no case"
+        return Preview(job=job, effect=Effect.DECIDES, why=why, account=event.account)
+    mode = modes.current(connection, event.account).mode
+    effect = Effect.MAY_PAY if mode is Mode.AUTO else Effect.DECIDES
+    why = f"reads what {event.type} names; a case it touches is decided by {by_policy} (mode {mode})"
+    return Preview(job=job, effect=effect, why=why, account=event.account)
+
+
+def _tell_import(connection: Connection, job: FailedJob, _by_policy: str) -> Preview:
+    progress = history.import_progress(connection, job.subject)
+    if progress is not None and progress.covers(database.now(connection)):
+        return Preview(job=job, effect=Effect.NOTHING, why="earlier trials are read in", account=job.subject)
+    why = "reads earlier trials in from Stripe, and decides no case"
+    return Preview(job=job, effect=Effect.DECIDES, why=why, account=job.subject)
+
+
+def _refund_is(job: FailedJob, refund: RefundIntent, effect: Effect, why: str) -> Preview:
+    return Preview(
+        job=job,
+        effect=effect,
+        why=why,
+        account=refund.account,
+        amount_minor=refund.amount_minor,
+        currency=refund.currency,
+    )
+
+
+_TELL: Final[Mapping[Actor, Callable[[Connection, FailedJob, str], Preview]]] = {
+    Actor.INTERPRET: _tell_interpret,
+    Actor.ASSESS: _tell_assess,
+    Actor.RECHECK: _tell_recheck,
+    Actor.SUBMIT: _tell_submit,
+    Actor.SETTLE: _tell_settle,
+    Actor.IMPORT_HISTORY: _tell_import,
+}
+
+
+# ---------------------------------------------------------------- writing down
+
+
+def _policy_name(desk: Desk) -> str:
+    policy = desk.policy()
+    return f"{policy.id}@{policy.version}"
+
+
+def _account_of(connection: Connection, job: FailedJob) -> str:
+    try:
+        return _TELL[job.actor](connection, job, "").account
+    except (NotFoundError, NoResultFound):
+        return ""
+
+
+def _draft(kind: EntryKind, job: FailedJob, account: str, by: str, body: Mapping[str, object]) -> Draft:
+    about = {"job_actor": job.actor, "about": job.subject, "error_class": job.error_class}
+    return Draft(kind=kind, account=account, subject=job.id, actor=by, body={**about, **body})

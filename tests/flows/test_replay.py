@@ -1,0 +1,293 @@
+"""Failed jobs: what a replay would do, doing it once under a name, and putting jobs away."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from billingbot.core.case import CaseState
+from billingbot.core.errors import InputError, NotFoundError
+from billingbot.core.ids import Kind
+from billingbot.core.job import MOST_ATTEMPTS, Actor
+from billingbot.core.mode import Mode
+from billingbot.core.money import Money
+from billingbot.flows import review
+from billingbot.flows.desk import step
+from billingbot.flows.replay import Effect, Preview, dismiss, preview, replay, totals
+from billingbot.gateway.client import StripeGateway
+from billingbot.store.jobs import FailedFilter
+from tests.desks import NOWHERE
+from tests.flows.shop import Shop
+
+EVERY = FailedFilter()
+
+
+def fail(shop: Shop, actor: Actor, *, error_class: str = "StripeUnavailableError") -> str:
+    """Ends the newest job of this kind as failed, whatever became of it, and says which it was."""
+    [row] = shop.rows(
+        "UPDATE jobs SET state = 'failed', attempts = :most, finished_at = now(), last_error = 'away', token = NULL,"
+        " lease_until = NULL WHERE id = (SELECT max(id) FROM jobs WHERE actor = :actor) RETURNING id",
+        most=MOST_ATTEMPTS,
+        actor=actor,
+    )
+    shop.rows(
+        "INSERT INTO job_failures (job_id, attempt, error_class, error, traceback)"
+        " VALUES (:id, :most, :error_class, 'away', 'frames') RETURNING job_id",
+        id=row.id,
+        most=MOST_ATTEMPTS,
+        error_class=error_class,
+    )
+    return str(row.id)
+
+
+def told(shop: Shop) -> dict[str, Preview]:
+    """The preview of every failed job, by job."""
+    return {one.job.id: one for one in preview(shop.desk, EVERY)}
+
+
+def again(shop: Shop, name: str = "incident", **wanted: Any) -> tuple[int, int, int]:
+    """Replays, and says how many were made ready, were already, were left."""
+    done = replay(shop.desk, FailedFilter(**wanted), name=name, by="kim", why="Stripe is back")
+    return done.count, done.already, done.left
+
+
+def entries(shop: Shop, kind: str) -> list[Any]:
+    return shop.rows("SELECT * FROM ledger_entries WHERE kind = :kind ORDER BY seq", kind=kind)
+
+
+def test_a_failed_payment_is_foretold_with_its_amount_and_replayed_into_one_refund(shop: Shop) -> None:
+    _, charge = shop.charged_trial()
+    shop.ask(charge, unused=True)
+    shop.work(only=Actor.ASSESS)
+    job = fail(shop, Actor.SUBMIT)
+
+    seen = told(shop)[job]
+    assert (seen.effect, seen.amount_minor, seen.currency, seen.account) == (Effect.MAY_PAY, 4900, "usd", "default")
+    assert shop.refunds_at_stripe(charge) == [], "a preview pays nothing"
+    assert again(shop) == (1, 0, 0)
+    assert again(shop) == (0, 0, 0)
+    shop.work()
+
+    shop.assert_paid_once(charge)
+
+
+def test_replaying_the_payment_of_a_paid_refund_pays_nothing_more(shop: Shop) -> None:
+    _, charge = shop.charged_trial()
+    shop.ask(charge, unused=True)
+    shop.work()
+    job = fail(shop, Actor.SUBMIT)
+
+    assert told(shop)[job].effect is Effect.NOTHING
+    assert again(shop) == (1, 0, 0)
+    shop.work()
+
+    shop.assert_paid_once(charge)
+
+
+def test_a_job_that_truly_ran_out_of_tries_says_that_its_case_is_with_a_person(shop: Shop) -> None:
+    _, charge = shop.charged_trial()
+    shop.ask(charge, unused=True)
+    shop.replace_gateway(StripeGateway("default", "rk_test_shop", False, api_base=NOWHERE))
+    for _ in range(MOST_ATTEMPTS):
+        shop.hurry()
+        shop.work(only=Actor.ASSESS)
+    [case] = shop.cases_of(charge)
+    [seen] = preview(shop.desk, FailedFilter(actor=Actor.ASSESS))
+
+    assert (case.state, seen.effect) == (CaseState.REVIEW, Effect.NOTHING)
+    assert "cases reassess" in seen.why
+
+
+@pytest.mark.parametrize(
+    ("mode", "effect"),
+    [
+        (Mode.AUTO, Effect.MAY_PAY),
+        (Mode.ASSIST, Effect.DECIDES),
+        (Mode.SHADOW, Effect.DECIDES),
+        (Mode.OFF, Effect.DECIDES),
+    ],
+)
+def test_an_assessment_may_pay_in_auto_only(shop: Shop, mode: Mode, effect: Effect) -> None:
+    _, charge = shop.charged_trial()
+    shop.ask(charge, unused=True)
+    job = fail(shop, Actor.ASSESS)
+    shop.set_mode(mode)
+
+    seen = told(shop)[job]
+
+    assert seen.effect is effect
+    assert str(mode) in seen.why
+    assert (f"{shop.policy.id}@{shop.policy.version}" in seen.why) is (mode is not Mode.OFF)
+
+
+@pytest.mark.parametrize(
+    ("origin", "mode", "effect"),
+    [
+        ("policy", Mode.ASSIST, Effect.DECIDES),
+        ("person", Mode.ASSIST, Effect.MAY_PAY),
+        ("person", Mode.SHADOW, Effect.DECIDES),
+    ],
+)
+def test_a_payment_is_foretold_by_who_wanted_it_and_the_mode(
+    shop: Shop, origin: str, mode: Mode, effect: Effect
+) -> None:
+    _, charge = shop.charged_trial()
+    shop.ask(charge, unused=True)
+    if origin == "person":
+        shop.set_mode(Mode.ASSIST)
+        shop.work()
+        [case] = shop.cases_of(charge)
+        review.approve(shop.desk, shop.person(case.id), reason="fair")
+    else:
+        shop.work(only=Actor.ASSESS)
+    job = fail(shop, Actor.SUBMIT)
+    shop.set_mode(mode)
+
+    assert told(shop)[job].effect is effect
+    again(shop)
+    shop.work()
+    paid = len(shop.refunds_at_stripe(charge))
+    assert paid == (1 if effect is Effect.MAY_PAY else 0), "what is not foretold must not happen"
+
+
+def test_an_event_that_another_job_acted_on_needs_no_replay(shop: Shop) -> None:
+    shop.charged_trial()
+    shop.deliver()
+    job = fail(shop, Actor.INTERPRET)
+    before = told(shop)[job].effect
+    [row] = shop.rows("SELECT subject FROM jobs WHERE id = :id", id=job)
+    with step(shop.desk) as this:
+        this.enqueue(Actor.INTERPRET, row.subject)
+    shop.work()
+
+    assert before is not Effect.NOTHING
+    assert told(shop)[job].effect is Effect.NOTHING
+
+
+def test_money_is_counted_once_per_refund_and_by_currency(shop: Shop) -> None:
+    customers = [shop.start_trial(currency=currency) for currency in ("usd", "eur")]
+    shop.end_trials()
+    for customer in customers:
+        shop.ask(shop.last_charge(customer), unused=True)
+        shop.work(only=Actor.ASSESS)
+        job = fail(shop, Actor.SUBMIT)
+    with step(shop.desk) as this:
+        this.enqueue(Actor.SUBMIT, shop.rows("SELECT subject FROM jobs WHERE id = :id", id=job)[0].subject)
+    fail(shop, Actor.SUBMIT)
+    shop.ask(shop.charged_trial()[1], unused=True)
+    fail(shop, Actor.ASSESS)
+
+    seen = preview(shop.desk, EVERY)
+
+    assert [one.effect for one in seen] == [Effect.MAY_PAY] * 4
+    sums = totals(seen)
+    assert sums.amounts == (Money(amount_minor=4900, currency="eur"), Money(amount_minor=4900, currency="usd"))
+    assert sums.unknown == 1, "nobody knows the amount of a case that was never looked at"
+
+
+def test_one_name_replays_a_job_once_even_where_it_fails_again(shop: Shop) -> None:
+    shop.ask(shop.charged_trial()[1], unused=True)
+    job = fail(shop, Actor.ASSESS)
+
+    assert again(shop) == (1, 0, 0)
+    shop.rows("UPDATE jobs SET state = 'failed', finished_at = now() WHERE id = :id RETURNING id", id=job)
+    assert again(shop) == (0, 1, 0)
+    assert again(shop, "a second night") == (1, 0, 0)
+    [first, second] = entries(shop, "job.replayed")
+    assert (first.subject, first.actor, first.account) == (job, "kim", "default")
+    assert b'"name":"incident"' in bytes(first.body)
+    assert b"sha256:" in bytes(first.body)
+    assert b"Stripe is back" not in bytes(first.body)
+    assert second.subject == job
+    assert shop.ledger_flaws() == []
+
+
+def test_a_replayed_job_counts_anew_and_keeps_the_failures_of_both_runs(shop: Shop) -> None:
+    shop.ask(shop.charged_trial()[1], unused=True)
+    job = fail(shop, Actor.ASSESS)
+    again(shop)
+    [row] = shop.rows("SELECT * FROM jobs WHERE id = :id", id=job)
+    assert (row.state, row.attempts, row.last_error, row.finished_at) == ("ready", 0, "away", None)
+    assert job in shop.desk.bell.rung  # type: ignore[attr-defined] # the shop's bell notes who was rung for
+
+    shop.replace_gateway(StripeGateway("default", "rk_test_shop", False, api_base=NOWHERE))
+    for _ in range(2):
+        shop.hurry()
+        shop.work(only=Actor.ASSESS)
+
+    kept = shop.rows("SELECT attempt FROM job_failures WHERE job_id = :id ORDER BY attempt", id=job)
+    assert [failure.attempt for failure in kept] == [MOST_ATTEMPTS, MOST_ATTEMPTS + 1, MOST_ATTEMPTS + 2]
+
+
+def test_a_job_about_nothing_or_nobodys_account_is_left_for_a_person(shop: Shop) -> None:
+    with step(shop.desk) as this:
+        this.enqueue(Actor.ASSESS, this.new_id(Kind.CASE))
+    about_nothing = fail(shop, Actor.ASSESS)
+    with step(shop.desk) as this:
+        this.enqueue(Actor.IMPORT_HISTORY, "elsewhere")
+    elsewhere = fail(shop, Actor.IMPORT_HISTORY)
+
+    seen = told(shop)
+
+    assert {seen[about_nothing].effect, seen[elsewhere].effect} == {Effect.NEEDS_PERSON}
+    assert again(shop) == (0, 0, 2)
+    assert set(told(shop)) == {about_nothing, elsewhere}
+    assert entries(shop, "job.replayed") == []
+
+
+def test_filters_choose_and_all_must_hold(shop: Shop) -> None:
+    shop.ask(shop.charged_trial()[1], unused=True)
+    job = fail(shop, Actor.ASSESS)
+    [row] = shop.rows("SELECT finished_at FROM jobs WHERE id = :id", id=job)
+    soon = row.finished_at + timedelta(seconds=1)
+
+    def found(**wanted: Any) -> bool:
+        return bool(preview(shop.desk, FailedFilter(**wanted)))
+
+    assert found(ids=(job,), actor=Actor.ASSESS, error_class="StripeUnavailableError", account="default")
+    assert found(since=row.finished_at, until=soon)
+    for other in (
+        {"actor": Actor.SUBMIT}, {"error_class": "ValueError"}, {"account": "second"}, {"since": soon},
+        {"until": row.finished_at}, {"after": job}, {"ids": ()},
+    ):  # fmt: skip
+        assert not found(**other), other
+    with pytest.raises(NotFoundError, match="there is none"):
+        found(ids=(job, shop.desk.new_id(Kind.JOB)))
+
+
+def test_a_dismissed_job_stays_readable_is_in_the_ledger_and_comes_back_no_more(shop: Shop) -> None:
+    shop.ask(shop.charged_trial()[1], unused=True)
+    job = fail(shop, Actor.ASSESS)
+
+    assert dismiss(shop.desk, FailedFilter(ids=(job,)), by="kim", why="a test of ours") == 1
+    assert dismiss(shop.desk, FailedFilter(ids=(job,)), by="kim", why="a test of ours") == 0
+    assert again(shop) == (0, 0, 0)
+
+    [row] = shop.rows("SELECT state, last_error FROM jobs WHERE id = :id", id=job)
+    assert (row.state, row.last_error) == ("dismissed", "away")
+    [entry] = entries(shop, "job.dismissed")
+    assert (entry.subject, entry.actor, entry.account) == (job, "kim", "default")
+
+
+@pytest.mark.parametrize(
+    ("field", "act"),
+    [
+        ("name", lambda desk: replay(desk, EVERY, name=" ", by="kim", why="x")),
+        ("by", lambda desk: replay(desk, EVERY, name="n", by="billingbot", why="x")),
+        ("why", lambda desk: replay(desk, EVERY, name="n", by="kim", why="")),
+        ("by", lambda desk: dismiss(desk, EVERY, by="stripe", why="x")),
+        ("why", lambda desk: dismiss(desk, EVERY, by="kim", why="\x00")),
+    ],
+)
+def test_an_act_that_cannot_stand_in_the_ledger_is_refused(
+    shop: Shop, field: str, act: Callable[[Any], object]
+) -> None:
+    shop.ask(shop.charged_trial()[1], unused=True)
+    job = fail(shop, Actor.ASSESS)
+
+    with pytest.raises(InputError) as refused:
+        act(shop.desk)
+
+    assert refused.value.field == field
+    assert list(told(shop)) == [job]
