@@ -1,6 +1,7 @@
 """Telemetry: logs as events, in JSON or for a terminal, with ids bound and personal data and secrets struck out."""
 
 import logging
+import os
 import re
 import sys
 from typing import Any, Final, Literal
@@ -26,7 +27,8 @@ _PRIVATE_NAMES: Final = frozenset(
 def set_up(log_format: Literal["auto", "json", "pretty"], level: str) -> None:
     """Sets up logging for this process: structlog's events and everything that other libraries log."""
     pretty = log_format == "pretty" or (log_format == "auto" and sys.stderr.isatty())
-    renderer: Any = structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer()
+    colors = "NO_COLOR" not in os.environ  # https://no-color.org
+    renderer: Any = structlog.dev.ConsoleRenderer(colors=colors) if pretty else structlog.processors.JSONRenderer()
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
