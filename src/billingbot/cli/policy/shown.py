@@ -1,4 +1,4 @@
-"""`billingbot policy`: whether a policy file can be used, and what it says."""
+"""`billingbot policy check` and `show`: whether a policy file can be used, and what it says."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,17 +10,9 @@ from billingbot.cli.output import AsJson, money, say, show_json, show_section, s
 if TYPE_CHECKING:
     from billingbot.core.policy import Policy, Rule
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
-
 File = Annotated[Path | None, typer.Argument(help="The file. Default: BILLINGBOT_POLICY, or config/policy.toml.")]
 
 
-@app.callback()
-def _policy() -> None:
-    """The refund policy."""
-
-
-@app.command()
 def check(
     file: File = None,
     *,
@@ -38,7 +30,6 @@ def check(
     _show_rules(found)
 
 
-@app.command()
 def show(
     file: File = None,
     *,
