@@ -4,8 +4,9 @@ The order is the safety: look again; commit the attempt with its key and frozen 
 answer. Whoever comes back after a crash finds the attempt and asks Stripe before sending the same key again.
 """
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from time import monotonic
 from typing import Final, assert_never
 
 from billingbot.core.case import CaseMove, CaseState
@@ -14,7 +15,17 @@ from billingbot.core.errors import RetryLaterError
 from billingbot.core.ids import Kind, attempt_key
 from billingbot.core.job import Job, backoff
 from billingbot.core.ledger import Draft, EntryKind
-from billingbot.core.mode import Mode
+from billingbot.core.paying import (
+    LEAVES_WITHIN,
+    Known,
+    Move,
+    is_current,
+    may_leave,
+    next_move,
+    number_after,
+    still_as_seen,
+    still_holds_at,
+)
 from billingbot.core.policy import approval_blockers, still_holds
 from billingbot.core.refund import (
     MOST_ATTEMPTS,
@@ -55,54 +66,40 @@ def submit(desk: Desk, job: Job) -> None:
     with transaction(desk.db) as connection:
         refund = refunds.get(connection, job.subject)
         attempt = refunds.unresolved_attempt(connection, refund.id)
-        now = database.now(connection)
-    if refund.stripe_refund_id is not None:  # Stripe has told of it: that is followed, and nothing sent any more
-        with transaction(desk.db) as connection:
-            jobs.finish(connection, job)
-    elif refund.state is RefundState.INTENDED:
-        _begin(desk, job, refund)
-    elif attempt is not None and refund.state in {RefundState.SUBMITTING, RefundState.UNKNOWN}:
-        _resume(desk, job, refund, attempt, now)
-    else:
-        with transaction(desk.db) as connection:
-            jobs.finish(connection, job)
+        known = Known(refund=refund, attempt=attempt, now=database.now(connection))
+    verdict: Verdict | None = None
+    while True:
+        match next_move(known):
+            case Move.ASK_STRIPE:
+                if adopt_ours(desk, refund, job):
+                    return
+                looked = known.go is not None
+                known = replace(known, absent_before=known.absent_before or not looked, absent_after=looked)
+            case Move.LOOK:
+                verdict = _look_again(desk, refund)
+                known = replace(known, go=verdict.go)
+            case move:
+                _make(desk, job, known, move, verdict)
+                return
 
 
-def _begin(desk: Desk, job: Job, refund: RefundIntent) -> None:
-    verdict = _look_again(desk, refund)
-    if not verdict.go:
-        # What stands against it may be our own payment, where a database came back from a copy older than that.
-        if not adopt_ours(desk, refund, job):
-            _withdraw(desk, job, refund, None, verdict)
-        return
-    _attempt(desk, job, refund, after=None)
-
-
-def _resume(desk: Desk, job: Job, refund: RefundIntent, attempt: Attempt, now: datetime) -> None:
-    """A call may have gone out before: ask Stripe first, send again only under the same key and the same facts."""
-    if adopt_ours(desk, refund, job):
-        return
-    verdict = _look_again(desk, refund)
-    if verdict.go and attempt.may_resend(now):
-        _send(desk, job, refund, _commit_resend(desk, job, refund, attempt))
-        return
-    if not attempt.is_quiet(now):
+def _make(desk: Desk, job: Job, known: Known, move: Move, verdict: Verdict | None) -> None:
+    """The move that ends this run, once nothing is left to ask."""
+    refund = known.refund
+    if move is Move.BEGIN:
+        _send(desk, job, refund, _commit_attempt(desk, job, known))
+    elif move is Move.RESEND and known.attempt is not None:
+        _send(desk, job, refund, _commit_resend(desk, job, known, known.attempt))
+    elif move is Move.WITHDRAW and verdict is not None:
+        _withdraw(desk, job, known, verdict)
+    elif move is Move.WAIT:
         raise RetryLaterError(f"refund {refund.id}: waiting until no earlier call can be under way")
-    if adopt_ours(desk, refund, job):  # the proof of absence is read last, after the look
-        return
-    if verdict.go:
-        _start_over(desk, job, refund, attempt)
+    elif move is Move.GIVE_UP:
+        why = f"{MOST_ATTEMPTS} attempts under different keys left no trace at Stripe"
+        _stop(desk, job, known, RefundState.WITHDRAWN, reason="no-trace-at-stripe", why=why)
     else:
-        _withdraw(desk, job, refund, attempt, verdict)
-
-
-def _start_over(desk: Desk, job: Job, refund: RefundIntent, attempt: Attempt) -> None:
-    """The key's life is over and Stripe has no refund of ours: proven absent, so a new key may be tried (law 4)."""
-    if attempt.number >= MOST_ATTEMPTS:
-        why = f"{attempt.number} attempts under different keys left no trace at Stripe"
-        _stop(desk, job, refund, RefundState.WITHDRAWN, reason="no-trace-at-stripe", why=why)
-        return
-    _attempt(desk, job, refund, after=attempt)
+        with transaction(desk.db) as connection:
+            jobs.finish(connection, job)
 
 
 # ---------------------------------------------------------------- looking again
@@ -136,19 +133,24 @@ def _person_verdict(desk: Desk, refund: RefundIntent, found: Findings) -> Verdic
 # ---------------------------------------------------------------- before the call
 
 
-def _attempt(desk: Desk, job: Job, refund: RefundIntent, *, after: Attempt | None) -> None:
-    """A new attempt, `after` one that was proven absent or as the first."""
-    attempt = _commit_attempt(desk, job, refund, after=after)
-    if attempt is not None:
-        _send(desk, job, refund, attempt)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave:
+    """A committed send, and this process's own clock at its commit: a call that is held up does not leave at all."""
+
+    attempt: Attempt
+    committed: float
+
+    def is_late(self) -> bool:
+        """Whether others may have taken our silence for absence (seconds since the commit)."""
+        return monotonic() - self.committed > LEAVES_WITHIN.total_seconds()
 
 
-def _commit_attempt(desk: Desk, job: Job, refund: RefundIntent, *, after: Attempt | None) -> Attempt | None:
+def _commit_attempt(desk: Desk, job: Job, known: Known) -> Leave | None:
     """Commits what will be sent and under which key, before it is sent (law 1).
 
     None, with this job done, where another job has taken the refund on meanwhile: it has its own row to end.
     """
-    number = after.number + 1 if after else 1
+    refund, number, began = known.refund, number_after(known.attempt), monotonic()
     key = attempt_key(livemode=refund.livemode, charge_id=refund.charge_id, refund_id=refund.id, attempt=number)
     params = {
         "charge": refund.charge_id,
@@ -162,54 +164,62 @@ def _commit_attempt(desk: Desk, job: Job, refund: RefundIntent, *, after: Attemp
     }
     with step(desk) as this:
         locked = refunds.lock(this.db, refund.id)
-        if not _stands(this, locked, refund, after):
+        if not _stands(this, locked, known):
             jobs.finish(this.db, job)
             return None
-        _may_leave(this, job, refund)
+        _let_leave(this, job, known)
         refunds.resolve_attempts(this.db, refund.id, AttemptOutcome.ABSENT, "proven absent at Stripe")
         attempt = refunds.start_attempt(this.db, this.new_id(Kind.ATTEMPT), refund.id, number, key, params)
         if locked.state is not RefundState.SUBMITTING:
             refunds.set_state(this.db, locked, RefundState.SUBMITTING)
         body = {"attempt": number, "key": key, "amount_minor": refund.amount_minor, "currency": refund.currency}
         this.record(_draft(refund, EntryKind.REFUND_ATTEMPTED, body))
-    return attempt
+    return Leave(attempt=attempt, committed=began)
 
 
-def _commit_resend(desk: Desk, job: Job, refund: RefundIntent, attempt: Attempt) -> Attempt:
+def _commit_resend(desk: Desk, job: Job, known: Known, attempt: Attempt) -> Leave:
+    began = monotonic()
     with step(desk) as this:
-        if not _stands(this, refunds.lock(this.db, refund.id), refund, attempt):
-            raise RetryLaterError(f"refund {refund.id}: another worker is on it")
-        _may_leave(this, job, refund)
-        return refunds.resend(this.db, attempt)
+        if not _stands(this, refunds.lock(this.db, known.refund.id), known):
+            raise RetryLaterError(f"refund {known.refund.id}: another worker is on it")
+        _let_leave(this, job, known)
+        return Leave(attempt=refunds.resend(this.db, attempt), committed=began)
 
 
-def _stands(this: Step, locked: RefundIntent, seen: RefundIntent, attempt: Attempt | None) -> bool:
+def _stands(this: Step, locked: RefundIntent, known: Known) -> bool:
     """Whether the refund is as it was when we began to look, down to the last send of its attempt."""
-    as_seen = (locked.state, locked.stripe_refund_id) == (seen.state, seen.stripe_refund_id)
-    return as_seen and refunds.unresolved_attempt(this.db, seen.id) == attempt
+    return still_as_seen(known, locked, refunds.unresolved_attempt(this.db, locked.id))
 
 
-def _may_leave(this: Step, job: Job, refund: RefundIntent) -> None:
+def _let_leave(this: Step, job: Job, known: Known) -> None:
     """The last word before the call: this job is still ours, for a whole lease, and nobody has switched us off.
 
-    Raises LeaseLostError, or RetryLaterError where the mode changed during the look: the next look will say so.
+    Raises LeaseLostError, or RetryLaterError where the look is old or the mode changed during it: the next look
+    will say so.
     """
     jobs.renew(this.db, job)
+    refund = known.refund
+    if not still_holds_at(known, database.now(this.db)):
+        raise RetryLaterError(f"refund {refund.id}: the look is too long ago to pay on it")
     mode = modes.current(this.db, refund.account).mode
-    if not (mode.lets_money_move if refund.origin is Origin.PERSON else mode is Mode.AUTO):
+    if not may_leave(mode, refund.origin):
         raise RetryLaterError(f"refund {refund.id}: the mode became {mode} while we looked")
 
 
 # ---------------------------------------------------------------- the call, and its answer
 
 
-def _send(desk: Desk, job: Job, refund: RefundIntent, attempt: Attempt) -> None:
+def _send(desk: Desk, job: Job, refund: RefundIntent, leave: Leave | None) -> None:
     """The one call that moves money, outside any transaction, with nothing that is not on the committed row."""
+    if leave is None:
+        return
     stripe: StripeGateway = desk.account(refund.account).stripe
-    params = attempt.params
+    attempt, params = leave.attempt, leave.attempt.params
     metadata = params["metadata"]
     if not isinstance(metadata, dict):
         raise TypeError(f"attempt {attempt.id}: expected metadata to be an object")
+    if leave.is_late():
+        raise RetryLaterError(f"refund {refund.id}: held up between commit and call, so nothing was sent")
     answer = stripe.create_refund(
         charge_id=str(params["charge"]),
         amount_minor=int(str(params["amount"])),
@@ -225,7 +235,7 @@ def _send(desk: Desk, job: Job, refund: RefundIntent, attempt: Attempt) -> None:
                 jobs.finish(this.db, job)
         case Refused():
             if not adopt_ours(desk, refund, job):  # "already refunded" may be our own earlier call
-                _stop(desk, job, refund, RefundState.REFUSED, reason=f"refused-{answer.reason}", why=answer.message)
+                _refuse(desk, job, refund, attempt, answer)
         case NotDone():
             _wait(desk, job, refund, answer)
         case UnknownOutcome():
@@ -256,15 +266,15 @@ def _remember_unknown(desk: Desk, refund: RefundIntent, why: str) -> None:
             this.record(_draft(refund, EntryKind.REFUND_UNKNOWN, {"why": why}))
 
 
-def _withdraw(desk: Desk, job: Job, refund: RefundIntent, attempt: Attempt | None, verdict: Verdict) -> None:
+def _withdraw(desk: Desk, job: Job, known: Known, verdict: Verdict) -> None:
     """Nothing was paid and nothing will be: the case goes where the new look sends it."""
-    decision = verdict.found.decision
+    refund, decision = known.refund, verdict.found.decision
     if refund.origin is Origin.PERSON or decision.outcome is Outcome.REFUND:
-        _stop(desk, job, refund, RefundState.WITHDRAWN, reason="changed-before-paying", why=verdict.why)
+        _stop(desk, job, known, RefundState.WITHDRAWN, reason="changed-before-paying", why=verdict.why)
         return
     with step(desk) as this:
         locked = refunds.lock(this.db, refund.id)
-        if _stands(this, locked, refund, attempt):
+        if _stands(this, locked, known):
             _end(this, locked, RefundState.WITHDRAWN, verdict.why)
             case = cases.lock(this.db, locked.case_id or "")
             decision_id = write_down(this, case, verdict.found, purpose="before_pay")
@@ -282,13 +292,23 @@ def withdraw_unsent(this: Step, refund: RefundIntent, *, why: str) -> None:
     show_to_person(this, refund, reason="could-not-pay")
 
 
-def _stop(desk: Desk, job: Job, refund: RefundIntent, state: RefundState, *, reason: str, why: str) -> None:
-    """Ends the refund without a payment and puts its case in front of a person, soon."""
+def _stop(desk: Desk, job: Job, known: Known, state: RefundState, *, reason: str, why: str) -> None:
+    """Ends the refund without a payment, where it is as it was seen, and puts its case before a person, soon."""
     with step(desk) as this:
-        locked = refunds.lock(this.db, refund.id)
-        if locked.state is refund.state or locked.state in {RefundState.SUBMITTING, RefundState.UNKNOWN}:
+        locked = refunds.lock(this.db, known.refund.id)
+        if _stands(this, locked, known):
             _end(this, locked, state, why)
             show_to_person(this, locked, reason=reason)
+        jobs.finish(this.db, job)
+
+
+def _refuse(desk: Desk, job: Job, refund: RefundIntent, sent: Attempt, answer: Refused) -> None:
+    """Stripe said no to this attempt, and lists no refund of ours: a person learns why."""
+    with step(desk) as this:
+        locked = refunds.lock(this.db, refund.id)
+        if is_current(locked, refunds.unresolved_attempt(this.db, refund.id), sent):
+            _end(this, locked, RefundState.REFUSED, answer.message)
+            show_to_person(this, locked, reason=f"refused-{answer.reason}")
         jobs.finish(this.db, job)
 
 
