@@ -24,7 +24,7 @@ from billingbot.core.policy.rules import Policy, Rule
 
 # The facts of a charge as they would be had nobody disputed it: what the other rules are asked with, where a
 # rule leaves accepting or contesting to them.
-_UNDISPUTED: Final[Mapping[str, FactValue]] = {
+UNDISPUTED: Final[Mapping[str, FactValue]] = {
     "dispute.none": True,
     "dispute.open_inquiry": False,
     "dispute.open_chargeback": False,
@@ -140,7 +140,7 @@ def _rule_trace(rule: Rule, truth: Truth, observed: Mapping[str, Observed], view
 def _by_other_rules(facts: Facts, policy: Policy, verdict: _Verdict) -> Recommendation:
     """Accept the dispute where the rules below would refund, had nobody disputed the charge; else contest it."""
     below = policy.rules[policy.rules.index(verdict.rule) + 1 :]
-    view = policy.compiler.view(known_values(facts) | dict(_UNDISPUTED), policy.defines)
+    view = policy.compiler.view(known_values(facts) | dict(UNDISPUTED), policy.defines)
     other = _first_match(below, view)
     refunds = other.rule.outcome is Outcome.REFUND and not other.undecided
     if refunds or (other.rule.recommendation is Recommendation.REFUND and other.rule.outcome is Outcome.REVIEW):
@@ -161,7 +161,7 @@ def _undecided(facts: Facts, policy: Policy, verdict: _Verdict) -> Decision:
 
 
 def _within_limits(facts: Facts, policy: Policy, verdict: _Verdict) -> Decision:
-    limits = check_limits(facts, policy.limits)
+    limits = check_limits(facts.known, policy.limits)
     refund = _decision(facts, policy, verdict, recommendation=Recommendation.REFUND)
     refund = replace(_with_amount(refund, facts), limits=limits)
     failing = next((limit for limit in limits if limit.passed is not Truth.TRUE), None)

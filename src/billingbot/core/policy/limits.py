@@ -1,13 +1,17 @@
 """The limits inside which a refund leaves without a person, checked one by one and all of them told."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from billingbot.core.decision import Limit, LimitTrace, Truth
-from billingbot.core.facts import Facts
+from billingbot.core.facts import FactValue
 from billingbot.core.money import Money
 from billingbot.core.policy.rules import CountBy, Limits
 
 AUTO: Final = "auto"
+Lookup: TypeAlias = Callable[[str], FactValue | None]
+"""From a fact's name to its value, None where unknown: `Facts.known`, or `get` of a mapping of known values."""
+
 _COUNT_FACTS: Final = {
     CountBy.CUSTOMER: "history.refunds_customer",
     CountBy.CARD: "history.refunds_card",
@@ -15,17 +19,17 @@ _COUNT_FACTS: Final = {
 }
 
 
-def check_limits(facts: Facts, limits: Limits) -> tuple[LimitTrace, ...]:
+def check_limits(known: Lookup, limits: Limits) -> tuple[LimitTrace, ...]:
     """Every limit that can be checked from facts, in the order in which a decision names the first that fails.
 
     The day's budget is not among them: it depends on what else leaves meanwhile (see `daily_limits`).
     """
     return (
-        _mode(facts),
-        _currency(facts, limits),
-        _amount(facts, limits),
-        _earlier_refunds(facts, limits),
-        _denied_before(facts),
+        _mode(known),
+        _currency(known, limits),
+        _amount(known, limits),
+        _earlier_refunds(known, limits),
+        _denied_before(known),
     )
 
 
@@ -46,21 +50,21 @@ def limit_facts(limit: Limit, limits: Limits) -> tuple[str, ...]:
             return ()
 
 
-def _mode(facts: Facts) -> LimitTrace:
-    mode = facts.known("desk.mode")
+def _mode(known: Lookup) -> LimitTrace:
+    mode = known("desk.mode")
     passed = Truth.UNKNOWN if mode is None else _truth(holds=mode == AUTO)
     return _trace(Limit.MODE, passed, f"mode {mode or 'unknown'}", f"mode {AUTO}")
 
 
-def _currency(facts: Facts, limits: Limits) -> LimitTrace:
-    currency = facts.known("charge.currency")
+def _currency(known: Lookup, limits: Limits) -> LimitTrace:
+    currency = known("charge.currency")
     passed = Truth.UNKNOWN if currency is None else _truth(holds=currency in limits.automatic_refund_max)
     listed = ", ".join(sorted(limits.automatic_refund_max)) or "none"
     return _trace(Limit.CURRENCY, passed, str(currency or "unknown"), f"one of {listed}")
 
 
-def _amount(facts: Facts, limits: Limits) -> LimitTrace:
-    currency, amount = facts.known("charge.currency"), facts.known("charge.refundable_minor")
+def _amount(known: Lookup, limits: Limits) -> LimitTrace:
+    currency, amount = known("charge.currency"), known("charge.refundable_minor")
     most = limits.automatic_refund_max.get(str(currency))
     if not isinstance(amount, int) or not isinstance(currency, str):
         return _trace(Limit.AMOUNT, Truth.UNKNOWN, "unknown", "an amount within the currency's limit")
@@ -71,8 +75,8 @@ def _amount(facts: Facts, limits: Limits) -> LimitTrace:
     return _trace(Limit.AMOUNT, _truth(holds=0 < amount <= most), observed, allowed)
 
 
-def _earlier_refunds(facts: Facts, limits: Limits) -> LimitTrace:
-    counts = {by: facts.known(_COUNT_FACTS[by]) for by in limits.earlier_refunds_by}
+def _earlier_refunds(known: Lookup, limits: Limits) -> LimitTrace:
+    counts = {by: known(_COUNT_FACTS[by]) for by in limits.earlier_refunds_by}
     observed = ", ".join(f"{by} {'unknown' if count is None else count}" for by, count in counts.items())
     if any(isinstance(count, int) and count > 0 for count in counts.values()):
         passed = Truth.FALSE
@@ -81,8 +85,8 @@ def _earlier_refunds(facts: Facts, limits: Limits) -> LimitTrace:
     return _trace(Limit.EARLIER_REFUND, passed, observed, f"none within {limits.one_automatic_refund_per_days} days")
 
 
-def _denied_before(facts: Facts) -> LimitTrace:
-    denied = facts.known("history.denied_before")
+def _denied_before(known: Lookup) -> LimitTrace:
+    denied = known("history.denied_before")
     passed = Truth.UNKNOWN if denied is None else _truth(holds=denied is False)
     observed = {Truth.UNKNOWN: "unknown", Truth.TRUE: "never denied", Truth.FALSE: "denied by a person"}[passed]
     return _trace(Limit.DENIED_BEFORE, passed, observed, "never denied")
