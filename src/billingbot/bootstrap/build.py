@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from billingbot.bootstrap.accounts import AccountSettings, NoAccountError, read_accounts
+from billingbot.bootstrap.notices import read_routes
 from billingbot.bootstrap.settings import ConfigFile, Environment, read_file
 from billingbot.core.errors import ConfigError
 from billingbot.core.ids import CHANCE_BYTES, Kind, make_id
@@ -24,6 +25,7 @@ from billingbot.flows.desk import Desk
 from billingbot.flows.receive import Endpoint
 from billingbot.store import activity
 from billingbot.store.database import make_engine, transaction
+from billingbot.telling.route import Route
 from billingbot.worker.doorbell import Broker, RedisBell, make_broker
 
 
@@ -36,6 +38,7 @@ class Config:
     accounts: tuple[AccountSettings, ...]
     evidence: EvidenceConfig
     policy: Policy
+    routes: tuple[Route, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +71,16 @@ def read_config(environment: Environment) -> Config:
         policy = read_policy(environment.policy)
     except ConfigError as fault:
         problems += fault.problems
+    routes: tuple[Route, ...] = ()
+    try:
+        routes = read_routes(file)
+    except ConfigError as fault:
+        problems += fault.problems
     if problems or accounts is None or evidence is None or policy is None:
         raise ConfigError(problems)
-    return Config(environment=environment, file=file, accounts=accounts, evidence=evidence, policy=policy)
+    return Config(
+        environment=environment, file=file, accounts=accounts, evidence=evidence, policy=policy, routes=routes
+    )
 
 
 def read_policy(path: Path) -> Policy:
@@ -101,6 +111,8 @@ def runtime(config: Config, *, database_url: str, redis_url: str, pool_size: int
         bell=bell,
         new_id=new_id,
         recheck_after=timedelta(seconds=config.file.desk.recheck_after_seconds),
+        routes=config.routes,
+        public_url=config.file.desk.public_url,
     )
     try:
         yield Runtime(

@@ -1,6 +1,7 @@
 """Settings: what the environment and `billingbot.toml` say, checked as a whole before anything starts."""
 
 import tomllib
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from billingbot.core.errors import ConfigError
+from billingbot.core.notice import NoticeKind
 
 DEFAULT_CONFIG = Path("config/billingbot.toml")
 DEFAULT_POLICY = Path("config/policy.toml")
@@ -53,6 +55,19 @@ class AccountSection(BaseModel):
     stripe_account: Annotated[str, Field(pattern=r"^acct_\w+$")] | None = None
 
 
+class NotificationSection(BaseModel):
+    """One `[[notifications]]` of the file: a destination for notices, its URL named by an environment variable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
+    url_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+    kinds: tuple[NoticeKind, ...] | None = None
+    quiet_from: time | None = None
+    quiet_until: time | None = None
+    quiet_zone: str = "UTC"
+
+
 class DeskSection(BaseModel):
     """`[desk]`: how the desk works."""
 
@@ -60,6 +75,8 @@ class DeskSection(BaseModel):
 
     recheck_after_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
     """First wait before evidence that was missing is asked for again; doubles up to an hour."""
+    public_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] | None = None
+    """Where people reach the screens, for links in notices."""
 
 
 class _File(BaseModel):
@@ -70,6 +87,7 @@ class _File(BaseModel):
     usage: tuple[object, ...] = ()
     """Read by `billingbot.evidence`, which knows its sources."""
     support: tuple[object, ...] = ()
+    notifications: tuple[NotificationSection, ...] = ()
 
 
 class ConfigFile(BaseModel):
@@ -81,6 +99,7 @@ class ConfigFile(BaseModel):
     text: str
     accounts: tuple[AccountSection, ...]
     desk: DeskSection
+    notifications: tuple[NotificationSection, ...] = ()
 
 
 def read_environment() -> Environment:
@@ -109,7 +128,7 @@ def read_file(path: Path) -> ConfigFile:
             f"{path}:{_line(text, error['loc'])}: {_where(error['loc'])}: {error['msg']}" for error in fault.errors()
         ]
         raise ConfigError(problems) from None
-    return ConfigFile(path=path, text=text, accounts=file.accounts, desk=file.desk)
+    return ConfigFile(path=path, text=text, accounts=file.accounts, desk=file.desk, notifications=file.notifications)
 
 
 def _variable(error: object) -> str:

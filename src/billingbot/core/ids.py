@@ -24,6 +24,8 @@ class Kind(StrEnum):
     ATTEMPT = "att"
     API_KEY = "key"
     NOTE = "note"
+    NOTICE = "ntc"
+    APPROVAL = "apv"
 
 
 class IdSource(Protocol):

@@ -15,6 +15,8 @@ class Actor(StrEnum):
     SUBMIT = "submit"
     SETTLE = "settle"
     IMPORT_HISTORY = "import_history"
+    NOTIFY = "notify"
+    """Its argument is the kind of notice, of which all that waits is sent together."""
 
 
 class JobState(StrEnum):

@@ -2,12 +2,14 @@
 
 from billingbot.core.case import CaseState
 from billingbot.core.job import Actor, Job
+from billingbot.core.notice import Notice, NoticeKind
 from billingbot.core.refund import RefundState
 from billingbot.flows.assess import give_up
 from billingbot.flows.desk import Step
+from billingbot.flows.notify import tell
 from billingbot.flows.settle import show_to_person
 from billingbot.flows.submit import withdraw_unsent
-from billingbot.store import cases, refunds
+from billingbot.store import cases, notices, refunds
 
 
 def abandon(this: Step, job: Job) -> None:
@@ -26,5 +28,19 @@ def abandon(this: Step, job: Job) -> None:
                 withdraw_unsent(this, refund, why="could not look again before paying")
             elif refund.state in {RefundState.SUBMITTING, RefundState.UNKNOWN}:
                 show_to_person(this, refund, reason="outcome-unknown")
+        case Actor.NOTIFY:
+            notices.give_up(this.db, NoticeKind(job.subject))
+            return  # nobody is told that nobody can be told
         case Actor.INTERPRET | Actor.RECHECK | Actor.SETTLE | Actor.IMPORT_HISTORY:
             pass  # nothing waits for these but the failed job itself, which a person sees
+    tell(
+        this,
+        Notice(
+            kind=NoticeKind.JOB_FAILED,
+            account="",
+            subject=job.id,
+            headline=f"a job gave up: {job.actor} {job.subject}",
+            body=f"It was tried {job.attempts} times. See why: billingbot jobs show {job.id}. Once the cause is gone:"
+            f" billingbot jobs replay {job.id}.",
+        ),
+    )

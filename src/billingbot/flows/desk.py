@@ -17,6 +17,7 @@ from billingbot.evidence.sources import SupportSource, UsageSource
 from billingbot.gateway.client import StripeGateway
 from billingbot.store import jobs, ledger
 from billingbot.store.database import transaction
+from billingbot.telling.route import Route
 
 
 class Bell(Protocol):
@@ -46,6 +47,9 @@ class Desk:
     bell: Bell
     new_id: IdSource
     recheck_after: timedelta
+    routes: tuple[Route, ...] = ()
+    public_url: str | None = None
+    """Where people reach the screens, for links in notices; None for no links."""
 
     def account(self, name: str) -> Account:
         """The account of this name. InputError where none is configured."""

@@ -262,6 +262,10 @@ def _tell_import(connection: Connection, job: FailedJob, _by_policy: str) -> Pre
     return Preview(job=job, effect=Effect.DECIDES, why=why, account=job.subject)
 
 
+def _tell_notify(_connection: Connection, job: FailedJob, _by_policy: str) -> Preview:
+    return Preview(job=job, effect=Effect.DECIDES, why="sends the notices that wait, and decides nothing", account="")
+
+
 def _refund_is(job: FailedJob, refund: RefundIntent, effect: Effect, why: str) -> Preview:
     return Preview(
         job=job,
@@ -280,6 +284,7 @@ _TELL: Final[Mapping[Actor, Callable[[Connection, FailedJob, str], Preview]]] = 
     Actor.SUBMIT: _tell_submit,
     Actor.SETTLE: _tell_settle,
     Actor.IMPORT_HISTORY: _tell_import,
+    Actor.NOTIFY: _tell_notify,
 }
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
 
 from billingbot.core.case import OPEN_STATES, CaseState
 from billingbot.core.job import JobState
+from billingbot.core.notice import NoticeState
 from billingbot.core.refund import LIVE_STATES, AttemptOutcome, Origin, RefundState
 
 metadata = MetaData(
@@ -382,6 +383,79 @@ api_keys = Table(
     _time("created_at", now=True),
     _time("last_used_at", optional=True),
     _time("revoked_at", optional=True),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("headline", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("state", Text, CheckConstraint(_one_of("state", NoticeState), name="state"), nullable=False),
+    _time("told_at", now=True),
+    _time("tried_at", optional=True),
+    Index("ix_notices_tried", "kind", "tried_at"),
+    Index("ix_notices_open", "kind", "told_at", postgresql_where=text("state IN ('waiting', 'failed')")),
+    Index("ix_notices_subject", "subject"),
+)
+
+# What became of each notice at each destination: sent once, or why not.
+notice_deliveries = Table(
+    "notice_deliveries",
+    metadata,
+    Column("notice_id", Text, ForeignKey("notices.id"), primary_key=True),
+    Column("route", Text, primary_key=True),
+    Column("state", Text, CheckConstraint("state IN ('sending', 'sent', 'failed')", name="state"), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("why", Text),
+    _time("at", now=True),
+)
+
+# One row per account once its breaker has ever opened; open while `closed_at` is empty.
+breakers = Table(
+    "breakers",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("tripped_by", Text, nullable=False),
+    Column("observed", Text, nullable=False),
+    Column("allowed", Text, nullable=False),
+    Column("case_id", Text, ForeignKey("cases.id")),
+    _time("opened_at", now=True),
+    _time("closed_at", optional=True),
+    Column("closed_by", Text),
+    Column("why", Text),
+)
+
+# Two people for one large refund: who approved first, and who second.
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("case_id", Text, ForeignKey("cases.id"), nullable=False),
+    Column("amount_minor", BigInteger, CheckConstraint("amount_minor > 0", name="amount"), nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("maker", Text, nullable=False),
+    Column("maker_key", Text, nullable=False),
+    _time("made_at", now=True),
+    Column("checker", Text),
+    Column("checker_key", Text),
+    _time("checked_at", optional=True),
+    Column("refund_id", Text, ForeignKey("refunds.id")),
+    _time("ended_at", optional=True),
+    Column("ended_by", Text),
+    # Nobody is maker and checker of one refund, not even by writing the name another way.
+    CheckConstraint("checker_key <> maker_key AND lower(btrim(checker)) <> lower(btrim(maker))", name="two_people"),
+    CheckConstraint("(refund_id IS NULL) = (checker_key IS NULL)", name="checked"),
+    Index(
+        "uq_approvals_open_case",
+        "case_id",
+        unique=True,
+        postgresql_where=text("refund_id IS NULL AND ended_at IS NULL"),
+    ),
+    Index("ix_approvals_refund_id", "refund_id"),
 )
 
 ticks = Table(

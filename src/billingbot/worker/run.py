@@ -14,6 +14,7 @@ from billingbot.flows.abandon import abandon
 from billingbot.flows.assess import assess
 from billingbot.flows.desk import Desk, step
 from billingbot.flows.interpret import interpret
+from billingbot.flows.notify import notify
 from billingbot.flows.recheck import recheck
 from billingbot.flows.settle import settle
 from billingbot.flows.submit import submit
@@ -28,6 +29,7 @@ VERBS: Final[Mapping[Actor, Callable[[Desk, Job], None]]] = {
     Actor.SUBMIT: submit,
     Actor.SETTLE: settle,
     Actor.IMPORT_HISTORY: import_history,
+    Actor.NOTIFY: notify,
 }
 
 log = structlog.get_logger(__name__)

@@ -9,8 +9,9 @@ import structlog
 
 from billingbot.core.errors import BillingbotError
 from billingbot.core.job import Actor
+from billingbot.core.notice import GROUPED_WITHIN
 from billingbot.flows.desk import Desk, step
-from billingbot.store import cases, database, history, jobs, refunds, ticks
+from billingbot.store import cases, database, history, jobs, notices, refunds, ticks
 from billingbot.store.database import transaction
 from billingbot.worker.doorbell import RedisBell
 
@@ -89,10 +90,20 @@ def _import_history(desk: Desk) -> int:
     return wanted
 
 
+def _notices(desk: Desk) -> int:
+    """Kinds of which something waits to be told that no job carries: written while its job was just looking."""
+    with step(desk) as this:
+        kinds = notices.stranded(this.db, older_than=GROUPED_WITHIN + timedelta(minutes=1))
+        for kind in kinds:
+            this.enqueue(Actor.NOTIFY, kind)
+    return len(kinds)
+
+
 TASKS: Final[Mapping[str, tuple[timedelta, Callable[[Desk], int]]]] = {
     "recheck": (timedelta(seconds=1), _recheck_cases),
     "import_history": (timedelta(seconds=30), _import_history),
     "resolve_refunds": (timedelta(minutes=5), _resolve_refunds),
+    "notices": (timedelta(minutes=2), _notices),
     "pending_refunds": (timedelta(hours=1), _ask_after_pending),
 }
 

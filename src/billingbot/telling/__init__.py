@@ -1,0 +1,1 @@
+"""Telling people: where notices go, by URL, and at what hours."""
