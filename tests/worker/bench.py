@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from billingbot.core.job import Actor
 from billingbot.core.request import Channel, Claims, NamedBy
 from billingbot.flows.desk import Desk
 from billingbot.flows.request import Ask, ask
+from billingbot.gateway.client import StripeGateway
 from billingbot.store import jobs
 
 
@@ -23,6 +24,11 @@ class Bench:
 
     desk: Desk
     owner: sa.Engine
+
+    def through(self, gateway: StripeGateway) -> Desk:
+        """The desk with another way to Stripe."""
+        account = replace(self.desk.accounts["default"], stripe=gateway)
+        return replace(self.desk, accounts={"default": account})
 
     def put(self, actor: Actor, subject: str, *, delay: timedelta = timedelta(0)) -> str:
         """A job, without its bell; returns its id."""

@@ -5,21 +5,22 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 
+from billingbot.core.dossier import Dossier
 from billingbot.core.job import Actor
-from billingbot.core.policy import Policy
 from billingbot.engines.valkey import prepare_valkey, start_valkey
 from billingbot.flows.desk import Desk
+from billingbot.gateway.client import StripeGateway
 from billingbot.worker.doorbell import RedisBell, make_broker
 from billingbot.worker.poll import SILENCE
 from billingbot.worker.process import work
 from billingbot.worker.schedule import keep_schedule
-from tests.builders import shipped_policy
+from tests.desks import NOWHERE
 from tests.worker.bench import Bench, eventually
 
 HEARD_SECONDS = SILENCE.total_seconds() - 0.5  # sooner than any look at silent jobs
@@ -118,15 +119,17 @@ def _hears_again(bench: Bench, bell: RedisBell) -> None:
 
 
 def test_a_worker_that_is_told_to_stop_ends_what_it_is_doing(bench: Bench, redis_url: str) -> None:
-    rules, begun = shipped_policy(), Event()
+    begun = Event()
 
-    def slowly() -> Policy:
-        begun.set()
-        time.sleep(1)
-        return rules
+    class Slow(StripeGateway):
+        def dossier(self, charge_id: str, *, now: datetime) -> Dossier:
+            begun.set()
+            time.sleep(1)
+            return super().dossier(charge_id, now=now)
 
+    slow = bench.through(Slow("default", "rk_test_desk", False, api_base=NOWHERE))
     job_id = bench.put(Actor.ASSESS, bench.case())
-    with a_worker(replace(bench.desk, policy=slowly), redis_url) as stop, a_bell(redis_url) as bell:
+    with a_worker(slow, redis_url) as stop, a_bell(redis_url) as bell:
         bell.ring([job_id])
         assert begun.wait(15)
         stop.set()

@@ -1,18 +1,18 @@
 """Running a job: failures are kept and retried, poison ends, a lost lease changes nothing, one job runs once."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Barrier
 
 import pytest
 
+from billingbot.core.dossier import Dossier
 from billingbot.core.errors import LeaseLostError
 from billingbot.core.job import MOST_ATTEMPTS, Actor, backoff
-from billingbot.core.policy import Policy
+from billingbot.gateway.client import StripeGateway
 from billingbot.store import jobs
 from billingbot.worker.run import run
-from tests.builders import shipped_policy
+from tests.desks import NOWHERE
 from tests.worker.bench import Bench
 
 
@@ -79,13 +79,13 @@ def test_a_case_that_could_not_be_assessed_to_the_end_reaches_a_person(bench: Be
 
 def test_whoever_lost_the_lease_changes_nothing(bench: Bench) -> None:
     job_id = bench.put(Actor.ASSESS, bench.case())
-    rules = shipped_policy()
 
-    def policy_while_another_takes_over() -> Policy:
-        bench.execute("UPDATE jobs SET token = 'another', attempts = attempts + 1 WHERE id = :id", id=job_id)
-        return rules
+    class WhileAnotherTakesOver(StripeGateway):
+        def dossier(self, charge_id: str, *, now: datetime) -> Dossier:
+            bench.execute("UPDATE jobs SET token = 'another', attempts = attempts + 1 WHERE id = :id", id=job_id)
+            return super().dossier(charge_id, now=now)
 
-    slow = replace(bench.desk, policy=policy_while_another_takes_over)
+    slow = bench.through(WhileAnotherTakesOver("default", "rk_test_desk", False, api_base=NOWHERE))
     assert run(slow, job_id)  # Stripe does not answer, and that failure is not this worker's to tell any more
     job = bench.job(job_id)
     assert (job.token, job.state, job.last_error) == ("another", "ready", None)

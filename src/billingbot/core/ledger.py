@@ -36,6 +36,7 @@ class EntryKind(StrEnum):
     KEY_REVOKED = "key.revoked"
     JOB_REPLAYED = "job.replayed"
     JOB_DISMISSED = "job.dismissed"
+    POLICY_PUBLISHED = "policy.published"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

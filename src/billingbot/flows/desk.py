@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine
@@ -15,7 +15,7 @@ from billingbot.core.ledger import Draft
 from billingbot.core.policy import Policy
 from billingbot.evidence.sources import SupportSource, UsageSource
 from billingbot.gateway.client import StripeGateway
-from billingbot.store import jobs, ledger
+from billingbot.store import jobs, ledger, policies
 from billingbot.store.database import transaction
 from billingbot.telling.route import Route
 
@@ -37,7 +37,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What the verbs work with. `recheck_after` is the first wait before missing evidence is asked for again."""
+    """What the verbs work with. `recheck_after` is the first wait before missing evidence is asked for again.
+
+    `policy` is the file that this process was started with: it counts until a version is published. Verbs ask
+    `policy_for`.
+    """
 
     db: Engine
     accounts: Mapping[str, Account]
@@ -57,6 +61,18 @@ class Desk:
         if found is None:
             raise InputError("account", f"expected one of {sorted(self.accounts)}, got {name!r}")
         return found
+
+    def policy_for(self, charged_at: datetime | None) -> Policy:
+        """The policy in force for a charge of that instant; without a charge, the one for a charge made now.
+
+        Read afresh each time, so that a published version counts at once in every process. RetryLaterError where
+        this release cannot read that version: none other may stand in for it.
+        """
+        with transaction(self.db) as connection:
+            found = policies.in_force(connection, charged_at)
+            if found is not None:
+                return policies.loaded(connection, found.digest)
+        return self.policy()
 
 
 @dataclass(slots=True)

@@ -42,16 +42,18 @@ def look(
 ) -> Findings:
     """Reads everything afresh and decides; writes nothing and holds no transaction over the network (law 2).
 
+    Judged by the policy in force when the charge was made; a request without a charge by the one in force now.
+
     Without a charge id either nothing was ever charged, or the request is ambiguous and `candidates` are what it
     may have meant.
     Raises StripeUnavailableError, StripeForbiddenError or StripeAnswerError where Stripe cannot be read: there
     is no verdict without it. Silent usage or support sources are facts that are unknown.
     """
-    policy = desk.policy()
     with transaction(desk.db) as connection:
         now = database.now(connection)
         mode = modes.current(connection, account.name).mode
     dossier = account.stripe.dossier(charge_id, now=now) if charge_id else None
+    policy = desk.policy_for(dossier.charge.created_at if dossier else None)
     usage, support = _reports(desk, account, dossier, now)
     payee = payee_of(dossier)
     report = _history(desk, account, dossier, payee, policy, now)

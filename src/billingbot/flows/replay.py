@@ -292,7 +292,7 @@ _TELL: Final[Mapping[Actor, Callable[[Connection, FailedJob, str], Preview]]] = 
 
 
 def _policy_name(desk: Desk) -> str:
-    policy = desk.policy()
+    policy = desk.policy_for(None)
     return f"{policy.id}@{policy.version}"
 
 

@@ -42,7 +42,7 @@ from billingbot.flows.settle import adopt_ours, apply_refund, show_to_person
 from billingbot.flows.verdict import hand_over, write_down
 from billingbot.gateway.answers import Accepted, Halted, NotDone, Refused, UnknownOutcome
 from billingbot.gateway.client import StripeGateway
-from billingbot.store import cases, database, decisions, jobs, modes, refunds, requests
+from billingbot.store import cases, database, decisions, jobs, modes, policies, refunds, requests
 from billingbot.store.database import transaction
 
 # Stripe's own refusal to run two requests under one key, or its rate limit: the next look may come soon.
@@ -51,11 +51,15 @@ BUSY_WAIT: Final = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What a look just before paying says: go on, or why not."""
+    """What a look just before paying says: go on, or why not.
+
+    `newly_judged` where a version published meanwhile judges this charge now, and not the one that decided.
+    """
 
     found: Findings
     go: bool
     why: str
+    newly_judged: bool = False
 
 
 def submit(desk: Desk, job: Job) -> None:
@@ -86,10 +90,10 @@ def submit(desk: Desk, job: Job) -> None:
 def _make(desk: Desk, job: Job, known: Known, move: Move, verdict: Verdict | None) -> None:
     """The move that ends this run, once nothing is left to ask."""
     refund = known.refund
-    if move is Move.BEGIN:
-        _send(desk, job, refund, _commit_attempt(desk, job, known))
-    elif move is Move.RESEND and known.attempt is not None:
-        _send(desk, job, refund, _commit_resend(desk, job, known, known.attempt))
+    if move is Move.BEGIN and verdict is not None:
+        _send(desk, job, refund, _commit_attempt(desk, job, known, verdict))
+    elif move is Move.RESEND and verdict is not None and known.attempt is not None:
+        _send(desk, job, refund, _commit_resend(desk, job, known, known.attempt, verdict))
     elif move is Move.WITHDRAW and verdict is not None:
         _withdraw(desk, job, known, verdict)
     elif move is Move.WAIT:
@@ -106,7 +110,12 @@ def _make(desk: Desk, job: Job, known: Known, move: Move, verdict: Verdict | Non
 
 
 def _look_again(desk: Desk, refund: RefundIntent) -> Verdict:
-    """Reads charge, disputes and usage afresh (law 6): a machine's decision must hold, a person's must be possible."""
+    """Reads charge, disputes and usage afresh (law 6): a machine's decision must hold, a person's must be possible.
+
+    A machine's decision must hold under the policy in force for the charge, read afresh like everything else. That
+    is the version that decided, unless somebody published into the past since: then the newer one has the word, and
+    pays only what both grant by the same rule.
+    """
     account = desk.account(refund.account)
     with transaction(desk.db) as connection:
         asked = requests.of_case(connection, refund.case_id or "")
@@ -117,7 +126,8 @@ def _look_again(desk: Desk, refund: RefundIntent) -> Verdict:
         before = restore_decision(decisions.get(connection, refund.decision_id or "").decision)
     # Blockers are asked even of a decision that holds: a policy of one's own may have left one out.
     go = still_holds(before, found.decision) and not approval_blockers(found.facts)
-    return Verdict(found=found, go=go, why=found.decision.reason)
+    newly_judged = found.policy.digest != before.policy_digest
+    return Verdict(found=found, go=go, why=found.decision.reason, newly_judged=newly_judged)
 
 
 def _person_verdict(desk: Desk, refund: RefundIntent, found: Findings) -> Verdict:
@@ -145,7 +155,7 @@ class Leave:
         return monotonic() - self.committed > LEAVES_WITHIN.total_seconds()
 
 
-def _commit_attempt(desk: Desk, job: Job, known: Known) -> Leave | None:
+def _commit_attempt(desk: Desk, job: Job, known: Known, verdict: Verdict) -> Leave | None:
     """Commits what will be sent and under which key, before it is sent (law 1).
 
     None, with this job done, where another job has taken the refund on meanwhile: it has its own row to end.
@@ -167,7 +177,7 @@ def _commit_attempt(desk: Desk, job: Job, known: Known) -> Leave | None:
         if not _stands(this, locked, known):
             jobs.finish(this.db, job)
             return None
-        _let_leave(this, job, known)
+        _let_leave(this, job, known, verdict)
         refunds.resolve_attempts(this.db, refund.id, AttemptOutcome.ABSENT, "proven absent at Stripe")
         attempt = refunds.start_attempt(this.db, this.new_id(Kind.ATTEMPT), refund.id, number, key, params)
         if locked.state is not RefundState.SUBMITTING:
@@ -177,12 +187,12 @@ def _commit_attempt(desk: Desk, job: Job, known: Known) -> Leave | None:
     return Leave(attempt=attempt, committed=began)
 
 
-def _commit_resend(desk: Desk, job: Job, known: Known, attempt: Attempt) -> Leave:
+def _commit_resend(desk: Desk, job: Job, known: Known, attempt: Attempt, verdict: Verdict) -> Leave:
     began = monotonic()
     with step(desk) as this:
         if not _stands(this, refunds.lock(this.db, known.refund.id), known):
             raise RetryLaterError(f"refund {known.refund.id}: another worker is on it")
-        _let_leave(this, job, known)
+        _let_leave(this, job, known, verdict)
         return Leave(attempt=refunds.resend(this.db, attempt), committed=began)
 
 
@@ -191,11 +201,11 @@ def _stands(this: Step, locked: RefundIntent, known: Known) -> bool:
     return still_as_seen(known, locked, refunds.unresolved_attempt(this.db, locked.id))
 
 
-def _let_leave(this: Step, job: Job, known: Known) -> None:
+def _let_leave(this: Step, job: Job, known: Known, verdict: Verdict) -> None:
     """The last word before the call: this job is still ours, for a whole lease, and nobody has switched us off.
 
-    Raises LeaseLostError, or RetryLaterError where the look is old or the mode changed during it: the next look
-    will say so.
+    Raises LeaseLostError, or RetryLaterError where the look is old, or the mode or the policy that judges this
+    charge changed during it: the next look will say so.
     """
     jobs.renew(this.db, job)
     refund = known.refund
@@ -204,6 +214,21 @@ def _let_leave(this: Step, job: Job, known: Known) -> None:
     mode = modes.current(this.db, refund.account).mode
     if not may_leave(mode, refund.origin):
         raise RetryLaterError(f"refund {refund.id}: the mode became {mode} while we looked")
+    if refund.origin is Origin.POLICY:
+        _still_judged_so(this, refund, verdict)
+
+
+def _still_judged_so(this: Step, refund: RefundIntent, verdict: Verdict) -> None:
+    """The policy in force for the charge is the one that has just granted this; its verdict stands in the books.
+
+    RetryLaterError where a version that was published meanwhile judges it.
+    """
+    found = verdict.found
+    judge = policies.in_force(this.db, found.dossier.charge.created_at) if found.dossier else None
+    if judge is not None and judge.digest != found.policy.digest:
+        raise RetryLaterError(f"refund {refund.id}: policy {judge.name} took over while we looked")
+    if verdict.newly_judged:
+        write_down(this, cases.get(this.db, refund.case_id or ""), found, purpose="before_pay")
 
 
 # ---------------------------------------------------------------- the call, and its answer

@@ -238,6 +238,22 @@ policies = Table(
     _time("first_used_at", now=True),
 )
 
+# Versions as they were published, in order; a charge is judged by the one in force when it was made.
+policy_editions = Table(
+    "policy_editions",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("policy_id", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("digest", Text, ForeignKey("policies.digest"), nullable=False),
+    _time("effective_from"),
+    _time("published_at", now=True),
+    Column("published_by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    UniqueConstraint("version"),
+    UniqueConstraint("digest"),
+)
+
 # Canonical bytes as they were hashed, not JSONB, which would reorder them.
 decisions = Table(
     "decisions",

@@ -34,6 +34,7 @@ def _policy(top: Table, problems: Problems, filename: str, source: str, content_
     head = top.table("policy", where="policy")
     policy_id = head.name("id") if head else None
     version = head.text("version") if head else None
+    effective_from = head.instant("effective_from", required=False) if head else None
     if head:
         head.finish()
     clauses = read_clauses(top)
@@ -58,6 +59,7 @@ def _policy(top: Table, problems: Problems, filename: str, source: str, content_
         filename=filename,
         source=source,
         digest=content_digest,
+        effective_from=effective_from,
         compiler=reader.compiler,
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
@@ -93,6 +94,8 @@ class Policy:
     filename: str
     source: str
     digest: str
+    effective_from: datetime | None = None
+    """From which charge on it means to count once it is published; None says from then on."""
     compiler: Compiler = field(repr=False, compare=False)
 
     def rule(self, rule_id: str) -> Rule | None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
@@ -78,6 +79,16 @@ class Table:
             self.problem(key, what)
             return None
         return value
+
+    def instant(self, key: str, *, required: bool = True) -> datetime | None:
+        """A point in time, in UTC; it needs its zone, since nobody should guess whose midnight is meant."""
+        value = self._get(key, required=required)
+        if value is None:
+            return None
+        if not isinstance(value, datetime) or value.tzinfo is None:
+            self.problem(key, f"{key}: expected a time with its zone, such as 2026-03-01T09:00:00Z, got {value!s}")
+            return None
+        return value.astimezone(UTC)
 
     def choice(self, key: str, options: type[E], *, default: E | None = None) -> E | None:
         """A member of the enum; required where there is no default."""
