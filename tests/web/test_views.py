@@ -13,7 +13,7 @@ from billingbot.core.mode import Mode
 from billingbot.core.policy import load_policy
 from billingbot.core.refund import AttemptOutcome, RefundState
 from billingbot.flows import review
-from billingbot.store import views
+from billingbot.store import database, decisions, views
 from tests.flows.shop import Shop
 
 
@@ -259,6 +259,32 @@ def test_a_stored_verdict_is_explained_and_reproduced_until_a_byte_of_its_facts_
     assert not touched.reproduces
 
 
+def test_a_case_is_explained_as_it_stood_then_and_under_another_policy(shop: Shop) -> None:
+    _, charge = shop.charged_trial()
+    case_id = shop.ask(charge).case.id
+    shop.work()
+    strict = shop.policy.source.replace("usd = 20000", "usd = 4899").replace('version = "', 'version = "strict-')
+    with shop.desk.db.begin() as connection:
+        before = database.now(connection) - timedelta(days=1)
+        policy = load_policy(strict, filename="policy.toml")
+        decisions.remember_policy(
+            connection, policy_digest=policy.digest, policy_id=policy.id, version=policy.version, source=strict
+        )
+        told = views.explanation(connection, case_id, at=database.now(connection), under=policy.version)
+        by_digest = views.explanation(connection, case_id, under=policy.digest[:20])
+        with pytest.raises(NotFoundError, match="had no decision yet at"):
+            views.explanation(connection, case_id, at=before)
+        with pytest.raises(NotFoundError, match="policy 1999: no version"):
+            views.explanation(connection, case_id, under="1999")
+
+    assert told.reproduces
+    assert any("had usage.used been true" in flip for flip in told.nearest_flips)
+    assert told.under is not None
+    assert (told.under.outcome, told.under.reason, told.under.same) == ("review", "limit-amount", False)
+    assert any("been USD 48.99, not USD 49.00" in line for line in told.under.lines)
+    assert by_digest.under == told.under
+
+
 def test_a_verdict_held_back_by_the_days_budget_is_reproduced_too(shop: Shop) -> None:
     tight = shop.policy.source.replace("daily_count_max = 50", "daily_count_max = 1")
     shop.policy = load_policy(tight, filename="policy.toml")
@@ -272,6 +298,7 @@ def test_a_verdict_held_back_by_the_days_budget_is_reproduced_too(shop: Shop) ->
 
     assert shop.case(case_id).reason == "limit-daily-count"
     assert told.reproduces
+    assert "Nearest flip: nothing about the case; the day's count held it back." in told.lines
 
 
 def test_a_case_without_a_verdict_has_nothing_to_explain(shop: Shop) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from billingbot.cli.output import After, AsJson, Limit, money, more, say, show_json, show_page, show_table, warn
+from billingbot.cli.reading import instant
 from billingbot.cli.session import By, desk, me, read, whole_desk
 from billingbot.core.case import Case, CaseState
 from billingbot.core.decision import Priority
@@ -102,18 +103,33 @@ def show(case: CaseId, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def explain(case: CaseId, *, as_json: AsJson = False) -> None:
-    """Why it was decided so, in plain words; and whether the stored bytes still give the same verdict.
+def explain(
+    case: CaseId,
+    *,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="WHEN", help="The verdict it stood on then, from its stored facts: 2026-03-01T09:00:00Z."),
+    ] = None,
+    policy: Annotated[
+        str | None, typer.Option(metavar="VERSION", help="Also decide the same facts by this version or digest.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Why it was decided so, in plain words, and what would have changed it.
 
-    Exit code 1 where they do not.
+    Decides again from what is stored, and says whether the same bytes come out. Exit code 1 where they do not.
     """
     from billingbot.store import views
 
-    told = read(lambda connection: views.explanation(connection, case))
+    then = instant("--at", at) if at else None
+    told = read(lambda connection: views.explanation(connection, case, at=then, under=policy))
     if as_json:
         show_json(told)
     else:
         say(f"Case {told.case_id}, decided {told.decided_at:%Y-%m-%d %H:%M:%S}Z", "", *told.lines, "")
+        if told.under is not None:
+            same = "the same" if told.under.same else "otherwise"
+            say(f"Under {told.under.policy_id} {told.under.policy_version}: {same}.", "", *told.under.lines, "")
     if told.reproduces:
         if not as_json:
             say("Decided again from what is stored: the same, byte for byte.")

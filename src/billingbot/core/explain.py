@@ -18,6 +18,9 @@ from billingbot.core.decision import (
 from billingbot.core.exhibits import without_addresses
 from billingbot.core.facts import CATALOGUE, Facts, FactValue, Known
 from billingbot.core.money import Money
+from billingbot.core.policy.deciding import UNDISPUTED
+from billingbot.core.policy.flip import Change, Flip, nearest_flips
+from billingbot.core.policy.limits import limit_facts
 from billingbot.core.policy.rules import Policy
 
 _VERDICT: Final[Mapping[Outcome, str]] = {
@@ -61,6 +64,7 @@ def explain(decision: Decision, facts: Facts, policy: Policy) -> list[str]:
     return [
         *_verdict(decision, policy),
         *_asked(facts),
+        *_nearest(decision, facts, policy),
         "",
         "Rules, in order; the first that applies decides:",
         *(line for trace in decision.trace for line in _rule(trace, facts, policy)),
@@ -107,6 +111,60 @@ def _asked(facts: Facts) -> Iterator[str]:
         if facts.known(name) is True
     ]
     yield f"Asked through {facts.known('request.channel')}; claims: {', '.join(claims) or 'nothing'}."
+
+
+def flips_in_words(facts: Facts, policy: Policy) -> tuple[str, ...]:
+    """The nearest flips, a sentence each; alternatives, any one of which would have changed the outcome."""
+    flips = nearest_flips(facts, policy)
+    return tuple(f"{_WOULD[flip.outcome]} ({flip.rule}) {_had_been(flip, facts)}." for flip in flips)
+
+
+_WOULD: Final[Mapping[Outcome, str]] = {
+    Outcome.REFUND: "Refunded at once",
+    Outcome.REVIEW: "A person would decide",
+    Outcome.CLOSE: "Closed without a refund",
+}
+
+
+def _nearest(decision: Decision, facts: Facts, policy: Policy) -> Iterator[str]:
+    if policy.digest != decision.policy_digest:
+        return  # another policy's flips would explain another decision
+    yield ""
+    held = decision.limits[-1] if decision.limits and decision.outcome is Outcome.REVIEW else None
+    if held is not None and decision.reason == held.limit.value and not limit_facts(held.limit, policy.limits):
+        yield f"Nearest flip: nothing about the case; {_LIMIT[held.limit]} held it back."
+        return
+    sentences = flips_in_words(facts, policy)
+    if not sentences:
+        yield "Nearest flip: none; more than three facts would have had to be otherwise."
+        return
+    yield "Nearest flip, any one of these:" if len(sentences) > 1 else "Nearest flip:"
+    yield from (f"  {sentence}" for sentence in sentences)
+
+
+def _had_been(flip: Flip, facts: Facts) -> str:
+    return "had " + ", and had ".join(_otherwise(change, facts) for change in flip.changes)
+
+
+def _otherwise(change: Change, facts: Facts) -> str:
+    """What would be otherwise, by the fact that says most; those that only move with it go without saying."""
+    moved = [name for name, value in change.facts.items() if facts.known(name) != value]
+    if set(moved) & UNDISPUTED.keys() and len(change.facts) > 1:
+        return "the charge never been disputed"
+    currency = facts.known("charge.currency")
+    told = [f"{name} been {_amount_or(name, change.facts[name], currency)}, not {_now(name, facts)}" for name in moved]
+    return " and ".join(told)
+
+
+def _now(name: str, facts: Facts) -> str:
+    value = facts.known(name)
+    return "unknown" if value is None else _amount_or(name, value, facts.known("charge.currency"))
+
+
+def _amount_or(name: str, value: FactValue, currency: FactValue | None) -> str:
+    if name.startswith("charge.") and name.endswith("_minor") and isinstance(value, int) and isinstance(currency, str):
+        return str(Money(amount_minor=value, currency=currency))
+    return _shown(value)
 
 
 def _rule(trace: RuleTrace, facts: Facts, policy: Policy) -> Iterator[str]:

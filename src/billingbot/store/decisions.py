@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from billingbot.core.canonical import canonical_bytes, digest
 from billingbot.core.decision import Decision
-from billingbot.core.errors import NotFoundError
+from billingbot.core.errors import InputError, NotFoundError
 from billingbot.core.facts import Facts
 from billingbot.store.schema import decisions, policies
 
@@ -69,6 +69,34 @@ def policy_source(connection: Connection, policy_digest: str) -> str:
     if source is None:
         raise NotFoundError(f"policy {policy_digest}: there is none")
     return str(source)
+
+
+def policy_named(connection: Connection, name: str) -> str:
+    """The text of the stored policy of that version, or whose digest begins so (8 characters at least).
+
+    Raises NotFoundError where there is none, InputError where several texts answer to the name.
+    """
+    by_digest = policies.c.digest.startswith(name, autoescape=True) if len(name) >= 8 else sa.false()
+    query = sa.select(policies.c.digest, policies.c.source).where((policies.c.version == name) | by_digest)
+    found = connection.execute(query.order_by(policies.c.first_used_at)).all()
+    if not found:
+        raise NotFoundError(f"policy {name}: no version of that name was published or has decided anything")
+    if len(found) > 1:
+        digests = ", ".join(row.digest[:20] for row in found)
+        raise InputError("policy", f"expected one text, but {name!r} may mean {digests}; give the digest")
+    return str(found[0].source)
+
+
+def in_force(connection: Connection, case_id: str, at: datetime) -> StoredDecision:
+    """The newest decision of the case that was made by then. Raises NotFoundError where there was none yet."""
+    columns = [decisions.c[name] for name in StoredDecision.__slots__]
+    query = sa.select(*columns).where(decisions.c.case_id == case_id, decisions.c.decided_at <= at)
+    row = connection.execute(
+        query.order_by(decisions.c.decided_at.desc(), decisions.c.id.desc()).limit(1)
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError(f"case {case_id}: had no decision yet at {at.isoformat()}")
+    return StoredDecision(**row._mapping)
 
 
 def get(connection: Connection, decision_id: str) -> StoredDecision:

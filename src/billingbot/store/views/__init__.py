@@ -9,7 +9,7 @@ from billingbot.store.views.cases import (
     queue,
     timeline,
 )
-from billingbot.store.views.explanation import Explanation, explanation
+from billingbot.store.views.explanation import Explanation, Redecided, explanation
 from billingbot.store.views.jobs import EventLine, Failure, JobFilter, JobLine, JobPage, job_list, job_page
 from billingbot.store.views.ledger import LedgerFilter, LedgerProof, entry_of, ledger_page, verify_ledger
 from billingbot.store.views.overview import Counts, Latencies, Latency, counts, latencies, oldest_due_job_seconds
@@ -46,6 +46,7 @@ __all__ = [
     "LedgerFilter",
     "LedgerProof",
     "Page",
+    "Redecided",
     "RefundFilter",
     "RefundLine",
     "case_page",

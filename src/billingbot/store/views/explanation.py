@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from billingbot.core.canonical import canonical_bytes, digest
 from billingbot.core.decision import Decision, Limit, Outcome
 from billingbot.core.errors import NotFoundError
-from billingbot.core.explain import explain
+from billingbot.core.explain import explain, flips_in_words
 from billingbot.core.facts import Facts
 from billingbot.core.policy import Policy, decide, load_policy, with_limit
 from billingbot.core.restore import restore_decision, restore_facts
@@ -35,14 +35,35 @@ class Explanation:
     policy_digest: str
     facts_digest: str
     decision_digest: str
+    nearest_flips: tuple[str, ...]
+    """What would have changed the outcome, a sentence for each alternative."""
+    under: "Redecided | None"
+    """The same facts under another policy, where one was asked for."""
 
 
-def explanation(connection: Connection, case_id: str) -> Explanation:
-    """Explains the case's newest verdict. Raises NotFoundError for an unknown case, or one without a verdict yet."""
-    case = cases.get(connection, case_id)
-    if case.decision_id is None:
-        raise NotFoundError(f"case {case_id}: has no decision yet; it is {case.state}")
-    stored = decisions.get(connection, case.decision_id)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redecided:
+    """What another policy says to the stored facts; `same` where outcome, rule and reason are as they were."""
+
+    policy_id: str
+    policy_version: str
+    policy_digest: str
+    outcome: Outcome
+    rule: str
+    reason: str
+    same: bool
+    lines: tuple[str, ...]
+
+
+def explanation(
+    connection: Connection, case_id: str, *, at: datetime | None = None, under: str | None = None
+) -> Explanation:
+    """Explains the case's newest verdict; with `at`, the one it stood on then.
+
+    `under` names another stored policy, by version or digest, to decide the same facts by. Raises NotFoundError
+    for an unknown case or policy, or a case without a verdict; InputError where `under` may mean several.
+    """
+    stored = _verdict(connection, case_id, at)
     policy = _policy(decisions.policy_source(connection, stored.policy_digest))
     facts, decision = restore_facts(stored.facts), restore_decision(stored.decision)
     return Explanation(
@@ -57,6 +78,32 @@ def explanation(connection: Connection, case_id: str) -> Explanation:
         policy_digest=stored.policy_digest,
         facts_digest=stored.facts_digest,
         decision_digest=stored.decision_digest,
+        nearest_flips=flips_in_words(facts, policy),
+        under=_under(decisions.policy_named(connection, under), facts, decision) if under else None,
+    )
+
+
+def _verdict(connection: Connection, case_id: str, at: datetime | None) -> decisions.StoredDecision:
+    case = cases.get(connection, case_id)
+    if at is not None:
+        return decisions.in_force(connection, case_id, at)
+    if case.decision_id is None:
+        raise NotFoundError(f"case {case_id}: has no decision yet; it is {case.state}")
+    return decisions.get(connection, case.decision_id)
+
+
+def _under(source: str, facts: Facts, before: Decision) -> Redecided:
+    policy = _policy(source)
+    now = _with_days_budget(decide(facts, policy), before)
+    return Redecided(
+        policy_id=policy.id,
+        policy_version=policy.version,
+        policy_digest=policy.digest,
+        outcome=now.outcome,
+        rule=now.rule,
+        reason=now.reason,
+        same=(now.outcome, now.rule, now.reason) == (before.outcome, before.rule, before.reason),
+        lines=tuple(explain(now, facts, policy)),
     )
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from billingbot.core.case import Case, CaseState
 from billingbot.core.decision import Priority
@@ -81,6 +81,8 @@ class ExplanationShown(BaseModel):
     policy_digest: str
     facts_digest: str
     decision_digest: str
+    nearest_flips: tuple[str, ...]
+    under: views.Redecided | None
 
 
 @router.get("", summary="List cases")
@@ -109,9 +111,14 @@ def show_case(case_id: str, desk: TheDesk) -> CasePageShown:
 
 
 @router.get("/{case_id}/explanation", summary="Why it was decided so")
-def explain_case(case_id: str, desk: TheDesk) -> ExplanationShown:
-    """The newest verdict in words, decided again from what is stored."""
-    told = read(desk, views.explanation, id_of(Kind.CASE, case_id))
+def explain_case(
+    case_id: str,
+    desk: TheDesk,
+    at: Annotated[AwareDatetime | None, Query(description="The verdict it stood on then")] = None,
+    policy: Annotated[Word | None, Query(description="Also decide the same facts by this version or digest")] = None,
+) -> ExplanationShown:
+    """The newest verdict in words with its nearest flips, decided again from what is stored."""
+    told = read(desk, views.explanation, id_of(Kind.CASE, case_id), at=at, under=policy)
     return ExplanationShown(**{name: getattr(told, name) for name in ExplanationShown.model_fields})
 
 
