@@ -7,12 +7,13 @@ DEV_STAMP := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip install --quiet
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo up test check bench record lock clean
+.PHONY: help demo up test torture check bench record lock clean
 
 help:
 	@echo "make demo    a month at a small SaaS, played end to end on private engines  (ARGS=--serve leaves it running)"
 	@echo "make up      all processes on this machine"
 	@echo "make test    the whole test suite (ARGS='-k name' narrows it)"
+	@echo "make torture everything breaks at once, then the books are compared  (ARGS='--minutes 5 --seed 7')"
 	@echo "make check   ruff, mypy --strict, import-linter, migration drift"
 	@echo "make bench   the benchmarks, side by side with the textbook way"
 	@echo "make record  record the cassettes anew"
@@ -40,6 +41,9 @@ up: $(STAMP)
 
 test: $(DEV_STAMP)
 	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+torture: $(DEV_STAMP)
+	@$(BIN)/python -m tests.torture $(ARGS)
 
 check: $(DEV_STAMP)
 	@$(BIN)/ruff check .

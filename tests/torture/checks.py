@@ -1,0 +1,246 @@
+"""The checks: what has to hold whatever happened. Each yields violations with the charge or case they are about."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tests.torture.books import GONE, LIVE, OUR_KEY, OUR_REFUND, Books, Row
+from tests.torture.load import Load
+from tests.torture.town import Town
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """Something that must never be. `about` is a charge's or a case's id, or empty."""
+
+    check: str
+    says: str
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the checks look at: the books of both sides, the truth, and what was seen while it happened."""
+
+    books: Books
+    town: Town
+    load: Load
+    limits: Mapping[str, int]
+    """The day's minor units by currency."""
+    daily_count: int
+    accepted_by_database: list[str]
+    at_rest: bool
+
+
+Check = Callable[[Evidence], Iterator[Violation]]
+
+
+def ours(found: Row) -> bool:
+    """Whether a refund at Stripe carries our metadata."""
+    return OUR_REFUND in found["metadata"]
+
+
+def every_request_is_answered(seen: Evidence) -> Iterator[Violation]:
+    """Every request is stored once, and decided or with a person."""
+    check = "requests"
+    for refused in seen.load.refused:
+        yield Violation(check=check, says=f"a good request was refused: {refused}", about=refused.partition("-")[0])
+    stored = Counter(row["idempotency_key"] for row in seen.books.requests)
+    for key in seen.load.asked:
+        charge = key.partition("-")[0]
+        if key not in seen.load.answered:
+            yield Violation(check=check, says=f"request {key} was never answered", about=charge)
+        elif stored[key] != 1:
+            yield Violation(check=check, says=f"request {key} is stored {stored[key]} times", about=charge)
+    for row in seen.books.requests:
+        case = seen.books.cases[row["case_id"]]
+        if case["state"] not in {"closed", "review"} and not _waits_for_stripe(seen.books, case):
+            yield Violation(check=check, says=f"case {case['id']} is {case['state']}", about=case["id"])
+
+
+def _waits_for_stripe(books: Books, case: Row) -> bool:
+    return case["state"] == "refunding" and any(
+        row["case_id"] == case["id"] and row["state"] in {"pending", "requires_action"}
+        for row in books.refunds.values()
+    )
+
+
+def nothing_is_paid_twice(seen: Evidence) -> Iterator[Violation]:
+    """No charge is refunded above what was captured, and none twice by us."""
+    for charge, captured in seen.books.captured.items():
+        standing = [found for found in seen.books.at_stripe_of(charge) if found["status"] not in GONE]
+        paid = sum(found["amount"] for found in standing)
+        if paid > captured:
+            yield Violation(check="paid-once", says=f"{paid} refunded of {captured}", about=charge)
+        if sum(map(ours, standing)) > 1:
+            yield Violation(check="paid-once", says="refunded more than once by us", about=charge)
+
+
+def only_the_policy_pays(seen: Evidence) -> Iterator[Violation]:
+    """What the machine paid, the policy allowed: by the truth of the town, in full, once per person."""
+    groups: dict[str, set[str]] = defaultdict(set)
+    for found in seen.books.at_stripe.values():
+        row = seen.books.refunds.get(found["metadata"].get(OUR_REFUND, ""))
+        if row is None or row["origin"] != "policy":
+            continue
+        charge = seen.town.charges.get(found["charge"])
+        if charge is None or not charge.payable:
+            kind = charge.kind if charge else "unknown to the town"
+            yield Violation(check="policy", says=f"paid by itself for a charge that is {kind}", about=found["charge"])
+            continue
+        if found["amount"] != seen.books.captured[charge.id]:
+            yield Violation(check="policy", says=f"paid {found['amount']} by itself", about=charge.id)
+        if found["status"] not in GONE:
+            groups[charge.group].add(charge.id)
+    for group, charges in groups.items():
+        if len(charges) > 1:
+            yield Violation(check="policy", says=f"{group}: paid by itself for {sorted(charges)}", about=min(charges))
+
+
+def every_refund_is_in_the_books(seen: Evidence) -> Iterator[Violation]:
+    """Each refund at Stripe has its intent, attempt and ledger entries, and says what they say."""
+    books, told = seen.books, _told(seen.books)
+    by_stripe_id = {row["stripe_refund_id"]: row for row in books.refunds.values() if row["stripe_refund_id"]}
+    accepted = {row["key"] for row in books.attempts if row["outcome"] == "accepted"}
+    for refund_id, found in books.at_stripe.items():
+        row = by_stripe_id.get(refund_id)
+        if row is None:
+            yield Violation(check="books", says=f"{refund_id} at Stripe is not in our books", about=found["charge"])
+            continue
+        for what, here, there in (
+            ("charge", row["charge_id"], found["charge"]),
+            ("amount", row["amount_minor"], found["amount"]),
+            ("currency", row["currency"], found["currency"]),
+            ("state", row["state"], found["status"]),
+        ):
+            if here != there:
+                says = f"{refund_id}: {what} is {there} at Stripe and {here} with us"
+                yield Violation(check="books", says=says, about=found["charge"])
+        wanted = {"refund.intended", "refund.attempted", "refund.changed"} if ours(found) else {"refund.adopted"}
+        if missing := wanted - told[row["id"]]:
+            yield Violation(check="books", says=f"{row['id']}: no {sorted(missing)}", about=found["charge"])
+        if ours(found) and (row["id"] != found["metadata"][OUR_REFUND] or found["metadata"][OUR_KEY] not in accepted):
+            yield Violation(check="books", says=f"{refund_id}: no accepted attempt of ours", about=found["charge"])
+
+
+def every_row_is_at_stripe(seen: Evidence) -> Iterator[Violation]:
+    """The other way round: nothing is in our books that Stripe does not have, and nothing is open."""
+    books = seen.books
+    carried = {found["metadata"].get(OUR_REFUND) for found in books.at_stripe.values()}
+    for row in books.refunds.values():
+        if row["state"] in {"intended", "submitting", "unknown"}:
+            yield Violation(check="books", says=f"{row['id']} is still {row['state']}", about=row["charge_id"])
+        elif row["state"] in {"withdrawn", "refused"} and row["id"] in carried:
+            says = f"{row['id']} is {row['state']} with us, and paid at Stripe"
+            yield Violation(check="books", says=says, about=row["charge_id"])
+        elif row["stripe_refund_id"] and row["stripe_refund_id"] not in books.at_stripe:
+            yield Violation(check="books", says=f"{row['stripe_refund_id']} is not at Stripe", about=row["charge_id"])
+    for charge, count in _live(books).items():
+        if count > 1:
+            yield Violation(check="books", says=f"{count} live refunds of ours", about=charge)
+    open_attempts = Counter(row["refund_id"] for row in books.attempts if row["outcome"] in {"open", "unknown"})
+    for refund_id, count in open_attempts.items():
+        charge = books.refunds[refund_id]["charge_id"]
+        yield Violation(check="books", says=f"{refund_id}: {count} attempts without an end", about=charge)
+
+
+def _live(books: Books) -> Counter[str]:
+    rows = (row for row in books.refunds.values() if row["origin"] != "external" and row["state"] in LIVE)
+    return Counter(row["charge_id"] for row in rows)
+
+
+def _told(books: Books) -> dict[str, set[str]]:
+    told: dict[str, set[str]] = defaultdict(set)
+    for entry in books.entries:
+        told[entry.subject].add(entry.kind)
+    return told
+
+
+def attempts_come_first(seen: Evidence) -> Iterator[Violation]:
+    """Whenever a paying call of ours arrived at Stripe, its attempt was committed, with this key and these words."""
+    for call in seen.books.paying_calls:
+        if call["witness"] not in {"ok", "outside", "blind", None}:
+            charge = next((name for name in seen.town.charges if name in call["form"]), "")
+            yield Violation(check="attempt-before-call", says=f"{call['key']}: {call['witness']}", about=charge)
+
+
+def limits_hold(seen: Evidence) -> Iterator[Violation]:
+    """In the order of the ledger: at no instant more than a day's sum and count of automatic refunds stood."""
+    standing: dict[str, tuple[str, int]] = {}
+    for entry in seen.books.entries:
+        body = entry.body
+        if entry.kind == "refund.intended" and body["origin"] == "policy":
+            standing[entry.subject] = (body["currency"], body["amount_minor"])
+            yield from _passed(seen, standing, body["currency"], entry.subject)
+        elif entry.kind == "refund.changed" and body["to"] not in LIVE:
+            standing.pop(entry.subject, None)
+
+
+def _passed(
+    seen: Evidence, standing: Mapping[str, tuple[str, int]], currency: str, refund_id: str
+) -> Iterator[Violation]:
+    charge = seen.books.refunds[refund_id]["charge_id"]
+    amount = sum(minor for kept, minor in standing.values() if kept == currency)
+    if amount > seen.limits[currency]:
+        says = f"{amount} {currency} stood with {refund_id}; the day's limit is {seen.limits[currency]}"
+        yield Violation(check="limits", says=says, about=charge)
+    if len(standing) > seen.daily_count:
+        says = f"{len(standing)} stood with {refund_id}; the day's limit is {seen.daily_count}"
+        yield Violation(check="limits", says=says, about=charge)
+
+
+def the_chain_verifies(seen: Evidence) -> Iterator[Violation]:
+    """Nobody touched the ledger."""
+    for flaw in seen.books.flaws:
+        yield Violation(check="ledger", says=f"entry {flaw.seq} {flaw.what}")
+
+
+def nothing_is_stuck(seen: Evidence) -> Iterator[Violation]:
+    """No job waits that is due, and no case is in nobody's hands without a job."""
+    if not seen.at_rest:
+        yield Violation(check="stuck", says="it did not come to rest")
+    for job in seen.books.jobs:
+        if job["state"] == "failed":
+            says = f"{job['actor']} {job['subject']} failed for good: {job['last_error']}"
+            yield Violation(check="stuck", says=says, about=job["subject"])
+        elif job["state"] == "ready" and job["actor"] != "import_history":
+            says = f"{job['actor']} {job['subject']} is left after {job['attempts']} attempts: {job['last_error']}"
+            yield Violation(check="stuck", says=says, about=job["subject"])
+    for case in seen.books.cases.values():
+        if case["state"] == "assessing":
+            yield Violation(check="stuck", says=f"case {case['id']} is assessing", about=case["id"])
+
+
+def the_database_refuses(seen: Evidence) -> Iterator[Violation]:
+    """What the application's role must not do, the database did not let happen."""
+    for name in sorted(set(seen.accepted_by_database)):
+        yield Violation(check="database-refuses", says=f"the database took {name}")
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    every_request_is_answered,
+    nothing_is_paid_twice,
+    only_the_policy_pays,
+    every_refund_is_in_the_books,
+    every_row_is_at_stripe,
+    attempts_come_first,
+    limits_hold,
+    the_chain_verifies,
+    nothing_is_stuck,
+    the_database_refuses,
+)
+
+
+def check_all(seen: Evidence) -> list[Violation]:
+    """All violations of all checks."""
+    return [violation for check in CHECKS for violation in check(seen)]
+
+
+def saved_by_stripe(books: Books) -> int:
+    """Paying calls under another key that Stripe alone refused, because our refund stood there already."""
+
+    def is_ours(call: Mapping[str, Any]) -> bool:
+        return call["witness"] == "ok" and not call["replayed"] and call["code"] == "charge_already_refunded"
+
+    return sum(map(is_ours, books.paying_calls))

@@ -1,0 +1,87 @@
+"""Heal: everything works again, what was lost is delivered again, time passes, until nothing is left to do."""
+
+import time
+from typing import Final
+
+from tests.torture.chaos import CALLS_END_SECONDS, NIGHT_HOURS, Chaos, age
+from tests.torture.load import Load
+from tests.torture.stage import Stage
+
+_ROUNDS: Final = 8
+"""So many times half a day passes at the most: an attempt is tried for 12 hours, three times, and then a person."""
+_ROUND_SECONDS: Final = 60.0
+_OPEN_JOBS: Final = (
+    "SELECT id, actor, subject, state, attempts, run_at, lease_until, last_error FROM jobs WHERE state = 'ready'"
+)
+# Asking Stripe about earlier trials goes on for ever; it is nobody's request.
+_WORK: Final = f"{_OPEN_JOBS} AND actor <> 'import_history'"
+_UNDER_WAY: Final = """\
+SELECT 1 FROM cases WHERE state = 'assessing'
+UNION ALL SELECT 1 FROM refunds WHERE state IN ('intended', 'submitting', 'unknown', 'pending', 'requires_action')
+"""
+
+
+def heal(stage: Stage, chaos: Chaos, load: Load) -> bool:
+    """Brings everything to rest; False where it does not come to rest."""
+    load.rest()
+    chaos.end()
+    chaos.crew.settle()
+    _answer_everybody(chaos, load)
+    for _ in range(_ROUNDS):
+        _deliver_again(stage)
+        _work_off(stage, chaos)
+        stage.command(*_REPLAY)
+        _work_off(stage, chaos)
+        if not stage.rows(_UNDER_WAY) and not stage.rows(_WORK):
+            return stage.stripe.quiet(10)
+        _half_a_day(stage, chaos)
+    return False
+
+
+_REPLAY: Final = ("jobs", "replay", "--name", "torture", "--why", "everything works again", "--yes", "--as", "kim")
+
+
+def _answer_everybody(chaos: Chaos, load: Load) -> None:
+    until = time.monotonic() + _ROUND_SECONDS
+    while load.waiting() > len(load.refused) and time.monotonic() < until:
+        chaos.crew.tend()
+        time.sleep(0.1)
+
+
+def _deliver_again(stage: Stage) -> None:
+    """Events that billingbot does not have are sent again, as a person does it in the Dashboard."""
+    stage.stripe.quiet(30)
+    known = {row["event_id"] for row in stage.rows("SELECT event_id FROM inbox")}
+    delivered = {told["event"] for told in stage.stripe.deliveries(state="delivered")}
+    lost = [event["id"] for event in stage.stripe.objects("event") if event["id"] not in known | delivered]
+    for event in lost:
+        stage.stripe.resend(event)
+    stage.tally.add("webhook.never_delivered", len(lost))
+    stage.stripe.quiet(60)
+
+
+def _work_off(stage: Stage, chaos: Chaos) -> None:
+    """Until no job is due, with all waits made short; what is missing is looked for once more."""
+    stage.rows("UPDATE cases SET recheck_at = now() WHERE recheck_at IS NOT NULL AND state = 'review'")
+    stage.rows("UPDATE ticks SET last_run_at = last_run_at - interval '2 hours'")
+    stage.rows("UPDATE jobs SET lease_until = now() WHERE state = 'ready' AND lease_until > now() + interval '50 s'")
+    until = time.monotonic() + _ROUND_SECONDS
+    time.sleep(1.5)  # the schedule looks once a second
+    while time.monotonic() < until:
+        chaos.crew.tend()
+        stage.rows("UPDATE jobs SET run_at = now() WHERE state = 'ready' AND token IS NULL AND run_at > now()"
+                   " AND attempts < 12")  # fmt: skip
+        if not stage.rows(f"{_WORK} AND (attempts < 12 OR run_at <= now())"):
+            return
+        time.sleep(0.3)
+
+
+def _half_a_day(stage: Stage, chaos: Chaos) -> None:
+    """As a night, but for the count of faults: what is unknown becomes old enough to be proven."""
+    for member in [*chaos.crew.workers(), chaos.crew.named("scheduler")]:
+        chaos.crew.kill_and_bury(member)
+    time.sleep(CALLS_END_SECONDS)
+    stage.rows("UPDATE jobs SET lease_until = NULL, token = NULL, attempts = 0 WHERE state = 'ready'")
+    age(stage, hours=NIGHT_HOURS)
+    stage.stripe.advance(hours=NIGHT_HOURS)
+    chaos.crew.settle()

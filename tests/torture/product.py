@@ -1,0 +1,83 @@
+"""The product whose customers are charged: an HTTP server that knows who used it, and may change its mind."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Final
+
+# The product remembers everything since long before the sandbox's clock began.
+_OPENED: Final = "2020-01-01T00:00:00+00:00"
+
+
+@dataclass(slots=True)
+class Product:
+    """Who used it, about whom it never answers, and who begins to use it the moment anybody has asked."""
+
+    used: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
+    flips: set[str] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
+    down: bool = False
+    failures: int = 0
+    """How often it answered 503 while it was down as a whole."""
+    url: str = ""
+    port: int = 0
+
+    def usage(self, customer: str) -> dict[str, object] | None:
+        """What it says about a customer; None for 503."""
+        if self.down:
+            self.failures += 1
+            return None
+        if customer in self.silent:
+            return None
+        used = customer in self.used or (customer in self.flips and customer in self.asked)
+        self.asked.add(customer)
+        now = datetime.now(UTC)
+        return {
+            "events": 7 if used else 0,
+            "first_at": (now - timedelta(minutes=2)).isoformat() if used else None,
+            "last_at": (now - timedelta(minutes=1)).isoformat() if used else None,
+            "covered": {"from": _OPENED, "to": now.isoformat()},
+        }
+
+
+@contextmanager
+def running_product() -> Iterator[Product]:
+    """The product's API on a free port of this machine, for as long as the block lasts."""
+    product = Product()
+
+    class Handler(BaseHTTPRequestHandler):
+        """GET /usage/{customer} and /support/{customer}."""
+
+        def do_GET(self) -> None:
+            _, what, customer = self.path.split("/", 2)
+            answer = product.usage(customer) if what == "usage" else {"cancellation_asked_at": None}
+            body = json.dumps(answer).encode()
+            self.send_response(503 if answer is None else 200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that http.server gives
+            """Quiet: the links keep count."""
+
+        def handle(self) -> None:
+            with suppress(OSError):  # the link was cut, as planned
+                super().handle()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    product.port = int(server.server_address[1])
+    thread = threading.Thread(target=server.serve_forever, name="product", daemon=True)
+    thread.start()
+    try:
+        yield product
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)

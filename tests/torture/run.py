@@ -1,0 +1,207 @@
+"""One run: a town, a load, chaos for as long as the budget lasts, healing, and the checks."""
+
+import os
+import platform
+import random
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from tests.torture.books import OUR_REFUND, Books, read_books
+from tests.torture.chaos import Chaos
+from tests.torture.checks import Evidence, Violation, check_all, saved_by_stripe
+from tests.torture.crew import Crew
+from tests.torture.heal import heal
+from tests.torture.load import Load
+from tests.torture.mutations import MUTATIONS
+from tests.torture.stage import MARK, Stage, create_key, open_stage, policy_text
+from tests.torture.story import story
+from tests.torture.tally import Tally
+from tests.torture.town import AMOUNT, Town
+
+# Five refunds a day in each currency but dollars, and twice as many requests at once.
+SMALL_BUDGET: Final = AMOUNT * 5 + 100
+_STORIES: Final = 3
+"""So many violations are told in full: they are often the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run is to be. `without` names the mutation that its workers run with."""
+
+    seed: int
+    seconds: float
+    wave: int = 60
+    """New customers per cycle."""
+    wave_seconds: float = 30.0
+    workers: int = 2
+    pace: float = 1.0
+    daily_count: int = 1_000
+    kinds: tuple[str, ...] | None = None
+    without: str | None = None
+    tell: bool = True
+
+
+@dataclass(slots=True, kw_only=True)
+class Result:
+    """What came of it."""
+
+    plan: Plan
+    machine: str
+    seconds: float = 0.0
+    faults: dict[str, int] = field(default_factory=dict)
+    customers: int = 0
+    charges: int = 0
+    requests: int = 0
+    acts: int = 0
+    refunds: dict[str, int] = field(default_factory=dict)
+    nights: int = 0
+    events: int = 0
+    jobs: int = 0
+    calls_to_pay: int = 0
+    saved_by_stripe: int = 0
+    violations: list[Violation] = field(default_factory=list)
+    stories: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        """All faults."""
+        return sum(self.faults.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {**asdict(self), "total_faults": self.total}
+
+
+def run(plan: Plan) -> Result:
+    """Runs it from the first process to the last. Whatever is wrong is in the result; RuntimeError where the stage
+    itself does not come up."""
+    began, tally = time.monotonic(), Tally()
+    result = Result(plan=plan, machine=_machine())
+    policy = policy_text(small_budget=SMALL_BUDGET, daily_count=plan.daily_count)
+    with open_stage(plan.seed, policy=policy, tally=tally) as stage:
+        _play(plan, stage, result)
+        result.seconds = round(time.monotonic() - began, 1)
+        result.faults = tally.counts()
+    return result
+
+
+def _play(plan: Plan, stage: Stage, result: Result) -> None:
+    dice = random.Random(plan.seed)
+    if plan.without and (sql := MUTATIONS[plan.without].sql):
+        stage.rows(sql)
+    patched = plan.without if plan.without and MUTATIONS[plan.without].patch else None
+    load = Load(stage=stage, api_key=create_key(stage), seed=plan.seed)
+    stage.command("mode", "set", "auto", "--why", "torture", "--yes")
+    crew = Crew(stage=stage, dice=random.Random(dice.random()), without=patched)
+    town = Town(stripe=stage.stripe, product=stage.product, dice=random.Random(dice.random()))
+    chaos = Chaos(stage=stage, crew=crew, dice=random.Random(dice.random()), pace=plan.pace)
+    try:
+        crew.start(workers=plan.workers)
+        load.start()
+        _flow(plan, town, load, chaos, dice)
+        _say(plan, "healing")
+        at_rest = heal(stage, chaos, load)
+        books = read_books(stage)
+        result.violations = check_all(_evidence(plan, books, town, load, chaos, at_rest=at_rest))
+        result.violations += [Violation(check="processes", says=says) for says in crew.unexpected]
+        _count(result, stage, books, town, load, chaos)
+        for about in list(dict.fromkeys(one.about for one in result.violations if one.about))[:_STORIES]:
+            result.stories.append(story(stage, town, about))
+    finally:
+        load.stop()
+        stopped = crew.stop()
+    result.violations += [Violation(check="processes", says=says) for says in (*stopped, *_leaks(stage))]
+
+
+def _flow(plan: Plan, town: Town, load: Load, chaos: Chaos, dice: random.Random) -> None:
+    """Waves of customers: a trial, a night, a charge, requests; all the while things break."""
+    kinds = {"kinds": plan.kinds} if plan.kinds else {}
+    _say(plan, "the first customers")
+    town.arrive(plan.wave, **kinds)
+    chaos.begin()
+    until = time.monotonic() + plan.seconds
+    while True:
+        chaos.night()
+        load.plan(town.charged(), within=plan.wave_seconds * 0.8, dice=dice)
+        wave_ends = min(until, time.monotonic() + plan.wave_seconds)
+        if until - wave_ends > plan.wave_seconds / 2:
+            town.arrive(plan.wave, **kinds)
+        while time.monotonic() < wave_ends:
+            chaos.step()
+            time.sleep(0.02)
+        done = f"{town.people} customers, {len(load.answered)} requests, {chaos.stage.tally.total()} faults"
+        _say(plan, f"{max(0, until - time.monotonic()):.0f} s to go; {done}")
+        if not town.waiting:
+            return
+
+
+def _evidence(plan: Plan, books: Books, town: Town, load: Load, chaos: Chaos, *, at_rest: bool) -> Evidence:
+    limits = {charge.currency: SMALL_BUDGET for charge in town.charges.values()}
+    return Evidence(
+        books=books,
+        town=town,
+        load=load,
+        limits={**limits, "usd": 1_000_000_000},
+        daily_count=plan.daily_count,
+        accepted_by_database=chaos.accepted_by_database,
+        at_rest=at_rest,
+    )
+
+
+def _count(result: Result, stage: Stage, books: Books, town: Town, load: Load, chaos: Chaos) -> None:
+    deliveries = stage.stripe.deliveries()
+    stage.tally.add("webhook.duplicate", sum(told["duplicate"] for told in deliveries))
+    stage.tally.add("usage.down", stage.product.failures)
+    result.customers, result.charges = town.people, len(town.charges)
+    result.requests, result.acts, result.nights = len(load.answered), load.acts, chaos.nights
+    origins = Counter(_origin(books, found) for found in books.at_stripe.values() if found["status"] == "succeeded")
+    result.refunds = dict(sorted(origins.items()))
+    result.events = len(stage.rows("SELECT 1 FROM inbox"))
+    result.jobs = len(stage.rows("SELECT 1 FROM jobs"))
+    result.calls_to_pay = sum(call["witness"] != "outside" for call in books.paying_calls)
+    result.saved_by_stripe = saved_by_stripe(books)
+
+
+def _origin(books: Books, found: dict[str, Any]) -> str:
+    row = books.refunds.get(found["metadata"].get(OUR_REFUND, ""))
+    return str(row["origin"]) if row else "external"
+
+
+def _leaks(stage: Stage) -> list[str]:
+    """Connections and processes that are still there after everybody was told to go."""
+    left = []
+    until = time.monotonic() + 5
+    while time.monotonic() < until:  # Postgres notices a closed socket when it reads it next
+        left = stage.rows("SELECT pid, state, query FROM pg_stat_activity WHERE application_name = 'billingbot'")
+        if not left:
+            break
+        time.sleep(0.1)
+    connections = [f"a connection to Postgres is left: {row['state']} {row['query'][:80]}" for row in left]
+    expected = {os.getpid(), *(process.pid for process in stage.running.values())}
+    return connections + [f"process {pid} is left: {what}" for pid, what in _marked(stage.mark) if pid not in expected]
+
+
+def _marked(mark: str) -> list[tuple[int, str]]:
+    """Processes that carry the run's mark in their environment, with their command lines."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*") if sys.platform == "linux" else ():
+        try:
+            if f"{MARK}={mark}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+                found.append((int(process.name), command.strip()))
+        except OSError:
+            continue  # it is just ending
+    return found
+
+
+def _machine() -> str:
+    return f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+
+
+def _say(plan: Plan, line: str) -> None:
+    if plan.tell:
+        print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,130 @@
+"""The local Stripe as a process of its own, which keeps a log of all calls and watches the one that pays.
+
+The witness: at the instant a paying call arrives, its attempt has to stand in Postgres, committed, with this key and
+these parameters. It looks there by a line of its own, past all the faults.
+"""
+
+import json
+import sys
+import time
+from copy import copy
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import parse_qs, parse_qsl
+
+import msgspec
+import psycopg
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from billingbot.sandbox.api import Incoming, Reply, answer
+from billingbot.sandbox.app import SandboxApp
+from billingbot.sandbox.faults import FaultBook
+from billingbot.sandbox.local import LocalStripe
+from billingbot.sandbox.state import Options
+
+CALLS: Final = "/_torture/calls"
+TOWN_KEY: Final = "sk_test_town"
+"""The API key of the town and the Dashboard, whom no fault meets."""
+# Postgres may just be restarting; its recovery takes well under this.
+_PATIENCE_SECONDS: Final = 8.0
+
+
+class Call(msgspec.Struct, kw_only=True):
+    """One call to the API as it arrived, and how it was answered. `witness` is what Postgres had of a paying call."""
+
+    at: float
+    method: str
+    path: str
+    form: str
+    key: str | None = None
+    status: int = 0
+    cut: str | None = None
+    replayed: bool = False
+    code: str | None = None
+    witness: str | None = None
+
+    def names(self, charge: str) -> bool:
+        """Whether the call is about this charge."""
+        return charge in self.path or charge in self.form
+
+
+class WatchedStripe(SandboxApp):
+    """The local Stripe; `CALLS` tells the calls that name `about`, or all POSTs to /v1/refunds."""
+
+    def __init__(self, local: LocalStripe, database_url: str) -> None:
+        super().__init__(local)
+        self._database_url = database_url
+        self._calls: list[Call] = []
+        # The same Stripe without a bad day, for those who only set the scene.
+        self._calm = copy(local)
+        self._calm.faults = FaultBook(None)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == CALLS:
+            about = parse_qs(Request(scope).url.query).get("about", [None])[0]
+            told = [call for call in self._calls if call.names(about)] if about else self._paying()
+            await Response(msgspec.json.encode(told), media_type="application/json")(scope, receive, send)
+            return
+        await super().__call__(scope, receive, send)
+
+    def _paying(self) -> list[Call]:
+        return [call for call in self._calls if call.method == "POST" and call.path == "/v1/refunds"]
+
+    def _stripe(self, incoming: Incoming) -> Reply:
+        if incoming.headers.get("authorization") == f"Bearer {TOWN_KEY}":
+            return answer(self._calm, incoming)
+        key = incoming.headers.get("idempotency-key")
+        call = Call(at=time.time(), method=incoming.method, path=incoming.path, form=incoming.form, key=key)
+        self._calls.append(call)
+        if incoming.method == "POST" and incoming.path == "/v1/refunds":
+            call.witness = self._witness(call)
+        reply = super()._stripe(incoming)
+        call.status, call.cut = reply.status, reply.cut
+        call.replayed = reply.headers.get("Idempotent-Replayed") == "true"
+        if reply.status >= 400 and reply.body.startswith(b"{"):
+            call.code = json.loads(reply.body).get("error", {}).get("code")
+        return reply
+
+    def _witness(self, call: Call) -> str:
+        """`ok`, `outside` for a call without our metadata, `blind` where Postgres is away, or what was wrong."""
+        form = dict(parse_qsl(call.form))
+        if "metadata[billingbot_refund]" not in form:
+            return "outside"
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < until:
+            try:
+                with psycopg.connect(self._database_url, autocommit=True, connect_timeout=2) as connection:
+                    query = "SELECT params, outcome FROM refund_attempts WHERE key = %s"
+                    return _compared(connection.execute(query, [call.key]).fetchone(), form)
+            except psycopg.OperationalError:
+                time.sleep(0.1)
+        return "blind"
+
+
+def _compared(row: tuple[Any, ...] | None, form: dict[str, str]) -> str:
+    if row is None:
+        return "no attempt of this key is committed"
+    params = json.loads(row[0])
+    sent = {"charge": form.get("charge"), "amount": int(form.get("amount", "0"))}
+    differs = [name for name, value in sent.items() if params[name] != value]
+    return f"{', '.join(differs)}: sent is not what the attempt says" if differs else "ok"
+
+
+def main(port: int, start_at: datetime, seed: int, database_url: str) -> None:
+    """Serves until SIGTERM."""
+    local = LocalStripe(Options(start_at=start_at, seed=seed))
+    local.start()
+    try:
+        # As the sandbox serves itself.
+        settings = {"http": "h11", "ws": "none", "lifespan": "off", "log_level": "critical", "access_log": False}
+        app = WatchedStripe(local, database_url)
+        uvicorn.run(app, host="127.0.0.1", port=port, timeout_graceful_shutdown=2, **settings)  # type: ignore[arg-type] # mypy joins their types
+    finally:
+        local.stop()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), datetime.fromisoformat(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

@@ -1,0 +1,164 @@
+"""The town: customers of every kind with their trials and charges, and the truth about each of them."""
+
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from billingbot.sandbox.client import SandboxClient
+from tests.torture.product import Product
+
+# Plans by the year, so that no renewal comes in between; below every limit for one refund.
+AMOUNT: Final = 4900
+# In all currencies but dollars the day's budget is small, and a rush of requests meets at its edge.
+RUSH_CURRENCIES: Final = ("eur", "gbp", "chf", "cad", "aud")
+RUSH: Final = 10
+# How many setters-up share the sandbox's one lock: more would only wait.
+_SETTERS_UP: Final = 4
+
+
+@dataclass(slots=True, kw_only=True)
+class Charge:
+    """One charge at the end of a trial, and whether the policy may ever pay it back by itself.
+
+    Of all charges of a `group` (one customer, card or mailbox) the machine pays one at the most.
+    """
+
+    kind: str
+    customer: str
+    subscription: str
+    group: str
+    payable: bool
+    currency: str = "usd"
+    claims_cancelled: bool = False
+    id: str = ""
+    invoice: str = ""
+
+
+# kind: (weight, may the policy pay it)
+KINDS: Final[dict[str, tuple[float, bool]]] = {
+    "unused": (50, True),
+    "used": (9, False),
+    "silent": (4, False),
+    "flips": (7, False),
+    "twin-card": (4, True),
+    "twin-mail": (4, True),
+    "two-plans": (4, True),
+    "charged-back": (3, False),
+    "inquiry": (3, True),
+    "dashboard": (4, True),
+    "dashboard-part": (3, False),
+    "claims-cancelled": (3, False),
+    "slow-bank": (3, True),
+    "returned-by-bank": (3, True),
+}
+
+
+@dataclass(slots=True)
+class Town:
+    """Everybody, by charge. What is told here is the truth that the checks go by."""
+
+    stripe: SandboxClient
+    product: Product
+    dice: random.Random
+    charges: dict[str, Charge] = field(default_factory=dict)
+    waiting: list[Charge] = field(default_factory=list)
+    """Trials that have not ended yet."""
+    people: int = 0
+    rushes: int = 0
+    _prices: dict[str, str] = field(default_factory=dict)
+
+    def arrive(self, count: int, *, kinds: tuple[str, ...] = tuple(KINDS), rush: bool = True) -> None:
+        """So many new customers begin a trial of a day; with `rush` some more in a currency of little budget."""
+        weights = [KINDS[kind][0] for kind in kinds]
+        planned = [(kind, "usd") for kind in self.dice.choices(kinds, weights, k=count)]
+        if rush:
+            currency = RUSH_CURRENCIES[self.rushes % len(RUSH_CURRENCIES)]
+            self.rushes += 1
+            planned += [("unused", currency)] * RUSH
+        for currency in {currency for _, currency in planned}:
+            self._price(currency)
+        numbered = []
+        for kind, currency in planned:
+            self.people += 1
+            numbered.append((self.people, kind, currency))
+        with ThreadPoolExecutor(_SETTERS_UP) as pool:
+            for begun in pool.map(lambda one: list(self._begin(*one)), numbered):
+                self.waiting += begun
+
+    def _begin(self, number: int, kind: str, currency: str) -> Iterator[Charge]:
+        group, payable = f"group-{number}", KINDS[kind][1]
+        mailboxes = (f"customer{number}@example.com", f"another{number}@example.com")
+        cards = (f"card-{number}", f"card-{number}-b")
+        if kind == "twin-mail":
+            mailboxes = (f"some.body.{number}@gmail.com", f"somebody{number}+again@gmail.com")
+        if kind == "twin-card":
+            cards = (cards[0], cards[0])
+        for copy in range(2 if kind.startswith("twin") else 1):
+            customer = str(self.stripe.post("/customers", email=mailboxes[copy])["id"])
+            self.stripe.add_card(customer, fingerprint=cards[copy])
+            self._tell_product(kind, customer)
+            for _ in range(2 if kind == "two-plans" else 1):
+                items = [{"price": self._price(currency)}]
+                made = self.stripe.post("/subscriptions", customer=customer, items=items, trial_period_days=1)
+                yield Charge(
+                    kind=kind,
+                    customer=customer,
+                    subscription=str(made["id"]),
+                    group=group,
+                    payable=payable,
+                    currency=currency,
+                    claims_cancelled=kind == "claims-cancelled",
+                )
+
+    def _tell_product(self, kind: str, customer: str) -> None:
+        told = {"used": self.product.used, "silent": self.product.silent, "flips": self.product.flips}
+        if kind in told:
+            told[kind].add(customer)
+
+    def _price(self, currency: str) -> str:
+        if currency not in self._prices:
+            made = self.stripe.post(
+                "/prices", currency=currency, unit_amount=AMOUNT, recurring={"interval": "year"},
+                product_data={"name": f"Plan in {currency}"},
+            )  # fmt: skip
+            self._prices[currency] = str(made["id"])
+        return self._prices[currency]
+
+    def charged(self) -> list[Charge]:
+        """The trials have ended: the charges that came of it, with what the banks and the Dashboard do to them."""
+        begun, self.waiting = self.waiting, []
+        with ThreadPoolExecutor(_SETTERS_UP) as pool:
+            found = list(pool.map(self._find, begun))
+        fresh = [charge for charge in found if charge.id]
+        for charge in fresh:
+            self.charges[charge.id] = charge
+            self._fate(charge)
+        return fresh
+
+    def _find(self, charge: Charge) -> Charge:
+        invoices = self.stripe.get("/invoices", subscription=charge.subscription)["data"]
+        paid = [invoice for invoice in invoices if invoice["amount_paid"] > 0]
+        if paid:
+            charge.invoice = str(paid[0]["id"])
+            charge.id = self._charge_of(charge, charge.invoice)
+        return charge
+
+    def _charge_of(self, charge: Charge, invoice: str) -> str:
+        payments = self.stripe.get("/invoice_payments", invoice=invoice)["data"]
+        intent = payments[0]["payment"]["payment_intent"]
+        found: list[dict[str, Any]] = self.stripe.get("/charges", payment_intent=intent)["data"]
+        return str(found[0]["id"])
+
+    def _fate(self, charge: Charge) -> None:
+        """What happens to the charge before anybody asks, and what a refund of it will do."""
+        if charge.kind == "charged-back":
+            self.stripe.dispute(charge.id, status="needs_response")
+        elif charge.kind == "inquiry":
+            self.stripe.dispute(charge.id, status="warning_needs_response")
+        elif charge.kind == "dashboard-part":
+            self.stripe.post("/refunds", charge=charge.id, amount=1000)
+        elif charge.kind in {"slow-bank", "returned-by-bank"}:
+            ends = "succeeded" if charge.kind == "slow-bank" else "failed"
+            self.stripe.refund_outcome(charge=charge.id, status="pending", then=ends, after_seconds=7200)
