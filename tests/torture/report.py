@@ -19,8 +19,8 @@ def report(result: Result) -> str:
     lines += [f"  {group}: {', '.join(kinds)}" for group, kinds in groups.items()]
     refunds = ", ".join(f"{count:,} {origin}" for origin, count in result.refunds.items()) or "none"
     lines += [
-        f"{result.customers:,} customers, {result.charges:,} charges, {result.requests:,} requests, {result.nights} nights",
-        f"{result.acts:,} acts of people, {result.events:,} events, {result.jobs:,} jobs",
+        f"{result.customers:,} customers, {result.charges:,} charges, {result.requests:,} requests",
+        f"{result.nights} nights, {result.acts:,} acts of people, {result.events:,} events, {result.jobs:,} jobs",
         f"refunds at Stripe: {refunds}",
         f"{result.calls_to_pay:,} calls to pay, {result.saved_by_stripe} that Stripe alone refused as paid already",
     ]
