@@ -188,6 +188,7 @@ _PATHS = {
     "refund": "refunds",
     "subscription": "subscriptions",
     "balance_transaction": "balance_transactions",
+    "event": "events",
 }
 
 

@@ -1,6 +1,7 @@
 """Reading what people type: instants, and values that must be one of a few."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
 
@@ -18,3 +19,19 @@ def instant(option: str, text: str) -> datetime:
     if at is None or at.tzinfo is None:
         raise InputError(option, "expected a time with a zone, such as 2026-03-01T09:00:00Z")
     return at.astimezone(UTC)
+
+
+_AGO = re.compile(r"(\d{1,4})([mhd])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def instant_or_ago(option: str, text: str) -> datetime:
+    """An instant in UTC, written as one or as how long ago it was: `90m`, `36h`, `7d`. InputError for neither."""
+    ago = _AGO.fullmatch(text)
+    if ago is not None:
+        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    try:
+        return instant(option, text)
+    except InputError:
+        expected = "expected a time with a zone, such as 2026-03-01T09:00:00Z, or how long ago: 90m, 36h, 7d"
+        raise InputError(option, expected) from None

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     NOTE = "note"
     NOTICE = "ntc"
     APPROVAL = "apv"
+    BACKFILL = "bkf"
 
 
 class IdSource(Protocol):

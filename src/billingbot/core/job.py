@@ -17,6 +17,7 @@ class Actor(StrEnum):
     IMPORT_HISTORY = "import_history"
     NOTIFY = "notify"
     """Its argument is the kind of notice, of which all that waits is sent together."""
+    BACKFILL = "backfill"
 
 
 class JobState(StrEnum):

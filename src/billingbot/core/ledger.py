@@ -37,6 +37,12 @@ class EntryKind(StrEnum):
     JOB_REPLAYED = "job.replayed"
     JOB_DISMISSED = "job.dismissed"
     POLICY_PUBLISHED = "policy.published"
+    REPLAY_STARTED = "replay.started"
+    REPLAY_RESUMED = "replay.resumed"
+    REPLAY_STOPPED = "replay.stopped"
+    REPLAY_ENDED = "replay.ended"
+    EVENT_REPLAYED = "event.replayed"
+    EVENTS_BACKFILLED = "events.backfilled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

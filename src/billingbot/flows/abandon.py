@@ -9,7 +9,7 @@ from billingbot.flows.desk import Step
 from billingbot.flows.notify import tell
 from billingbot.flows.settle import show_to_person
 from billingbot.flows.submit import withdraw_unsent
-from billingbot.store import cases, notices, refunds
+from billingbot.store import backfills, cases, notices, refunds
 
 
 def abandon(this: Step, job: Job) -> None:
@@ -31,6 +31,8 @@ def abandon(this: Step, job: Job) -> None:
         case Actor.NOTIFY:
             notices.give_up(this.db, NoticeKind(job.subject))
             return  # nobody is told that nobody can be told
+        case Actor.BACKFILL:
+            backfills.fail(this.db, job.subject)
         case Actor.INTERPRET | Actor.RECHECK | Actor.SETTLE | Actor.IMPORT_HISTORY:
             pass  # nothing waits for these but the failed job itself, which a person sees
     tell(

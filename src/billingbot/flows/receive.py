@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from billingbot.core.ids import IdSource, Kind
 from billingbot.core.signals import SIGNALS, Envelope, base_type
-from billingbot.flows.desk import Desk
+from billingbot.flows.desk import Desk, Step
 from billingbot.gateway.envelope import EnvelopeError, decode
 from billingbot.gateway.signature import SignatureError, verify
 from billingbot.store import inbox
 from billingbot.store.database import transaction
+
+# Events of one statement, as many as the door commits at once: far within the five seconds that a statement has.
+_AT_ONCE: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,19 @@ def store(desk: Desk, envelopes: Sequence[Envelope]) -> int:
         job_ids = inbox.receive(connection, deliveries)
     desk.bell.ring(job_ids)
     return len(job_ids)
+
+
+def take_in(this: Step, envelopes: Sequence[Envelope]) -> list[Envelope]:
+    """Stores these events in this step, each once; rings for the new ones in their order, and returns them."""
+    new: list[Envelope] = []
+    for start in range(0, len(envelopes), _AT_ONCE):
+        deliveries = [_delivery(this.new_id, envelope) for envelope in envelopes[start : start + _AT_ONCE]]
+        stored = set(inbox.receive(this.db, deliveries))
+        for delivery in deliveries:
+            if delivery.job_id in stored:
+                new.append(delivery.envelope)
+                this.bells.append(delivery.job_id)
+    return new
 
 
 def _delivery(new_id: IdSource, envelope: Envelope) -> inbox.Delivery:

@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import NoResultFound
 
+from billingbot.core.backfill import BackfillState
 from billingbot.core.canonical import digest
 from billingbot.core.case import Case, CaseState
 from billingbot.core.errors import InputError, NotFoundError
@@ -20,7 +21,7 @@ from billingbot.core.signals import ChargeChanged, DisputeChanged, RefundChanged
 from billingbot.flows.desk import Desk, step
 from billingbot.flows.request import is_storable
 from billingbot.flows.review import MOST_NAME, MOST_TEXT, person
-from billingbot.store import cases, database, history, inbox, jobs, ledger, modes, refunds
+from billingbot.store import backfills, cases, database, history, inbox, jobs, ledger, modes, refunds
 from billingbot.store.database import transaction
 from billingbot.store.jobs import ALL_FAILED, FailedFilter, FailedJob
 
@@ -178,7 +179,7 @@ def _tell(connection: Connection, desk: Desk, job: FailedJob, by_policy: str) ->
         told = _TELL[job.actor](connection, job, by_policy)
     except (NotFoundError, NoResultFound):
         return Preview(job=job, effect=Effect.NEEDS_PERSON, why=f"{job.subject}: there is none")
-    if told.effect is not Effect.NOTHING and told.account not in desk.accounts:
+    if told.effect is not Effect.NOTHING and told.account and told.account not in desk.accounts:
         why = f"account {told.account} is not configured"
         return Preview(job=job, effect=Effect.NEEDS_PERSON, why=why, account=told.account)
     return told
@@ -266,6 +267,16 @@ def _tell_notify(_connection: Connection, job: FailedJob, _by_policy: str) -> Pr
     return Preview(job=job, effect=Effect.DECIDES, why="sends the notices that wait, and decides nothing", account="")
 
 
+def _tell_backfill(connection: Connection, job: FailedJob, by_policy: str) -> Preview:
+    read = backfills.get(connection, job.subject)
+    if read.state is BackfillState.DONE:
+        return Preview(job=job, effect=Effect.NOTHING, why="the events are read", account=read.account)
+    mode = modes.current(connection, read.account).mode
+    effect = Effect.MAY_PAY if mode is Mode.AUTO else Effect.DECIDES
+    why = f"reads on in Stripe's list of events; a case they touch is decided by {by_policy} (mode {mode})"
+    return Preview(job=job, effect=effect, why=why, account=read.account)
+
+
 def _refund_is(job: FailedJob, refund: RefundIntent, effect: Effect, why: str) -> Preview:
     return Preview(
         job=job,
@@ -285,6 +296,7 @@ _TELL: Final[Mapping[Actor, Callable[[Connection, FailedJob, str], Preview]]] = 
     Actor.SETTLE: _tell_settle,
     Actor.IMPORT_HISTORY: _tell_import,
     Actor.NOTIFY: _tell_notify,
+    Actor.BACKFILL: _tell_backfill,
 }
 
 

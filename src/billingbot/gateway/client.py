@@ -23,6 +23,7 @@ from billingbot.core.request import Candidate, NamedBy
 from billingbot.gateway.answers import RefundAnswer
 from billingbot.gateway.candidates import find_charges, never_charged
 from billingbot.gateway.dossier import read_dossier
+from billingbot.gateway.past_events import EventPage, Whose, read_page
 from billingbot.gateway.payment import Ask, pay
 from billingbot.gateway.permissions import missing_permissions
 from billingbot.gateway.reading import Reader
@@ -59,6 +60,7 @@ class StripeGateway:
     ) -> None:
         self.account = account
         self.livemode = livemode
+        self._whose = Whose(account=account, livemode=livemode, stripe_account=stripe_account)
         self._transport = Transport(api_key, livemode=livemode, api_base=api_base, stripe_account=stripe_account)
         self._reader = Reader(self._transport)
         self._lock = threading.Lock()
@@ -132,6 +134,13 @@ class StripeGateway:
         page, more = self._reader.identities(after=after, limit=limit, since=since)
         kept = tuple(pair for pair in page if _had_trial(pair[0]))
         return TrialPage(subscriptions=kept, next=page[-1][0].id if more and page else None)
+
+    def past_events(self, *, types: tuple[str, ...], since: datetime, until: datetime, after: str | None) -> EventPage:
+        """One page of the events of these types (20 at the most) created since and before `until`, newest first.
+
+        `after` is the `next` of the page before. Stripe keeps events for 30 days.
+        """
+        return read_page(self._transport, self._whose, types=types, since=since, until=until, after=after)
 
     def create_refund(
         self,

@@ -17,6 +17,7 @@ _NEEDED: Final[dict[str, str]] = {
     "invoice_payments": "Invoices",
     "disputes": "Disputes",
     "balance_transactions": "Balance transaction sources",
+    "events": "Events",
     "radar/early_fraud_warnings": "Radar early fraud warnings",
 }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -83,3 +84,23 @@ def get(connection: Connection, inbox_id: str) -> Envelope:
         trial_end_before=row.trial_end_before,
         body=row.body,
     )
+
+
+def thin_bodies(connection: Connection, account: str, object_ids: Sequence[str]) -> Sequence[bytes]:
+    """The stored thin events about these objects: each may name the snapshot event that it is the twin of."""
+    if not object_ids:
+        return []
+    found = connection.execute(
+        sa.select(inbox.c.body).where(
+            inbox.c.account == account, inbox.c.object_id.in_(sorted(set(object_ids))), inbox.c.thin
+        )
+    )
+    return [bytes(body) for body in found.scalars()]
+
+
+def last_received_at(connection: Connection, account: str) -> datetime | None:
+    """When the newest event of this account was stored; ids sort by time."""
+    found: datetime | None = connection.execute(
+        sa.select(inbox.c.received_at).where(inbox.c.account == account).order_by(inbox.c.id.desc()).limit(1)
+    ).scalar_one_or_none()
+    return found

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from billingbot.core.errors import LeaseLostError
 from billingbot.core.job import LEASE, Actor, Job, JobState
-from billingbot.store.schema import cases, inbox, job_failures, jobs, refunds
+from billingbot.store.schema import backfills, cases, inbox, job_failures, jobs, refunds
 
 _NOW = sa.func.clock_timestamp()
 
@@ -94,6 +94,11 @@ def postpone(connection: Connection, job: Job, delay: timedelta) -> None:
     """Runs the job again after `delay` without counting this try: it did no harm and met no fault."""
     values = {"run_at": _NOW + delay, "token": None, "lease_until": None, "attempts": jobs.c.attempts - 1}
     _with_token(connection, job, values)
+
+
+def go_on(connection: Connection, job: Job) -> None:
+    """Runs the job again at once, its tries counted anew: it got a step further."""
+    _with_token(connection, job, {"run_at": _NOW, "token": None, "lease_until": None, "attempts": 0})
 
 
 def retry(connection: Connection, job: Job, delay: timedelta, error: str) -> None:
@@ -235,7 +240,8 @@ def _wanted(wanted: FailedFilter, error_class: sa.ScalarSelect[Any]) -> Iterator
 def _of_account(account: str) -> sa.ColumnElement[bool]:
     """A job names one id, or the account itself; each kind of id stands in one table only."""
     owned = (
-        sa.exists().where(table.c.id == jobs.c.subject, table.c.account == account) for table in (cases, refunds, inbox)
+        sa.exists().where(table.c.id == jobs.c.subject, table.c.account == account)
+        for table in (cases, refunds, inbox, backfills)
     )
     return sa.or_(jobs.c.subject == account, *owned)
 

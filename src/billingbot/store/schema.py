@@ -18,10 +18,12 @@ from sqlalchemy import (
     text,
 )
 
+from billingbot.core.backfill import BackfillReason, BackfillState
 from billingbot.core.case import OPEN_STATES, CaseState
 from billingbot.core.job import JobState
 from billingbot.core.notice import NoticeState
 from billingbot.core.refund import LIVE_STATES, AttemptOutcome, Origin, RefundState
+from billingbot.core.replay import ItemState, RunState
 
 metadata = MetaData(
     naming_convention={
@@ -479,4 +481,69 @@ ticks = Table(
     metadata,
     Column("name", Text, primary_key=True),
     _time("last_run_at"),
+)
+
+# Passes over Stripe's list of events. `read_to` moves through the span from its start to its end.
+backfills = Table(
+    "backfills",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    _time("since"),
+    _time("until"),
+    _time("read_to"),
+    Column("slice_seconds", Integer, CheckConstraint("slice_seconds > 0", name="slice"), nullable=False),
+    Column("reason", Text, CheckConstraint(_one_of("reason", BackfillReason), name="reason"), nullable=False),
+    Column("asked_by", Text, nullable=False),
+    Column("state", Text, CheckConstraint(_one_of("state", BackfillState), name="state"), nullable=False),
+    Column("missing", BigInteger, nullable=False, server_default="0"),
+    Column("known", BigInteger, nullable=False, server_default="0"),
+    Column("unreadable", BigInteger, nullable=False, server_default="0"),
+    Column("missing_types", Text, nullable=False, server_default="{}"),
+    _time("began_at", now=True),
+    _time("finished_at", optional=True),
+    Index("ix_backfills_running", "account", postgresql_where=text("state = 'running'")),
+)
+
+# Up to when all events of an account are known to be here.
+event_marks = Table(
+    "event_marks",
+    metadata,
+    Column("account", Text, primary_key=True),
+    _time("read_to"),
+)
+
+# A replay by its name: whoever gives the name again goes on with it, and does nothing twice.
+replay_runs = Table(
+    "replay_runs",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("state", Text, CheckConstraint(_one_of("state", RunState), name="state"), nullable=False),
+    Column("started_by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("rate", Integer, CheckConstraint("rate > 0", name="rate"), nullable=False),
+    Column("confirmed", Text, nullable=False),
+    Column("confirmed_unknown", Integer, nullable=False),
+    Column("is_capped", Boolean, nullable=False),
+    Column("stop_asked_by", Text),
+    Column("stopped_why", Text),
+    Column("token", Text),
+    _time("lease_until", optional=True),
+    _time("began_at", now=True),
+    _time("ended_at", optional=True),
+)
+
+replay_items = Table(
+    "replay_items",
+    metadata,
+    Column("run", Text, ForeignKey("replay_runs.name"), primary_key=True),
+    Column("job_id", Text, ForeignKey("jobs.id"), primary_key=True),
+    Column("state", Text, CheckConstraint(_one_of("state", ItemState), name="state"), nullable=False),
+    Column("effect", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("amount_minor", BigInteger),
+    Column("currency", Text),
+    _time("done_at", optional=True),
+    Index("ix_replay_items_job_id", "job_id"),
 )

@@ -12,6 +12,7 @@ from billingbot.core.errors import BillingbotError, LeaseLostError, RetryLaterEr
 from billingbot.core.job import MOST_ATTEMPTS, Actor, Job, backoff
 from billingbot.flows.abandon import abandon
 from billingbot.flows.assess import assess
+from billingbot.flows.backfill import backfill
 from billingbot.flows.desk import Desk, step
 from billingbot.flows.interpret import interpret
 from billingbot.flows.notify import notify
@@ -30,6 +31,7 @@ VERBS: Final[Mapping[Actor, Callable[[Desk, Job], None]]] = {
     Actor.SETTLE: settle,
     Actor.IMPORT_HISTORY: import_history,
     Actor.NOTIFY: notify,
+    Actor.BACKFILL: backfill,
 }
 
 log = structlog.get_logger(__name__)

@@ -10,6 +10,7 @@ import structlog
 from billingbot.core.errors import BillingbotError
 from billingbot.core.job import Actor
 from billingbot.core.notice import GROUPED_WITHIN
+from billingbot.flows.backfill import keep_up
 from billingbot.flows.desk import Desk, step
 from billingbot.store import cases, database, history, jobs, notices, refunds, ticks
 from billingbot.store.database import transaction
@@ -105,6 +106,7 @@ TASKS: Final[Mapping[str, tuple[timedelta, Callable[[Desk], int]]]] = {
     "resolve_refunds": (timedelta(minutes=5), _resolve_refunds),
     "notices": (timedelta(minutes=2), _notices),
     "pending_refunds": (timedelta(hours=1), _ask_after_pending),
+    "missed_events": (timedelta(minutes=1), keep_up),
 }
 
 

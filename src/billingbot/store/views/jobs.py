@@ -118,7 +118,7 @@ def _case_id(connection: Connection, job: JobLine) -> str | None:
         case Actor.SUBMIT | Actor.SETTLE:
             found = connection.execute(sa.select(refunds.c.case_id).where(refunds.c.id == job.subject))
             return found.scalar_one_or_none()
-        case Actor.INTERPRET | Actor.IMPORT_HISTORY | Actor.NOTIFY:
+        case Actor.INTERPRET | Actor.IMPORT_HISTORY | Actor.NOTIFY | Actor.BACKFILL:
             return None
 
 

@@ -1,4 +1,4 @@
-"""`billingbot events`: what Stripe told us, and what became of it."""
+"""`billingbot events list` and `show`: what Stripe told us, and what became of it."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -8,15 +8,7 @@ import typer
 from billingbot.cli.output import After, AsJson, Limit, more, show_json, show_page, show_pairs, show_section, show_table
 from billingbot.cli.session import read
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
 
-
-@app.callback()
-def _events() -> None:
-    """Stripe's events, as stored."""
-
-
-@app.command("list")
 def list_(
     *,
     account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
@@ -39,7 +31,6 @@ def list_(
     more(page.next)
 
 
-@app.command()
 def show(
     event: Annotated[str, typer.Argument(help="Our id (inb_...) or Stripe's (evt_...).")], *, as_json: AsJson = False
 ) -> None:
