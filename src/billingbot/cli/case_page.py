@@ -43,6 +43,10 @@ def show_case(page: CasePage, blockers: Sequence[str]) -> None:
         for one in page.refunds
     )
     show_section("Refunds", ("id", "amount", "state", "why"), refunds)
+    notes = ((one.refund.credit_note_number, one.refund.credit_note_id, one.refund.id) for one in page.refunds)
+    show_section("Credit notes", ("number", "id", "refund"), [row for row in notes if row[1]])
+    ends = ((one.id, one.cancel_when, one.state, one.why, one.waits_for) for one in page.cancellations)
+    show_section("Subscription", ("id", "cancel", "state", "why", "waits for"), ends)
     show_section("Notes", ("when", "by", "note"), ((one.written_at, one.author, one.text) for one in page.notes))
     happened = ((entry.at, entry.kind, entry.actor, entry.seq) for entry in page.timeline)
     show_section("What happened", ("when", "what", "by", "entry"), happened)

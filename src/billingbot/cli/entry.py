@@ -33,6 +33,7 @@ NOUNS: Final = {
     "keys": Noun("API keys: create, list, revoke.", _DESK, "keys"),
     "policy": Noun("The refund policy: check a file, show the rules.", _DESK, "policy"),
     "refunds": Noun("Refunds and their attempts.", _LOOK, "refunds"),
+    "cancellations": Noun("Subscriptions that a refund was to end, and did not.", _DESK, "cancellations"),
     "conversions": Noun("Trials that turned into a charge.", _LOOK, "conversions"),
     "ledger": Noun("The ledger: list, verify, export.", _LOOK, "ledger"),
     "jobs": Noun("Steps of work, and what became of them.", _LOOK, "jobs"),

@@ -60,6 +60,7 @@ class InvoiceLine:
     amount_minor: int
     period_start: datetime
     period_end: datetime
+    price_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,8 @@ class Invoice:
     paid_at: datetime | None
     lines: tuple[InvoiceLine, ...]
     payments: tuple[InvoicePayment, ...]
+    credited_minor: int = 0
+    """What credit notes have taken off it, before and after it was paid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +106,10 @@ class Subscription:
     """`cancellation_requested`, `payment_failed`, `payment_disputed`, ...: who or what cancelled."""
     fingerprint: str | None
     """Of its default payment method (or the customer's), where Stripe gives one."""
+    price_ids: tuple[str, ...] = ()
+    """What it is a subscription to."""
+    our_cancellation_id: str | None = None
+    """The cancellation of ours that ended it or set it to end, by the comment that we left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +140,24 @@ class Refund:
     """`metadata.billingbot_refund`: the intent of ours that caused it."""
     our_attempt_key: str | None
     """`metadata.billingbot_key`: the idempotency key of the attempt that caused it."""
+    credit_note_id: str | None = None
+    """The credit note that made it, where we asked Stripe for that (a refund does not name it)."""
+    credit_note_number: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditNote:
+    """A credit note of an invoice. Amounts in minor units; `refunds` are the refunds it made, or was tied to."""
+
+    id: str
+    number: str | None
+    invoice_id: str
+    amount_minor: int
+    currency: str
+    refunds: tuple[str, ...]
+    our_refund_id: str | None
+    """`metadata.billingbot_refund`, which Stripe keeps on the note and not on the refund that the note makes."""
+    our_attempt_key: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

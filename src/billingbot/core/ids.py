@@ -27,6 +27,7 @@ class Kind(StrEnum):
     NOTICE = "ntc"
     APPROVAL = "apv"
     BACKFILL = "bkf"
+    CANCELLATION = "cnl"
 
 
 class IdSource(Protocol):
@@ -60,6 +61,16 @@ def attempt_key(*, livemode: bool, charge_id: str, refund_id: str, attempt: int)
     """
     mode = "live" if livemode else "test"
     return f"billingbot:refund:{mode}:{charge_id}:{refund_id}:{attempt}"
+
+
+def cancellation_key(*, livemode: bool, subscription_id: str, cancellation_id: str, send: int) -> str:
+    """The idempotency key of one call that cancels.
+
+    New for each call: cancelling twice is cancelling once, and an answer that Stripe keeps under a key may be an
+    error that it would repeat for a day.
+    """
+    mode = "live" if livemode else "test"
+    return f"billingbot:cancel:{mode}:{subscription_id}:{cancellation_id}:{send}"
 
 
 def _encode(number: int, width: int) -> str:

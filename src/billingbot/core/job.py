@@ -14,6 +14,7 @@ class Actor(StrEnum):
     RECHECK = "recheck"
     SUBMIT = "submit"
     SETTLE = "settle"
+    CANCEL = "cancel"
     IMPORT_HISTORY = "import_history"
     NOTIFY = "notify"
     """Its argument is the kind of notice, of which all that waits is sent together."""

@@ -31,6 +31,8 @@ class NoticeKind(StrEnum):
     """Whether a refund was paid could not be found out within its key's life."""
     REFUND_OVERDUE = "refund_overdue"
     """Stripe has kept a refund pending for longer than refunds take."""
+    SUBSCRIPTION_NOT_CANCELLED = "subscription_not_cancelled"
+    """The subscription of a refunded charge still runs, or something of it would still be collected."""
     DISPUTE_CROSSED = "dispute_crossed"
     """A dispute met a refund that was on its way."""
     SECOND_APPROVAL_WANTED = "second_approval_wanted"

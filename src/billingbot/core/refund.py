@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from billingbot.core.errors import ConflictError
+from billingbot.core.refund_terms import CancelWhen, RefundWith
 
 # Law 4. Stripe forgets a key after 24 h and then runs it anew; half of that leaves room for clocks that differ
 # and for a request that hangs. https://docs.stripe.com/api/idempotent_requests
@@ -76,6 +77,10 @@ LIVE_STATES: Final = (
 )
 # States in which money has left, or is about to, for all that Stripe knows.
 AT_STRIPE: Final = (RefundState.PENDING, RefundState.REQUIRES_ACTION, RefundState.SUCCEEDED)
+# From here on the subscription is cancelled: Stripe has taken the refund on. Waiting for `succeeded` would let the next
+# period be charged while money is pending, and would be no safer: a refund may fail weeks after it succeeded. One that
+# waits for the customer's bank details may never be paid, so it cancels nothing yet.
+CANCELS_AFTER: Final = (RefundState.PENDING, RefundState.SUCCEEDED)
 ENDED_BADLY: Final = (RefundState.FAILED, RefundState.CANCELED)
 
 
@@ -118,6 +123,13 @@ class RefundIntent:
     """Refusal or failure in words, where there is one."""
     intended_at: datetime
     settled_at: datetime | None
+    invoice_id: str | None = None
+    subscription_id: str | None = None
+    refund_with: RefundWith = RefundWith.REFUND
+    """As the policy said when it was decided, as is the next: what was approved does not change meanwhile."""
+    cancel_subscription: CancelWhen = CancelWhen.NO
+    credit_note_id: str | None = None
+    credit_note_number: str | None = None
 
 
 class AttemptOutcome(StrEnum):

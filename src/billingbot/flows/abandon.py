@@ -5,6 +5,7 @@ from billingbot.core.job import Actor, Job
 from billingbot.core.notice import Notice, NoticeKind
 from billingbot.core.refund import RefundState
 from billingbot.flows.assess import give_up
+from billingbot.flows.cancel import abandon_cancellation
 from billingbot.flows.desk import Step
 from billingbot.flows.notify import tell
 from billingbot.flows.settle import show_to_person
@@ -28,6 +29,8 @@ def abandon(this: Step, job: Job) -> None:
                 withdraw_unsent(this, refund, why="could not look again before paying")
             elif refund.state in {RefundState.SUBMITTING, RefundState.UNKNOWN}:
                 show_to_person(this, refund, reason="outcome-unknown")
+        case Actor.CANCEL:
+            abandon_cancellation(this, job.subject)
         case Actor.NOTIFY:
             notices.give_up(this.db, NoticeKind(job.subject))
             return  # nobody is told that nobody can be told

@@ -15,6 +15,7 @@ from billingbot.core.mode import Mode
 from billingbot.core.policy import daily_limits, with_limit
 from billingbot.core.refund import Origin, RefundIntent, RefundState
 from billingbot.core.request import Candidate
+from billingbot.flows.aftercare import under_terms
 from billingbot.flows.desk import Account, Desk, Step, step
 from billingbot.flows.look import Findings, look, mode_of
 from billingbot.flows.verdict import hand_over, write_down
@@ -150,7 +151,7 @@ def _intend(this: Step, case: Case, found: Findings, decision_id: str) -> None:
         this.enqueue(Actor.SETTLE, live.id)
         give_up(this, case, reason="refund-under-way", decision_id=decision_id)
         return
-    intend(this, refund, found.payee)
+    intend(this, under_terms(refund, found), found.payee)
     hand_over(this, None, case, found, decision_id, how=CaseMove.DECIDED_REFUND)
 
 
@@ -172,6 +173,8 @@ def intend(this: Step, refund: RefundIntent, payee: refunds.Payee) -> None:
                 "origin": refund.origin,
                 "clause": refund.clause,
                 "decision": refund.decision_id,
+                "refund_with": refund.refund_with,
+                "cancel_subscription": refund.cancel_subscription,
             },
         )
     )

@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import NoResultFound
 
+from billingbot.core.aftercare import LIVE
 from billingbot.core.backfill import BackfillState
 from billingbot.core.canonical import digest
 from billingbot.core.case import Case, CaseState
@@ -21,7 +22,7 @@ from billingbot.core.signals import ChargeChanged, DisputeChanged, RefundChanged
 from billingbot.flows.desk import Desk, step
 from billingbot.flows.request import is_storable
 from billingbot.flows.review import MOST_NAME, MOST_TEXT, person
-from billingbot.store import backfills, cases, database, history, inbox, jobs, ledger, modes, refunds
+from billingbot.store import backfills, cancellations, cases, database, history, inbox, jobs, ledger, modes, refunds
 from billingbot.store.database import transaction
 from billingbot.store.jobs import ALL_FAILED, FailedFilter, FailedJob
 
@@ -240,6 +241,15 @@ def _tell_settle(connection: Connection, job: FailedJob, _by_policy: str) -> Pre
     return _refund_is(job, refund, Effect.DECIDES, "asks Stripe how the refund stands")
 
 
+def _tell_cancel(connection: Connection, job: FailedJob, _by_policy: str) -> Preview:
+    cancellation = cancellations.get(connection, job.subject)
+    if cancellation.state not in LIVE:
+        why = f"the cancellation is {cancellation.state}"
+        return Preview(job=job, effect=Effect.NOTHING, why=why, account=cancellation.account)
+    why = "looks at the subscription, and cancels it if it still runs and nothing stands in the way; moves no money"
+    return Preview(job=job, effect=Effect.DECIDES, why=why, account=cancellation.account)
+
+
 def _tell_interpret(connection: Connection, job: FailedJob, by_policy: str) -> Preview:
     event = inbox.get(connection, job.subject)
     signal = signal_of(event.type, event.object_id or "", event.trial_end_before)
@@ -294,6 +304,7 @@ _TELL: Final[Mapping[Actor, Callable[[Connection, FailedJob, str], Preview]]] = 
     Actor.RECHECK: _tell_recheck,
     Actor.SUBMIT: _tell_submit,
     Actor.SETTLE: _tell_settle,
+    Actor.CANCEL: _tell_cancel,
     Actor.IMPORT_HISTORY: _tell_import,
     Actor.NOTIFY: _tell_notify,
     Actor.BACKFILL: _tell_backfill,

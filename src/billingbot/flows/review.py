@@ -12,6 +12,7 @@ from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.policy import approval_blockers
 from billingbot.core.refund import Origin, RefundIntent, RefundState
 from billingbot.core.restore import restore_decision, restore_facts
+from billingbot.flows.aftercare import under_terms
 from billingbot.flows.assess import intend
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.look import look, mode_of
@@ -150,7 +151,7 @@ def approve(desk: Desk, act: Act, *, reason: str) -> Case:
             intended_at=database.now(this.db),
             settled_at=None,
         )
-        intend(this, refund, found.payee)
+        intend(this, under_terms(refund, found), found.payee)
         reply = refunded_reply(found, case.id)
         return cases.move(this.db, case, CaseMove.APPROVED, assignee=act.by, reply=reply, recheck_at=None)
 

@@ -19,6 +19,7 @@ from billingbot.core.refund import (
     may_become,
     state_of,
 )
+from billingbot.flows.aftercare import follow_up, waits_for_person
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.recheck import reassess
 from billingbot.store import cases, database, jobs, refunds
@@ -112,6 +113,7 @@ def _take_over(this: Step, refund: RefundIntent, state: RefundState, found: doss
             body=body,
         )
     )
+    follow_up(this, refund, state)
     if found.amount_minor != refund.amount_minor or found.currency != refund.currency:
         show_to_person(this, refund, reason="refund-amount-differs", reopen=True)
     elif state is RefundState.SUCCEEDED and refund.origin is not Origin.EXTERNAL:
@@ -122,6 +124,8 @@ def _take_over(this: Step, refund: RefundIntent, state: RefundState, found: doss
 
 def _close_case(this: Step, refund: RefundIntent) -> None:
     case = cases.lock(this.db, refund.case_id) if refund.case_id else None
+    if case is not None and case.state is CaseState.REVIEW and waits_for_person(this, refund):
+        return
     if case is not None and can(case.state, CaseMove.REFUND_SUCCEEDED):
         now = database.now(this.db)
         cases.move(this.db, case, CaseMove.REFUND_SUCCEEDED, outcome="refunded", closed_at=now, recheck_at=None)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from billingbot.core.dossier import Refund
+from billingbot.core.dossier import Refund, Subscription
 
 
 class RefusalReason(StrEnum):
@@ -62,4 +62,12 @@ class Halted:
     why: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancelled:
+    """The subscription has ended, or is set to end with its period, as asked."""
+
+    subscription: Subscription
+
+
+CancelAnswer: TypeAlias = Cancelled | Refused | NotDone | UnknownOutcome | Halted
 RefundAnswer: TypeAlias = Accepted | Refused | NotDone | UnknownOutcome | Halted

@@ -19,8 +19,10 @@ from billingbot.core.dossier import (
     Subscription,
 )
 from billingbot.core.errors import InputError
+from billingbot.core.refund_terms import CancelWhen
 from billingbot.core.request import Candidate, NamedBy
-from billingbot.gateway.answers import RefundAnswer
+from billingbot.gateway.answers import CancelAnswer, RefundAnswer
+from billingbot.gateway.cancelling import CancelAsk, cancel, still_collected
 from billingbot.gateway.candidates import find_charges, never_charged
 from billingbot.gateway.dossier import read_dossier
 from billingbot.gateway.past_events import EventPage, Whose, read_page
@@ -167,6 +169,26 @@ class StripeGateway:
             key=idempotency_key,
         )
         return pay(self._transport, ask)
+
+    def cancel_subscription(
+        self, *, subscription_id: str, cancel_when: CancelWhen, cancellation_id: str, idempotency_key: str
+    ) -> CancelAnswer:
+        """End a subscription, now or with its period: one attempt. The outcome is a value, always.
+
+        `cancellation_id` is left on the subscription, so that the end can be known for ours. Raises InputError,
+        before anything is sent, for parameters that must never be.
+        """
+        ask = CancelAsk(
+            subscription_id=subscription_id,
+            cancel_when=cancel_when,
+            cancellation_id=cancellation_id,
+            key=idempotency_key,
+        )
+        return cancel(self._transport, ask)
+
+    def still_collected(self, subscription_id: str, customer_id: str) -> tuple[str, ...]:
+        """Invoices and pending items of a subscription that Stripe would still charge."""
+        return still_collected(self._transport, subscription_id, customer_id)
 
     def probe(self) -> tuple[str, ...]:
         """What the key may not read though it should, a sentence each. Raises StripeUnavailableError."""

@@ -101,7 +101,7 @@ def _asked(transport: Transport, ask: Ask) -> RefundAnswer:
     try:
         body, headers = transport.post_once("refunds", ask.params(), ask.key)
     except stripe.StripeError as error:
-        return _answer_of(error, transport)
+        return answer_of(error, transport)
     return _accepted(body, headers, ask)
 
 
@@ -129,7 +129,7 @@ def _differences(refund: Refund, ask: Ask) -> list[str]:
     return [f"{name} is {got}, not {asked}" for name, (asked, got) in pairs.items() if asked != got]
 
 
-def _answer_of(error: stripe.StripeError, transport: Transport) -> RefundAnswer:
+def answer_of(error: stripe.StripeError, transport: Transport) -> Refused | NotDone | UnknownOutcome | Halted:
     """The outcome by HTTP status and Stripe's code; whatever is not plainly a no is unknown."""
     status, code = error.http_status, code_of(error)
     why = transport.redact(describe(error))

@@ -23,6 +23,7 @@ from billingbot.gateway.fields import Fields
 
 OUR_REFUND: Final = "billingbot_refund"
 OUR_KEY: Final = "billingbot_key"
+_OUR_CANCELLATION: Final = "Cancelled by billingbot after a refund: "
 # Stripe's types allow no status at all; ours do not, and "unknown" goes to a person as every new value does.
 _UNKNOWN: Final = "unknown"
 
@@ -88,6 +89,7 @@ def invoice(raw: object, lines: Iterable[object], payments: Sequence[InvoicePaym
         paid_at=changes.optional_moment("paid_at") if changes else None,
         lines=tuple(invoice_line(line) for line in lines),
         payments=tuple(payments),
+        credited_minor=sum(it.optional_amount(f"{when}_payment_credit_notes_amount") or 0 for when in ("pre", "post")),
     )
 
 
@@ -120,7 +122,15 @@ def invoice_line(raw: object) -> InvoiceLine:
         amount_minor=it.signed_amount("amount"),
         period_start=period.moment("start"),
         period_end=period.moment("end"),
+        price_id=_price_id(it),
     )
+
+
+def _price_id(it: Fields) -> str | None:
+    """The price of a line: inside `pricing` since 2025-03-31, of its own before."""
+    pricing = it.inside("pricing")
+    details = pricing.inside("price_details") if pricing else it
+    return details.optional_ref("price") if details else None
 
 
 def _line_details(parent: Fields) -> Fields | None:
@@ -151,7 +161,20 @@ def subscription(raw: object, *, listed_fingerprint: str | None = None) -> Subsc
         ended_at=it.optional_moment("ended_at"),
         cancellation_reason=why.optional_text("reason") if why else None,
         fingerprint=default_fingerprint(raw) or listed_fingerprint,
+        price_ids=tuple(sorted({price for item in it.embedded("items") if (price := item.optional_ref("price"))})),
+        our_cancellation_id=_our_cancellation(why),
     )
+
+
+def cancellation_comment(cancellation_id: str) -> str:
+    """What we write beside a cancellation, so that whoever comes back knows it for ours."""
+    return f"{_OUR_CANCELLATION}{cancellation_id}"
+
+
+def _our_cancellation(why: Fields | None) -> str | None:
+    """Ours by our comment; what customers wrote there is not read any further."""
+    comment = why.free_text("comment") if why else None
+    return comment.removeprefix(_OUR_CANCELLATION) if comment and comment.startswith(_OUR_CANCELLATION) else None
 
 
 def default_fingerprint(raw: object) -> str | None:

@@ -105,6 +105,15 @@ class Transport:
         answer = self.sdk().raw_request("post", f"/v1/{path}", **params, idempotency_key=key, max_network_retries=0)
         return answer.data, answer.headers
 
+    def delete_once(self, path: str, object_id: str, params: Mapping[str, Any]) -> Any:
+        """DELETE in one attempt, its parameters in the query: the body. Raises whatever the SDK raises."""
+        url = f"/v1/{path}/{_segment(path, object_id)}"
+        return self.sdk().raw_request("delete", url, **params, max_network_retries=0).data
+
+    def segment(self, object_id: str) -> str:
+        """An id as a part of a path. StripeNotFoundError where no object can have it."""
+        return _segment("id", object_id)
+
     def sdk(self) -> stripe.StripeClient:
         """The client of this process."""
         with self._lock:

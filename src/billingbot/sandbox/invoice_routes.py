@@ -119,6 +119,7 @@ _ITEM: Final = {
     "price": forms.name_of,
     "pricing": forms.nested(price=forms.name_of),
     "quantity": forms.integer(1),
+    "subscription": forms.name_of,
 }
 
 
@@ -145,10 +146,35 @@ def create_item(call: Call) -> Obj:
         "invoice": None,
         "livemode": box.livemode,
         "metadata": forms.merge_metadata({}, given.get("metadata")),
+        "parent": _parent_of_item(box, given.get("subscription")),
         "period": {"end": box.now(), "start": box.now()},
         "quantity": given.get("quantity", 1),
     }
     return box.tables["invoiceitem"].add(item)
+
+
+def _parent_of_item(box: Sandbox, subscription: str | None) -> Obj | None:
+    if subscription is None:
+        return None
+    box.need("subscription", subscription, "subscription", "subscription")
+    details = {"subscription": subscription, "subscription_item": None}
+    return {"subscription_details": details, "type": "subscription_details"}
+
+
+@endpoint(
+    "GET",
+    "/v1/invoiceitems",
+    {**pages.PAGING, "customer": forms.name_of, "pending": forms.boolean, "invoice": forms.name_of},
+)
+def items(call: Call) -> Obj:
+    """Items of a customer; `pending` ones wait for an invoice. Simplified: prorations are not listed."""
+    pending = call.params.get("pending")
+    return list_of(
+        call,
+        "invoiceitem",
+        ("customer", "invoice"),
+        lambda item: pending is None or (item["invoice"] is None) is pending,
+    )
 
 
 @endpoint("POST", "/v1/invoices/{id}/finalize", {"auto_advance": forms.boolean})

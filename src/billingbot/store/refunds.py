@@ -22,6 +22,7 @@ from billingbot.core.refund import (
     RefundState,
     become,
 )
+from billingbot.core.refund_terms import CancelWhen, RefundWith
 from billingbot.store import database
 from billingbot.store.schema import jobs, refund_attempts, refunds
 
@@ -298,6 +299,8 @@ def _intent(row: sa.Row[Any]) -> RefundIntent:
     fields = dict(row._mapping)
     fields["state"] = RefundState(fields["state"])
     fields["origin"] = Origin(fields["origin"])
+    fields["refund_with"] = RefundWith(fields["refund_with"])
+    fields["cancel_subscription"] = CancelWhen(fields["cancel_subscription"])
     return RefundIntent(**fields)
 
 

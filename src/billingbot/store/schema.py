@@ -18,11 +18,14 @@ from sqlalchemy import (
     text,
 )
 
+from billingbot.core.aftercare import LIVE as LIVE_CANCELLATIONS
+from billingbot.core.aftercare import CancellationState
 from billingbot.core.backfill import BackfillReason, BackfillState
 from billingbot.core.case import OPEN_STATES, CaseState
 from billingbot.core.job import JobState
 from billingbot.core.notice import NoticeState
 from billingbot.core.refund import LIVE_STATES, AttemptOutcome, Origin, RefundState
+from billingbot.core.refund_terms import CancelWhen, RefundWith
 from billingbot.core.replay import ItemState, RunState
 
 metadata = MetaData(
@@ -299,6 +302,24 @@ refunds = Table(
     Column("why", Text),
     _time("intended_at", now=True),
     _time("settled_at", optional=True),
+    Column("invoice_id", Text),
+    Column("subscription_id", Text),
+    Column(
+        "refund_with",
+        Text,
+        CheckConstraint(_one_of("refund_with", RefundWith), name="refund_with"),
+        nullable=False,
+        server_default="refund",
+    ),
+    Column(
+        "cancel_subscription",
+        Text,
+        CheckConstraint(_one_of("cancel_subscription", CancelWhen), name="cancel_subscription"),
+        nullable=False,
+        server_default="no",
+    ),
+    Column("credit_note_id", Text),
+    Column("credit_note_number", Text),
     UniqueConstraint("account", "stripe_refund_id"),
     # Law 1 with teeth: one live intent of ours per charge, whoever wants it.
     Index(
@@ -340,6 +361,32 @@ refund_attempts = Table(
         unique=True,
         postgresql_where=text("outcome IN ('open', 'unknown')"),
     ),
+)
+
+cancellations = Table(
+    "cancellations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    # One for a refund, for ever: whoever comes twice finds the first.
+    Column("refund_id", Text, ForeignKey("refunds.id"), nullable=False, unique=True),
+    Column("case_id", Text, ForeignKey("cases.id")),
+    Column("account", Text, nullable=False),
+    Column("livemode", Boolean, nullable=False),
+    Column("charge_id", Text, nullable=False),
+    Column("subscription_id", Text, nullable=False),
+    Column("cancel_when", Text, CheckConstraint("cancel_when IN ('now', 'period_end')", name="when"), nullable=False),
+    Column("state", Text, CheckConstraint(_one_of("state", CancellationState), name="state"), nullable=False),
+    Column("key", Text),
+    Column("sends", Integer, nullable=False, server_default="0"),
+    Column("why", Text),
+    Column("waits_for", Text),
+    _time("intended_at", now=True),
+    _time("last_sent_at", optional=True),
+    _time("ended_at", optional=True),
+    Index("ix_cancellations_case_id", "case_id"),
+    Index("ix_cancellations_subscription_id", "account", "subscription_id"),
+    Index("ix_cancellations_live", "intended_at", postgresql_where=text(_one_of("state", LIVE_CANCELLATIONS))),
+    Index("ix_cancellations_waiting", "id", postgresql_where=text("waits_for IS NOT NULL")),
 )
 
 ledger_entries = Table(

@@ -13,6 +13,7 @@ from billingbot.core.job import MOST_ATTEMPTS, Actor, Job, backoff
 from billingbot.flows.abandon import abandon
 from billingbot.flows.assess import assess
 from billingbot.flows.backfill import backfill
+from billingbot.flows.cancel import cancel
 from billingbot.flows.desk import Desk, step
 from billingbot.flows.interpret import interpret
 from billingbot.flows.notify import notify
@@ -29,6 +30,7 @@ VERBS: Final[Mapping[Actor, Callable[[Desk, Job], None]]] = {
     Actor.RECHECK: recheck,
     Actor.SUBMIT: submit,
     Actor.SETTLE: settle,
+    Actor.CANCEL: cancel,
     Actor.IMPORT_HISTORY: import_history,
     Actor.NOTIFY: notify,
     Actor.BACKFILL: backfill,

@@ -12,7 +12,7 @@ from billingbot.core.job import Actor
 from billingbot.core.notice import GROUPED_WITHIN
 from billingbot.flows.backfill import keep_up
 from billingbot.flows.desk import Desk, step
-from billingbot.store import cases, database, history, jobs, notices, refunds, ticks
+from billingbot.store import cancellations, cases, database, history, jobs, notices, refunds, ticks
 from billingbot.store.database import transaction
 from billingbot.worker.doorbell import RedisBell
 
@@ -79,6 +79,15 @@ def _resolve_refunds(desk: Desk) -> int:
     return len(lost)
 
 
+def _resolve_cancellations(desk: Desk) -> int:
+    """Cancellations under way that no job carries any more."""
+    with step(desk) as this:
+        lost = cancellations.unresolved(this.db, older_than=timedelta(minutes=10), limit=_BATCH)
+        for cancellation_id in lost:
+            this.enqueue(Actor.CANCEL, cancellation_id)
+    return len(lost)
+
+
 def _import_history(desk: Desk) -> int:
     """Accounts whose trials have not been read in yet, or not lately."""
     wanted = 0
@@ -105,6 +114,7 @@ TASKS: Final[Mapping[str, tuple[timedelta, Callable[[Desk], int]]]] = {
     "import_history": (timedelta(seconds=30), _import_history),
     "resolve_refunds": (timedelta(minutes=5), _resolve_refunds),
     "notices": (timedelta(minutes=2), _notices),
+    "resolve_cancellations": (timedelta(minutes=5), _resolve_cancellations),
     "pending_refunds": (timedelta(hours=1), _ask_after_pending),
     "missed_events": (timedelta(minutes=1), keep_up),
 }

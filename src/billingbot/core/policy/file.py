@@ -7,7 +7,7 @@ from typing import Any, Final
 from billingbot.core.canonical import digest
 from billingbot.core.policy.rule_tables import RuleReader
 from billingbot.core.policy.rules import Policy, PolicyError
-from billingbot.core.policy.setting_tables import read_clauses, read_due_hours, read_limits, read_replies
+from billingbot.core.policy.setting_tables import read_clauses, read_due_hours, read_limits, read_replies, read_terms
 from billingbot.core.policy.tables import Problems, Table
 from billingbot.core.toml_lines import toml_lines
 
@@ -44,6 +44,7 @@ def _policy(top: Table, problems: Problems, filename: str, source: str, content_
     rules = reader.rules()
     limits = read_limits(top)
     due_hours = read_due_hours(top)
+    terms = read_terms(top)
     top.finish()
     if policy_id is None or version is None or limits is None:
         return None
@@ -56,6 +57,7 @@ def _policy(top: Table, problems: Problems, filename: str, source: str, content_
         limits=limits,
         due_hours=due_hours,
         replies=replies,
+        terms=terms,
         filename=filename,
         source=source,
         digest=content_digest,

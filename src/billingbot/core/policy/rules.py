@@ -9,6 +9,7 @@ from typing import Final
 from billingbot.core.decision import Outcome, Priority, Recommendation
 from billingbot.core.errors import ConfigError
 from billingbot.core.policy.conditions import Compiler, Condition
+from billingbot.core.refund_terms import RefundTerms
 
 
 class PolicyError(ConfigError):
@@ -91,6 +92,7 @@ class Policy:
     due_hours: Mapping[Priority, int]
     """Within how many hours a person should look at a review, by its priority."""
     replies: Mapping[str, str]
+    terms: RefundTerms
     filename: str
     source: str
     digest: str

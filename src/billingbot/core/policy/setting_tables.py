@@ -8,6 +8,7 @@ from billingbot.core.decision import Priority
 from billingbot.core.money import Money
 from billingbot.core.policy.rules import PLACEHOLDERS, Clause, CountBy, Limits
 from billingbot.core.policy.tables import NAME, Table
+from billingbot.core.refund_terms import CancelWhen, RefundTerms, RefundWith
 
 # Stripe takes at most 12 digits in any currency: a larger limit is a typing mistake.
 # https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
@@ -79,6 +80,21 @@ def read_due_hours(top: Table) -> Mapping[Priority, int]:
             hours[priority] = value
     table.finish()
     return hours
+
+
+def read_terms(top: Table) -> RefundTerms:
+    """The `[refunds]` and `[after_refund]` tables; each may be left out, and is then as shipped."""
+    shipped = RefundTerms()
+    how = top.table("refunds", required=False, where="refunds")
+    after = top.table("after_refund", required=False, where="after_refund")
+    refund_with = how.choice("refund_with", RefundWith, default=shipped.refund_with) if how else None
+    cancel = after.choice("cancel_subscription", CancelWhen, default=shipped.cancel_subscription) if after else None
+    for table in (how, after):
+        if table is not None:
+            table.finish()
+    return RefundTerms(
+        refund_with=refund_with or shipped.refund_with, cancel_subscription=cancel or shipped.cancel_subscription
+    )
 
 
 def read_replies(top: Table) -> dict[str, str]:

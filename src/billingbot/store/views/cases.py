@@ -8,6 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from billingbot.core.aftercare import Cancellation
 from billingbot.core.case import Case, CaseState
 from billingbot.core.decision import Decision, Priority, Recommendation
 from billingbot.core.errors import InputError
@@ -15,11 +16,12 @@ from billingbot.core.facts import Facts
 from billingbot.core.ids import Kind, is_id
 from billingbot.core.ledger import Entry
 from billingbot.core.restore import restore_decision, restore_facts
+from billingbot.store import cancellations as cancellation_rows
 from billingbot.store import cases as case_rows
 from billingbot.store import decisions as decision_rows
 from billingbot.store import notes as note_rows
 from billingbot.store import requests as request_rows
-from billingbot.store.schema import cases, decisions, ledger_entries, refunds
+from billingbot.store.schema import cancellations, cases, decisions, ledger_entries, refunds
 from billingbot.store.views.ledger import entry_of
 from billingbot.store.views.paging import PAGE_ROWS, Page, cut, newest_first, pack, unpack
 from billingbot.store.views.refunds import RefundLine, refunds_of_case
@@ -80,6 +82,7 @@ class CasePage:
     facts: Facts | None
     decisions: tuple[DecisionLine, ...]
     refunds: tuple[RefundLine, ...]
+    cancellations: tuple[Cancellation, ...]
     notes: tuple[note_rows.Note, ...]
     joined: tuple[str, ...]
     timeline: tuple[Entry, ...]
@@ -112,6 +115,7 @@ def case_page(connection: Connection, case_id: str) -> CasePage:
         facts=restore_facts(stored.facts) if stored else None,
         decisions=_decisions(connection, case_id),
         refunds=refunds_of_case(connection, case_id),
+        cancellations=tuple(cancellation_rows.of_case(connection, case_id)),
         notes=tuple(note_rows.of_case(connection, case_id)),
         joined=_joined(connection, case_id),
         timeline=tuple(timeline(connection, case_id)),
@@ -119,10 +123,15 @@ def case_page(connection: Connection, case_id: str) -> CasePage:
 
 
 def timeline(connection: Connection, case_id: str) -> Sequence[Entry]:
-    """The ledger's entries about the case and about its refunds, in the order they were written."""
+    """The ledger's entries about the case, its refunds and their cancellations, in the order they were written."""
     own = sa.select(refunds.c.id).where(refunds.c.case_id == case_id)
+    after = sa.select(cancellations.c.id).where(cancellations.c.case_id == case_id)
     query = sa.select(ledger_entries).where(
-        sa.or_(ledger_entries.c.subject == case_id, ledger_entries.c.subject.in_(own))
+        sa.or_(
+            ledger_entries.c.subject == case_id,
+            ledger_entries.c.subject.in_(own),
+            ledger_entries.c.subject.in_(after),
+        )
     )
     return [entry_of(row) for row in connection.execute(query.order_by(ledger_entries.c.seq))]
 

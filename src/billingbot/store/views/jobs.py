@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from billingbot.core.errors import NotFoundError
 from billingbot.core.job import Actor, JobState
-from billingbot.store.schema import inbox, job_failures, jobs, refunds
+from billingbot.store.schema import cancellations, inbox, job_failures, jobs, refunds
 from billingbot.store.views.paging import PAGE_ROWS, Page, newest_first
 
 
@@ -117,6 +117,9 @@ def _case_id(connection: Connection, job: JobLine) -> str | None:
             return job.subject
         case Actor.SUBMIT | Actor.SETTLE:
             found = connection.execute(sa.select(refunds.c.case_id).where(refunds.c.id == job.subject))
+            return found.scalar_one_or_none()
+        case Actor.CANCEL:
+            found = connection.execute(sa.select(cancellations.c.case_id).where(cancellations.c.id == job.subject))
             return found.scalar_one_or_none()
         case Actor.INTERPRET | Actor.IMPORT_HISTORY | Actor.NOTIFY | Actor.BACKFILL:
             return None

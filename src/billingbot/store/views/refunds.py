@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from billingbot.core.refund import AttemptOutcome, Origin, RefundIntent, RefundState
+from billingbot.core.refund_terms import CancelWhen, RefundWith
 from billingbot.store.schema import conversions, refund_attempts, refunds
 from billingbot.store.views.paging import PAGE_ROWS, Page, newest_first
 
@@ -163,4 +164,8 @@ def _with_attempts(connection: Connection, lines: Sequence[RefundLine]) -> tuple
 def _line(row: sa.Row[Any]) -> RefundLine:
     fields = {name: row._mapping[name] for name in _FIELDS}
     fields |= {"state": RefundState(row.state), "origin": Origin(row.origin)}
+    fields |= {
+        "refund_with": RefundWith(row.refund_with),
+        "cancel_subscription": CancelWhen(row.cancel_subscription),
+    }
     return RefundLine(refund=RefundIntent(**fields), customer_id=row.customer_id, attempts=())

@@ -6,12 +6,14 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, Field
 
+from billingbot.core.aftercare import Cancellation
 from billingbot.core.case import Case, CaseState
 from billingbot.core.decision import LimitTrace, Outcome, Priority, Recommendation, RuleTrace
 from billingbot.core.facts import CATALOGUE, Facts, Known
 from billingbot.core.ledger import Entry
 from billingbot.core.money import Money
 from billingbot.core.refund import AttemptOutcome, Origin, RefundState
+from billingbot.core.refund_terms import CancelWhen, RefundWith
 from billingbot.core.request import Channel, NamedBy
 from billingbot.store.notes import Note
 from billingbot.store.requests import Request
@@ -187,6 +189,10 @@ class RefundShown(BaseModel):
     decided_by: str
     stripe_refund_id: str | None
     why: str | None
+    refund_with: RefundWith
+    credit_note_id: str | None
+    credit_note_number: str | None
+    cancel_subscription: CancelWhen
     intended_at: datetime
     settled_at: datetime | None
     attempts: list[AttemptShown]
@@ -218,6 +224,7 @@ class CasePageShown(BaseModel):
     decision: DecisionShown | None
     decisions: list[DecisionLine]
     refunds: list[RefundShown]
+    cancellations: list[Cancellation]
     notes: list[Note]
     joined: list[str]
     timeline: list[Entry]
@@ -237,6 +244,7 @@ class CasePageShown(BaseModel):
             decision=_decision(page),
             decisions=list(page.decisions),
             refunds=[RefundShown.of(line) for line in page.refunds],
+            cancellations=list(page.cancellations),
             notes=list(page.notes),
             joined=list(page.joined),
             timeline=list(page.timeline),
