@@ -28,6 +28,8 @@ class Kind(StrEnum):
     APPROVAL = "apv"
     BACKFILL = "bkf"
     CANCELLATION = "cnl"
+    RECONCILIATION = "rec"
+    BREAK = "brk"
 
 
 class IdSource(Protocol):
