@@ -5,12 +5,14 @@ import random
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.builders import POLICY_FILE, shipped_policy
+from tests.builders import CHARGED, POLICY_FILE, shipped_policy
 
 from billingbot.core.canonical import digest
 from billingbot.core.facts import CATALOGUE
-from billingbot.core.policy import CountBy, PolicyError, daily_limits, load_policy, render_reply
+from billingbot.core.money import Money
+from billingbot.core.policy import CountBy, PolicyError, daily_limits, load_policy
 from billingbot.core.policy.file import SOURCE_BYTES_MAX
+from billingbot.core.policy.replies import Told, render
 
 SHIPPED = POLICY_FILE.read_text(encoding="utf-8")
 
@@ -53,7 +55,7 @@ urgent = 1
 high = 2
 normal = 3
 [replies]
-paid = "Paid {amount} of {charged_on}, {case}."
+paid = "Paid {{ amount }} of {{ charged_on }}, {{ case }}."
 """
 
 
@@ -233,15 +235,16 @@ BROKEN: list[tuple[str, str, str]] = [
     ("high = 2\n", "high = 0\n", "high: expected a whole number of hours from 1"),
     ("high = 2\n", "high = 2\nlow = 9\n", "p.toml:37: due_hours: unknown key 'low'"),
     (
-        "{amount}",
-        "{email}",
-        "p.toml:39: replies: paid: expected only the placeholders {amount}, {charged_on}, {case}, got {email}",
+        "{{ amount }}",
+        "{{ email }}",
+        "p.toml:39: replies: paid: expected one of amount, charged_on, trial_started_on, trial_ended_on, case",
     ),
-    ("{amount}", "{amount.__class__}", "expected only the placeholders"),
-    ("{amount}", "{amount!r}", "expected only the placeholders"),
-    ("{amount}", "{amount:>999999999}", "expected only the placeholders"),
-    ("{amount}", "{}", "expected only the placeholders"),
-    ("{amount}", "{amount", "p.toml:39: replies: paid: "),
+    ("{{ amount }}", "{{ amount.__class__ }}", "paid: expected only text, placeholders and if, got getattr"),
+    ("{{ amount }}", "{{ amount|length }}", "paid: expected only text, placeholders and if, got filter"),
+    ("{{ amount }}", "{% for i in amount %}x{% endfor %}", "placeholders and if, got for"),
+    ("{{ amount }}", "{{ range(9) }}", "replies: paid: expected "),
+    ("{{ amount }}", "{% include 'x' %}", "placeholders and if, got include"),
+    ("{{ amount }}", "{{ amount", "p.toml:39: replies: paid: line "),
     ('id = "small"\n', "", "p.toml:1: policy: id: missing"),
     ('version = "1"', "version = 1", "p.toml:3: policy: version: expected a text"),
     ('[policy]\nid = "small"\nversion = "1"\n', "", "p.toml:1: policy: missing"),
@@ -370,12 +373,16 @@ def test_daily_limits_are_those_of_the_currency() -> None:
     assert daily_limits(policy, "eur").amount_max_minor is None
 
 
-def test_every_shipped_reply_renders_and_is_used() -> None:
+def test_every_shipped_reply_is_written_in_every_language_and_used() -> None:
     policy = shipped_policy()
-    for name in policy.replies:
-        text = render_reply(policy, name, amount="USD 49.00", charged_on="2026-03-15", case="case_1")
-        assert "case_1" in text
-        assert "{" not in text
+    told = Told(case="case_1", money=Money(amount_minor=4900, currency="eur"), charged_at=CHARGED)
+    for reply in policy.replies.values():
+        assert set(reply.letters) == {"en", "de"}
+        for tag in reply.letters:
+            rendered = render(reply, told, preferred=[tag])
+            assert rendered.language == tag
+            assert "case_1" in rendered.text
+            assert "{" not in rendered.subject + rendered.text
     assert {rule.reply for rule in policy.rules} - {None} == set(policy.replies)
 
 

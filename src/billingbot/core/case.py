@@ -99,6 +99,9 @@ class Case:
     """How it ended: refunded, denied, joined, or the reason it was closed for."""
     reply: str | None
     """The text for the customer."""
+    reply_subject: str | None
+    reply_language: str | None
+    """A language tag such as `en` or `pt-br`."""
     opened_at: datetime
     decided_at: datetime | None
     due_at: datetime | None

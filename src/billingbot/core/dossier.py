@@ -121,6 +121,8 @@ class Customer:
     deleted: bool
     metadata: tuple[tuple[str, str], ...]
     """Sorted key and value pairs: usage sources may be asked by one of them."""
+    preferred_locales: tuple[str, ...] = ()
+    """The languages the customer prefers, first choice first, as Stripe keeps them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,10 +26,9 @@ class Kind(StrEnum):
     NOTE = "note"
     NOTICE = "ntc"
     APPROVAL = "apv"
+    LETTER = "ltr"
     BACKFILL = "bkf"
     CANCELLATION = "cnl"
-    RECONCILIATION = "rec"
-    BREAK = "brk"
 
 
 class IdSource(Protocol):

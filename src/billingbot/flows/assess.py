@@ -18,7 +18,7 @@ from billingbot.core.request import Candidate
 from billingbot.flows.aftercare import under_terms
 from billingbot.flows.desk import Account, Desk, Step, step
 from billingbot.flows.look import Findings, look, mode_of
-from billingbot.flows.verdict import hand_over, write_down
+from billingbot.flows.verdict import hand_over, letter, write_down
 from billingbot.store import cases, database, history, jobs, refunds, requests
 from billingbot.store.database import transaction
 
@@ -38,9 +38,7 @@ def assess(desk: Desk, job: Job) -> None:
         return _nothing_to_do(desk, job)
     account = desk.account(case.account)
     if mode_of(desk, account.name) is Mode.OFF:
-        return _hand_over_undecided(desk, job, case, reason="mode-off")
-    if not asked:
-        return _hand_over_undecided(desk, job, case, reason="nobody-asked")  # reconcile opened it, for a person
+        return _hand_over_undecided(desk, job, case)
     if _history_on_its_way(desk, job, case):
         return None
     meant = _resolve(account, case, asked)
@@ -192,11 +190,11 @@ def _nothing_to_do(desk: Desk, job: Job) -> None:
         jobs.finish(connection, job)
 
 
-def _hand_over_undecided(desk: Desk, job: Job, case: Case, *, reason: str) -> None:
+def _hand_over_undecided(desk: Desk, job: Job, case: Case) -> None:
     with step(desk) as this:
         case = cases.lock(this.db, case.id)
         if case.state is CaseState.ASSESSING:
-            give_up(this, case, reason=reason)
+            give_up(this, case, reason="mode-off")
         jobs.finish(this.db, job)
 
 
@@ -209,7 +207,7 @@ def give_up(this: Step, case: Case, *, reason: str, decision_id: str | None = No
         reason=reason,
         decision_id=decision_id,
         recommendation=Recommendation.NONE,
-        reply=None,
+        **letter(None),
         due_at=_tomorrow(this),
         recheck_at=None,
     )

@@ -18,7 +18,7 @@ from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.look import look, mode_of
 from billingbot.flows.recheck import reassess
 from billingbot.flows.request import is_storable
-from billingbot.flows.verdict import refunded_reply
+from billingbot.flows.verdict import letter, refunded_reply
 from billingbot.store import cases, database, decisions, notes, refunds, requests
 from billingbot.store.database import transaction
 
@@ -92,6 +92,8 @@ def deny(desk: Desk, act: Act, *, reason: str, reply: str | None) -> Case:
         case = _in_review(this, act)
         _nothing_under_way(this, case)
         text = _text("reply", reply) if reply is not None else _declining_reply(case)
+        # What a person wrote goes under the policy's subject; without one, under the case that an answer belongs to.
+        written = {"reply": text, "reply_subject": text and (case.reply_subject or case.id)}
         body = {"reason_digest": digest(reason.encode()), "recommendation": case.recommendation}
         _record(this, case, act, EntryKind.CASE_DENIED, body)
         notes.write(this.db, this.new_id(Kind.NOTE), case.id, act.by, reason)
@@ -100,7 +102,7 @@ def deny(desk: Desk, act: Act, *, reason: str, reply: str | None) -> Case:
             case,
             CaseMove.DENIED,
             outcome="denied",
-            reply=text,
+            **written,
             assignee=act.by,
             closed_at=database.now(this.db),
             recheck_at=None,
@@ -152,8 +154,8 @@ def approve(desk: Desk, act: Act, *, reason: str) -> Case:
             settled_at=None,
         )
         intend(this, under_terms(refund, found), found.payee)
-        reply = refunded_reply(found, case.id)
-        return cases.move(this.db, case, CaseMove.APPROVED, assignee=act.by, reply=reply, recheck_at=None)
+        reply = letter(refunded_reply(found, case.id))
+        return cases.move(this.db, case, CaseMove.APPROVED, assignee=act.by, recheck_at=None, **reply)
 
 
 def blockers_of(desk: Desk, case: Case) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from billingbot.core.refund import (
 from billingbot.flows.aftercare import follow_up, waits_for_person
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.recheck import reassess
+from billingbot.flows.verdict import letter
 from billingbot.store import cases, database, jobs, refunds
 from billingbot.store.database import transaction
 
@@ -145,29 +146,19 @@ def show_to_person(this: Step, refund: RefundIntent, *, reason: str, reopen: boo
     `reopen` says that money which a closed case counts as paid is not, or not so. Raises RetryLaterError where the
     charge is just being assessed: whoever did not see this news would close the case over it.
     """
-    show_charge(this, refund.account, refund.charge_id, reason=reason, reopen=reopen, case_id=refund.case_id)
-
-
-def show_charge(
-    this: Step, account: str, charge_id: str, *, reason: str, reopen: bool = False, case_id: str | None = None
-) -> Case | None:
-    """As `show_to_person`, for a charge; `case_id` names the case to open again where none is open.
-
-    The case that a person now has; None where the charge has none.
-    """
-    cases.lock_charge(this.db, account, charge_id)
-    case = cases.find_open(this.db, account, charge_id)
+    cases.lock_charge(this.db, refund.account, refund.charge_id)
+    case = cases.find_open(this.db, refund.account, refund.charge_id)
     if case is None and reopen:
-        own = cases.lock(this.db, case_id) if case_id else None
-        case = own or cases.lock_last(this.db, account, charge_id)
+        own = cases.lock(this.db, refund.case_id) if refund.case_id else None
+        case = own or cases.lock_last(this.db, refund.account, refund.charge_id)
     if case is None:
-        return None
+        return
     if case.state is CaseState.ASSESSING and reopen:
-        raise RetryLaterError(f"charge {charge_id}: case {case.id} is being assessed")
+        raise RetryLaterError(f"refund {refund.id}: case {case.id} is being assessed")
     values = {
         "reason": reason,
         "recommendation": Recommendation.NONE,
-        "reply": None,
+        **letter(None),
         "priority": Priority.HIGH,
         "due_at": database.now(this.db) + SHOWN_DUE,
         "closed_at": None,
@@ -175,10 +166,9 @@ def show_charge(
         "recheck_at": None,
     }
     if can(case.state, CaseMove.REFUND_STOPPED):
-        return cases.move(this.db, case, CaseMove.REFUND_STOPPED, **values)
-    if case.state is CaseState.REVIEW:
-        return cases.change(this.db, case, **values)
-    return case
+        cases.move(this.db, case, CaseMove.REFUND_STOPPED, **values)
+    elif case.state is CaseState.REVIEW:
+        cases.change(this.db, case, **values)
 
 
 def _adopt_external(this: Step, account: str, livemode: bool, found: dossier.Refund) -> None:  # noqa: FBT001 - as above

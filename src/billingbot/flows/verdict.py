@@ -1,5 +1,6 @@
 """Verdict: writing a decision down, and putting a case where its decision sends it."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from billingbot.core.case import Case, CaseMove
@@ -7,7 +8,7 @@ from billingbot.core.decision import Outcome
 from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.money import Money
-from billingbot.core.policy import render_reply
+from billingbot.core.policy.replies import Rendered, Told, render
 from billingbot.flows.desk import Desk, Step
 from billingbot.flows.look import Findings
 from billingbot.store import cases, database, decisions
@@ -60,7 +61,7 @@ def hand_over(this: Step, desk: Desk | None, case: Case, found: Findings, decisi
         "clause": decision.clause,
         "recommendation": decision.recommendation.value,
         "priority": decision.priority.value,
-        "reply": None if held_back else _rendered(decision.reply, case.id, found),
+        **letter(None if held_back else _rendered(decision.reply, case.id, found)),
         "decided_at": now,
         "due_at": due if how is CaseMove.DECIDED_REVIEW else None,
         "closed_at": now if how is CaseMove.DECIDED_CLOSE else None,
@@ -81,20 +82,33 @@ def hand_over(this: Step, desk: Desk | None, case: Case, found: Findings, decisi
     return moved
 
 
-def refunded_reply(found: Findings, case_id: str) -> str | None:
+def refunded_reply(found: Findings, case_id: str) -> Rendered | None:
     """The text for a customer whose refund a person approved: that of the policy's own refund; None without one."""
     by_itself = (rule.reply for rule in found.policy.rules if rule.outcome is Outcome.REFUND)
     return _rendered(next(by_itself, None), case_id, found)
 
 
-def _rendered(name: str | None, case_id: str, found: Findings) -> str | None:
-    """The text for the customer, from the policy's template; None where the rule has none."""
+def letter(rendered: Rendered | None) -> Mapping[str, str | None]:
+    """What a case keeps of a reply to its customer; nothing where there is none."""
+    if rendered is None:
+        return {"reply": None, "reply_subject": None, "reply_language": None}
+    return {"reply": rendered.text, "reply_subject": rendered.subject, "reply_language": rendered.language}
+
+
+def _rendered(name: str | None, case_id: str, found: Findings) -> Rendered | None:
+    """The text for the customer, in the customer's language; None where the rule has none."""
     dossier = found.dossier
     if name is None:
         return None
-    amount, charged_on = "", ""
+    told, preferred = Told(case=case_id), tuple[str, ...]()
     if dossier is not None:
-        charge = dossier.charge
-        amount = str(Money(amount_minor=charge.amount_captured_minor, currency=charge.currency))
-        charged_on = charge.created_at.strftime("%d %B %Y")
-    return render_reply(found.policy, name, amount=amount, charged_on=charged_on, case=case_id)
+        charge, subscription = dossier.charge, dossier.subscription
+        told = Told(
+            case=case_id,
+            money=Money(amount_minor=charge.amount_captured_minor, currency=charge.currency),
+            charged_at=charge.created_at,
+            trial_started_at=subscription.trial_start_at if subscription else None,
+            trial_ended_at=subscription.trial_end_at if subscription else None,
+        )
+        preferred = dossier.customer.preferred_locales if dossier.customer else ()
+    return render(found.policy.replies[name], told, preferred=preferred)

@@ -140,6 +140,13 @@ class Fields:
             self._refuse(field, "expected a list with data and has_more")
         return items, more
 
+    def words(self, field: str) -> tuple[str, ...]:
+        """A list of short texts; missing or null is an empty one."""
+        raw = self._raw.get(field) or []
+        if not isinstance(raw, list) or not all(isinstance(word, str) for word in raw):
+            self._refuse(field, "expected a list of texts")
+        return tuple(_storable(word) for word in raw)
+
     def metadata(self) -> dict[str, str]:
         """The object's metadata; missing is none."""
         raw = self._raw.get("metadata") or {}

@@ -203,7 +203,13 @@ def customer(raw: object) -> Customer:
     it = Fields(raw, "customer")
     deleted = it.optional_flag("deleted") or False
     metadata = {} if deleted else it.metadata()
-    return Customer(id=it.text("id"), email=_email(it), deleted=deleted, metadata=tuple(sorted(metadata.items())))
+    return Customer(
+        id=it.text("id"),
+        email=_email(it),
+        deleted=deleted,
+        metadata=tuple(sorted(metadata.items())),
+        preferred_locales=it.words("preferred_locales"),
+    )
 
 
 def _email(it: Fields | None) -> str | None:

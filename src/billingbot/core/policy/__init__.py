@@ -3,7 +3,6 @@
 from billingbot.core.policy.deciding import approval_blockers, decide, still_holds, with_limit
 from billingbot.core.policy.file import load_policy
 from billingbot.core.policy.rules import (
-    PLACEHOLDERS,
     Clause,
     CountBy,
     DailyLimits,
@@ -12,11 +11,9 @@ from billingbot.core.policy.rules import (
     PolicyError,
     Rule,
     daily_limits,
-    render_reply,
 )
 
 __all__ = [
-    "PLACEHOLDERS",
     "Clause",
     "CountBy",
     "DailyLimits",
@@ -28,7 +25,6 @@ __all__ = [
     "daily_limits",
     "decide",
     "load_policy",
-    "render_reply",
     "still_holds",
     "with_limit",
 ]

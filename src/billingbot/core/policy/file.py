@@ -5,9 +5,11 @@ import tomllib
 from typing import Any, Final
 
 from billingbot.core.canonical import digest
+from billingbot.core.policy.replies import DEFAULT_LANGUAGE
+from billingbot.core.policy.reply_tables import read_replies, read_reply_language
 from billingbot.core.policy.rule_tables import RuleReader
 from billingbot.core.policy.rules import Policy, PolicyError
-from billingbot.core.policy.setting_tables import read_clauses, read_due_hours, read_limits, read_replies, read_terms
+from billingbot.core.policy.setting_tables import read_clauses, read_due_hours, read_limits, read_terms
 from billingbot.core.policy.tables import Problems, Table
 from billingbot.core.toml_lines import toml_lines
 
@@ -35,10 +37,11 @@ def _policy(top: Table, problems: Problems, filename: str, source: str, content_
     policy_id = head.name("id") if head else None
     version = head.text("version") if head else None
     effective_from = head.instant("effective_from", required=False) if head else None
+    language = read_reply_language(head) if head else None
     if head:
         head.finish()
     clauses = read_clauses(top)
-    replies = read_replies(top)
+    replies = read_replies(top, language or DEFAULT_LANGUAGE)
     reader = RuleReader(top, problems, clauses=clauses, replies=replies)
     defines = reader.defines()
     rules = reader.rules()

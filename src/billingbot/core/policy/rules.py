@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
 
 from billingbot.core.decision import Outcome, Priority, Recommendation
 from billingbot.core.errors import ConfigError
 from billingbot.core.policy.conditions import Compiler, Condition
+from billingbot.core.policy.replies import Reply
 from billingbot.core.refund_terms import RefundTerms
 
 
@@ -91,7 +91,7 @@ class Policy:
     limits: Limits
     due_hours: Mapping[Priority, int]
     """Within how many hours a person should look at a review, by its priority."""
-    replies: Mapping[str, str]
+    replies: Mapping[str, Reply]
     terms: RefundTerms
     filename: str
     source: str
@@ -105,21 +105,8 @@ class Policy:
         return next((rule for rule in self.rules if rule.id == rule_id), None)
 
 
-# What a reply may contain: only what the customer knows already. Never a link, a note or a reason of fraud.
-PLACEHOLDERS: Final[Mapping[str, str]] = {
-    "amount": "the amount that was charged, with its currency, as in `USD 49.00`",
-    "charged_on": "the day of the charge, as in `01 March 2026`",
-    "case": "our case id, for the customer to quote",
-}
-
-
 def daily_limits(policy: Policy, currency: str) -> DailyLimits:
     """The day's budget in this currency and the day's count over all; the flow checks them under a lock."""
     return DailyLimits(
         amount_max_minor=policy.limits.daily_amount_max.get(currency), count_max=policy.limits.daily_count_max
     )
-
-
-def render_reply(policy: Policy, name: str, *, amount: str, charged_on: str, case: str) -> str:
-    """The reply of that name with its placeholders filled. KeyError where the policy has no such reply."""
-    return policy.replies[name].format(amount=amount, charged_on=charged_on, case=case)

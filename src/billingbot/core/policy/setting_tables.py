@@ -1,12 +1,11 @@
-"""The parts of a policy file that are no rules: clauses, limits, due times and replies."""
+"""The parts of a policy file that are no rules: clauses, limits and due times."""
 
-import string
 from collections.abc import Mapping
 from typing import Final
 
 from billingbot.core.decision import Priority
 from billingbot.core.money import Money
-from billingbot.core.policy.rules import PLACEHOLDERS, Clause, CountBy, Limits
+from billingbot.core.policy.rules import Clause, CountBy, Limits
 from billingbot.core.policy.tables import NAME, Table
 from billingbot.core.refund_terms import CancelWhen, RefundTerms, RefundWith
 
@@ -95,33 +94,6 @@ def read_terms(top: Table) -> RefundTerms:
     return RefundTerms(
         refund_with=refund_with or shipped.refund_with, cancel_subscription=cancel or shipped.cancel_subscription
     )
-
-
-def read_replies(top: Table) -> dict[str, str]:
-    """The `[replies]` table: plain texts by name, with the few placeholders that are safe to send."""
-    table = top.table("replies", where="replies")
-    replies: dict[str, str] = {}
-    for name in table.raw if table else ():
-        text = table.text(name) if table else None
-        if text is None or table is None:
-            continue
-        if not NAME.fullmatch(name):
-            table.problem(name, f"expected lower-case words joined by hyphens, got {name!r}")
-        _check_placeholders(table, name, text)
-        replies[name] = text
-    return replies
-
-
-def _check_placeholders(table: Table, name: str, text: str) -> None:
-    known = ", ".join(f"{{{placeholder}}}" for placeholder in PLACEHOLDERS)
-    try:
-        parts = list(string.Formatter().parse(text))
-    except ValueError as error:
-        table.problem(name, f"{name}: {error}; a brace that is meant as one is written twice")
-        return
-    for _, placeholder, format_spec, conversion in parts:
-        if placeholder is not None and (placeholder not in PLACEHOLDERS or format_spec or conversion):
-            table.problem(name, f"{name}: expected only the placeholders {known}, got {{{placeholder}}}")
 
 
 def _amounts(table: Table, key: str) -> dict[str, int]:
