@@ -148,11 +148,11 @@ def test_a_supposed_mode_decides_as_if_it_had_been(several: list[Values], mode: 
 
 def test_advice_on_a_dispute_sees_numbers_as_though_nobody_had_disputed() -> None:
     under_chargeback = ('outcome = "review"\nrecommendation = "by_other_rules"', ["dispute.open_chargeback"])
-    policy = _policy([under_chargeback, ('outcome = "refund"', ["charge.amount_minor < 5000 && dispute.none"])])
+    policy = _policy([under_chargeback, ('outcome = "refund"', ["charge.amount_minor < 7000 && dispute.none"])])
     reader = FactReader(facts_needed(policy))
     again = Redecider(policy, reader)
     disputed = {**REFUNDABLE, "dispute.open_chargeback": True, "dispute.none": False}
-    for amount in (4999, 5000):  # false both times as the charge is; one is a refund without the dispute
+    for amount in (6999, 7000):  # false both times as the charge is; one is a refund without the dispute
         _assert_the_same(again, reader, {**disputed, "charge.amount_minor": amount})
 
 

@@ -35,3 +35,23 @@ def instant_or_ago(option: str, text: str) -> datetime:
     except InputError:
         expected = "expected a time with a zone, such as 2026-03-01T09:00:00Z, or how long ago: 90m, 36h, 7d"
         raise InputError(option, expected) from None
+
+
+def day_or_instant(option: str, text: str) -> datetime:
+    """An instant, how long ago it was, or the beginning of a day in UTC, as the days of limits are. InputError else."""
+    if len(text) == len("2026-03-01"):
+        try:
+            return datetime.fromisoformat(f"{text}T00:00:00Z")
+        except ValueError:
+            raise InputError(
+                option, "expected a day such as 2026-03-01, a time with a zone, or how long ago: 90d"
+            ) from None
+    return instant_or_ago(option, text)
+
+
+def one_of(option: str, choices: type[Choice], text: str) -> Choice:
+    """One of a few words. InputError that names them all."""
+    try:
+        return choices(text)
+    except ValueError:
+        raise InputError(option, f"expected one of {', '.join(choices)}, got {text!r}") from None

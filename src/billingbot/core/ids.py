@@ -29,6 +29,8 @@ class Kind(StrEnum):
     LETTER = "ltr"
     BACKFILL = "bkf"
     CANCELLATION = "cnl"
+    RECONCILIATION = "rec"
+    BREAK = "brk"
 
 
 class IdSource(Protocol):

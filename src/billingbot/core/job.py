@@ -19,6 +19,7 @@ class Actor(StrEnum):
     NOTIFY = "notify"
     """Its argument is the kind of notice, of which all that waits is sent together."""
     BACKFILL = "backfill"
+    RECONCILE = "reconcile"
 
 
 class JobState(StrEnum):

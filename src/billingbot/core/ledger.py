@@ -48,6 +48,8 @@ class EntryKind(StrEnum):
     REPLAY_ENDED = "replay.ended"
     EVENT_REPLAYED = "event.replayed"
     EVENTS_BACKFILLED = "events.backfilled"
+    BREAK_SETTLED = "break.settled"
+    BREAK_HANDED_OVER = "break.handed_over"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ def abandon(this: Step, job: Job) -> None:
             return  # nobody is told that nobody can be told
         case Actor.BACKFILL:
             backfills.fail(this.db, job.subject)
-        case Actor.INTERPRET | Actor.RECHECK | Actor.SETTLE | Actor.IMPORT_HISTORY:
+        case Actor.INTERPRET | Actor.RECHECK | Actor.SETTLE | Actor.IMPORT_HISTORY | Actor.RECONCILE:
             pass  # nothing waits for these but the failed job itself, which a person sees
     tell(
         this,

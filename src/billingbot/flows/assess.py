@@ -38,7 +38,9 @@ def assess(desk: Desk, job: Job) -> None:
         return _nothing_to_do(desk, job)
     account = desk.account(case.account)
     if mode_of(desk, account.name) is Mode.OFF:
-        return _hand_over_undecided(desk, job, case)
+        return _hand_over_undecided(desk, job, case, reason="mode-off")
+    if not asked:
+        return _hand_over_undecided(desk, job, case, reason="nobody-asked")  # reconcile opened it, for a person
     if _history_on_its_way(desk, job, case):
         return None
     meant = _resolve(account, case, asked)
@@ -190,11 +192,11 @@ def _nothing_to_do(desk: Desk, job: Job) -> None:
         jobs.finish(connection, job)
 
 
-def _hand_over_undecided(desk: Desk, job: Job, case: Case) -> None:
+def _hand_over_undecided(desk: Desk, job: Job, case: Case, *, reason: str) -> None:
     with step(desk) as this:
         case = cases.lock(this.db, case.id)
         if case.state is CaseState.ASSESSING:
-            give_up(this, case, reason="mode-off")
+            give_up(this, case, reason=reason)
         jobs.finish(this.db, job)
 
 

@@ -1,10 +1,13 @@
 """Interpret: an event is a hint; fetch what it names, write down what we know, open or touch a case."""
 
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import assert_never
 
-from billingbot.core.dossier import CHARGEBACK_OPEN, INQUIRY_OPEN
+from sqlalchemy import Connection
+
+from billingbot.core.dossier import CHARGEBACK_OPEN, INQUIRY_OPEN, Customer, Dispute, Subscription
 from billingbot.core.errors import StripeNotFoundError
 from billingbot.core.ids import Kind
 from billingbot.core.job import Job
@@ -28,7 +31,7 @@ from billingbot.flows.recheck import reassess
 from billingbot.flows.request import Ask, ask
 from billingbot.flows.settle import apply_refund
 from billingbot.flows.trials import remember, remember_customer
-from billingbot.store import cases, conversions, database, inbox, jobs
+from billingbot.store import cases, conversions, database, disputes, inbox, jobs
 from billingbot.store.database import transaction
 
 
@@ -75,7 +78,7 @@ def _act(desk: Desk, account: Account, envelope: Envelope) -> None:  # noqa: C90
         case ChargeChanged(charge_id=charge_id):
             _read_refunds(desk, account, charge_id)
         case DisputeChanged(dispute_id=dispute_id):
-            _read_dispute(desk, account, dispute_id)
+            read_dispute(desk, account, dispute_id)
         case WarningRaised(warning_id=warning_id):
             _read_warning(desk, account, warning_id)
         case signal:
@@ -84,22 +87,50 @@ def _act(desk: Desk, account: Account, envelope: Envelope) -> None:  # noqa: C90
 
 def _notice_conversion(desk: Desk, account: Account, invoice_id: str) -> None:
     """Stores a conversion where the invoice is a trial-end charge by the exact predicate; a request it is not."""
+    found = conversion_of(desk, account, invoice_id)
+    if found is not None:
+        with transaction(desk.db) as connection:
+            notice(connection, found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewConversion:
+    """A conversion that is not stored yet, with what is to be remembered of its trial."""
+
+    conversion: conversions.Conversion
+    subscription: Subscription
+    customer: Customer | None
+    fingerprint: str | None
+
+
+def notice(connection: Connection, found: NewConversion) -> bool:
+    """Stores it, once per charge. True where it is new."""
+    account = found.conversion.account
+    remember(connection, account, found.subscription, found.customer, also_card=found.fingerprint)
+    return conversions.notice(connection, found.conversion)
+
+
+def conversion_of(desk: Desk, account: Account, invoice_id: str) -> NewConversion | None:
+    """The conversion that this invoice made, by the exact predicate; None where it made none, or one that is stored.
+
+    Raises StripeFaultError kinds where Stripe cannot be read.
+    """
     with transaction(desk.db) as connection:
         if conversions.is_noticed(connection, account.name, invoice_id):
-            return  # Stripe tells of one payment in three kinds of events
+            return None  # Stripe tells of one payment in three kinds of events
     candidates = account.stripe.find_charges(NamedBy.INVOICE, invoice_id)
     if len(candidates) != 1:
-        return  # nothing was charged, or in several payments: no conversion that a machine may act on
+        return None  # nothing was charged, or in several payments: no conversion that a machine may act on
     with transaction(desk.db) as connection:
         now = database.now(connection)
     dossier = account.stripe.dossier(candidates[0].charge_id, now=now)
     subscription, charge, invoice = dossier.subscription, dossier.charge, dossier.invoice
     if subscription is None or invoice is None or earlier_paid(dossier):
-        return
+        return None
     if charged_at_end(dossier, at=now).holds is not True:
-        return
+        return None
     if subscription.trial_start_at is None or subscription.trial_end_at is None:
-        return
+        return None
     conversion = conversions.Conversion(
         id=desk.new_id(Kind.CONVERSION),
         account=account.name,
@@ -114,9 +145,12 @@ def _notice_conversion(desk: Desk, account: Account, invoice_id: str) -> None:
         trial_end_at=subscription.trial_end_at,
         charged_at=charge.created_at,
     )
-    with transaction(desk.db) as connection:
-        conversions.notice(connection, conversion)
-        remember(connection, account.name, subscription, dossier.customer, also_card=charge.fingerprint)
+    return NewConversion(
+        conversion=conversion,
+        subscription=subscription,
+        customer=dossier.customer,
+        fingerprint=charge.fingerprint,
+    )
 
 
 def _read_refunds(desk: Desk, account: Account, charge_id: str) -> None:
@@ -126,14 +160,20 @@ def _read_refunds(desk: Desk, account: Account, charge_id: str) -> None:
             apply_refund(this, account.name, account.livemode, refund)
 
 
-def _read_dispute(desk: Desk, account: Account, dispute_id: str) -> None:
-    """An open inquiry or chargeback is the cardholder asking through the bank; any other news touches the case."""
+def read_dispute(desk: Desk, account: Account, dispute_id: str) -> Dispute:
+    """An open inquiry or chargeback is the cardholder asking through the bank; any other news touches the case.
+
+    Writes down at last that the dispute was looked at in this status; twice comes to the same.
+    """
     dispute = account.stripe.dispute(dispute_id)
     if dispute.status in INQUIRY_OPEN:
         _bank_asks(desk, account, dispute.charge_id, dispute.id, Channel.INQUIRY)
     elif dispute.status in CHARGEBACK_OPEN:
         _bank_asks(desk, account, dispute.charge_id, dispute.id, Channel.DISPUTE)
     _touch(desk, account, dispute.charge_id, why=f"dispute {dispute.id} is {dispute.status}")
+    with transaction(desk.db) as connection:
+        disputes.looked_at(connection, account.name, dispute)
+    return dispute
 
 
 def _read_warning(desk: Desk, account: Account, warning_id: str) -> None:

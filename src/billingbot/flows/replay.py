@@ -10,6 +10,7 @@ from sqlalchemy.exc import NoResultFound
 
 from billingbot.core.aftercare import LIVE
 from billingbot.core.backfill import BackfillState
+from billingbot.core.breaks import PassState
 from billingbot.core.canonical import digest
 from billingbot.core.case import Case, CaseState
 from billingbot.core.errors import InputError, NotFoundError
@@ -22,7 +23,19 @@ from billingbot.core.signals import ChargeChanged, DisputeChanged, RefundChanged
 from billingbot.flows.desk import Desk, step
 from billingbot.flows.request import is_storable
 from billingbot.flows.review import MOST_NAME, MOST_TEXT, person
-from billingbot.store import backfills, cancellations, cases, database, history, inbox, jobs, ledger, modes, refunds
+from billingbot.store import (
+    backfills,
+    cancellations,
+    cases,
+    database,
+    history,
+    inbox,
+    jobs,
+    ledger,
+    modes,
+    passes,
+    refunds,
+)
 from billingbot.store.database import transaction
 from billingbot.store.jobs import ALL_FAILED, FailedFilter, FailedJob
 
@@ -287,6 +300,14 @@ def _tell_backfill(connection: Connection, job: FailedJob, by_policy: str) -> Pr
     return Preview(job=job, effect=effect, why=why, account=read.account)
 
 
+def _tell_reconcile(connection: Connection, job: FailedJob, _by_policy: str) -> Preview:
+    found = passes.get(connection, job.subject)
+    if found.state is PassState.WHOLE:
+        return Preview(job=job, effect=Effect.NOTHING, why="the pass is whole", account=found.account)
+    why = f"compares with Stripe from its {found.stage} on, and pays nothing"
+    return Preview(job=job, effect=Effect.DECIDES, why=why, account=found.account)
+
+
 def _refund_is(job: FailedJob, refund: RefundIntent, effect: Effect, why: str) -> Preview:
     return Preview(
         job=job,
@@ -308,6 +329,7 @@ _TELL: Final[Mapping[Actor, Callable[[Connection, FailedJob, str], Preview]]] = 
     Actor.IMPORT_HISTORY: _tell_import,
     Actor.NOTIFY: _tell_notify,
     Actor.BACKFILL: _tell_backfill,
+    Actor.RECONCILE: _tell_reconcile,
 }
 
 

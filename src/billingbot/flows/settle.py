@@ -146,15 +146,25 @@ def show_to_person(this: Step, refund: RefundIntent, *, reason: str, reopen: boo
     `reopen` says that money which a closed case counts as paid is not, or not so. Raises RetryLaterError where the
     charge is just being assessed: whoever did not see this news would close the case over it.
     """
-    cases.lock_charge(this.db, refund.account, refund.charge_id)
-    case = cases.find_open(this.db, refund.account, refund.charge_id)
+    show_charge(this, refund.account, refund.charge_id, reason=reason, reopen=reopen, case_id=refund.case_id)
+
+
+def show_charge(
+    this: Step, account: str, charge_id: str, *, reason: str, reopen: bool = False, case_id: str | None = None
+) -> Case | None:
+    """As `show_to_person`, for a charge; `case_id` names the case to open again where none is open.
+
+    The case that a person now has; None where the charge has none.
+    """
+    cases.lock_charge(this.db, account, charge_id)
+    case = cases.find_open(this.db, account, charge_id)
     if case is None and reopen:
-        own = cases.lock(this.db, refund.case_id) if refund.case_id else None
-        case = own or cases.lock_last(this.db, refund.account, refund.charge_id)
+        own = cases.lock(this.db, case_id) if case_id else None
+        case = own or cases.lock_last(this.db, account, charge_id)
     if case is None:
-        return
+        return None
     if case.state is CaseState.ASSESSING and reopen:
-        raise RetryLaterError(f"refund {refund.id}: case {case.id} is being assessed")
+        raise RetryLaterError(f"charge {charge_id}: case {case.id} is being assessed")
     values = {
         "reason": reason,
         "recommendation": Recommendation.NONE,
@@ -166,9 +176,10 @@ def show_to_person(this: Step, refund: RefundIntent, *, reason: str, reopen: boo
         "recheck_at": None,
     }
     if can(case.state, CaseMove.REFUND_STOPPED):
-        cases.move(this.db, case, CaseMove.REFUND_STOPPED, **values)
-    elif case.state is CaseState.REVIEW:
-        cases.change(this.db, case, **values)
+        return cases.move(this.db, case, CaseMove.REFUND_STOPPED, **values)
+    if case.state is CaseState.REVIEW:
+        return cases.change(this.db, case, **values)
+    return case
 
 
 def _adopt_external(this: Step, account: str, livemode: bool, found: dossier.Refund) -> None:  # noqa: FBT001 - as above

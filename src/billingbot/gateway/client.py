@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from billingbot.core.dossier import (
     Charge,
@@ -21,10 +21,12 @@ from billingbot.core.dossier import (
 from billingbot.core.errors import InputError
 from billingbot.core.refund_terms import CancelWhen
 from billingbot.core.request import Candidate, NamedBy
+from billingbot.gateway import translate
 from billingbot.gateway.answers import CancelAnswer, RefundAnswer
 from billingbot.gateway.cancelling import CancelAsk, cancel, still_collected
 from billingbot.gateway.candidates import find_charges, never_charged
 from billingbot.gateway.dossier import read_dossier
+from billingbot.gateway.lists import Listing, Span, created_within
 from billingbot.gateway.past_events import EventPage, Whose, read_page
 from billingbot.gateway.payment import Ask, pay
 from billingbot.gateway.permissions import missing_permissions
@@ -108,6 +110,22 @@ class StripeGateway:
     def refunds_of_charge(self, charge_id: str) -> tuple[Refund, ...]:
         """All refunds of a charge, ours or not, newest first."""
         return self._reader.refunds_of_charge(charge_id)
+
+    def refunds_created(self, span: Span, *, after: str | None, limit: int) -> Listing[Refund]:
+        """One page of all refunds of the account that were made within the span, newest first."""
+        return created_within(self._transport, "refunds", translate.refund, span=span, after=after, limit=limit)
+
+    def charges_created(self, span: Span, *, after: str | None, limit: int) -> Listing[Charge]:
+        """One page of all charges, successful or not, that were made within the span, newest first."""
+        return created_within(self._transport, "charges", translate.charge, span=span, after=after, limit=limit)
+
+    def disputes_created(self, span: Span, *, after: str | None, limit: int) -> Listing[Dispute]:
+        """One page of all disputes that were opened within the span, newest first; without their fees."""
+        return created_within(self._transport, "disputes", _dispute_listed, span=span, after=after, limit=limit)
+
+    def invoice_of_charge(self, charge_id: str) -> str | None:
+        """The id of the invoice that the charge paid, or tried to; None for a charge of none."""
+        return self._reader.invoice_of_charge(charge_id)
 
     def dispute(self, dispute_id: str) -> Dispute:
         """A dispute with the fee of its withdrawal."""
@@ -210,6 +228,11 @@ class StripeGateway:
                 self._pool = ThreadPoolExecutor(_PARALLEL_READS, thread_name_prefix=f"stripe-{self.account}")
                 self._pid = os.getpid()
             return self._pool
+
+
+def _dispute_listed(raw: Mapping[str, Any]) -> Dispute:
+    """A dispute as lists show it: what it cost is read where somebody decides, not where lists are compared."""
+    return translate.dispute(raw, ())
 
 
 def _had_trial(subscription: Subscription) -> bool:

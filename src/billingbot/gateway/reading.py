@@ -17,6 +17,7 @@ from billingbot.core.dossier import (
 from billingbot.core.errors import StripeAnswerError, StripeNotFoundError
 from billingbot.gateway import translate
 from billingbot.gateway.fields import Fields
+from billingbot.gateway.lineage import main_payment
 from billingbot.gateway.transport import Transport
 
 # What identifies who pays: the subscription's own method and its customer's default one.
@@ -71,6 +72,13 @@ class Reader:
         """The id of the invoice that an invoice payment belongs to."""
         raw = self._transport.get("invoice_payments", invoice_payment_id)
         return translate.invoice_payment(raw).invoice_id
+
+    def invoice_of_charge(self, charge_id: str) -> str | None:
+        """The id of the invoice that a charge paid, or tried to; None for a charge of none."""
+        charge, named = self.charge_with_invoice(charge_id)
+        payments = self.payments_of_intent(charge.payment_intent_id) if charge.payment_intent_id else ()
+        payment = main_payment(payments)
+        return payment.invoice_id if payment else named
 
     def subscription(self, subscription_id: str) -> Subscription:
         """A subscription, with the fingerprint of its default payment method."""

@@ -11,7 +11,16 @@ from sqlalchemy.dialects.postgresql import insert
 
 from billingbot.core.errors import LeaseLostError
 from billingbot.core.job import LEASE, Actor, Job, JobState
-from billingbot.store.schema import backfills, cancellations, cases, inbox, job_failures, jobs, refunds
+from billingbot.store.schema import (
+    backfills,
+    cancellations,
+    cases,
+    inbox,
+    job_failures,
+    jobs,
+    reconcile_passes,
+    refunds,
+)
 
 _NOW = sa.func.clock_timestamp()
 
@@ -241,7 +250,7 @@ def _of_account(account: str) -> sa.ColumnElement[bool]:
     """A job names one id, or the account itself; each kind of id stands in one table only."""
     owned = (
         sa.exists().where(table.c.id == jobs.c.subject, table.c.account == account)
-        for table in (cases, refunds, inbox, backfills, cancellations)
+        for table in (cases, refunds, inbox, backfills, cancellations, reconcile_passes)
     )
     return sa.or_(jobs.c.subject == account, *owned)
 

@@ -104,6 +104,14 @@ def of_case(connection: Connection, case_id: str) -> Sequence[RefundIntent]:
     return [_intent(row) for row in rows]
 
 
+def matching(
+    connection: Connection, *conditions: sa.ColumnElement[bool], limit: int | None = None
+) -> list[RefundIntent]:
+    """Refunds for which all conditions hold, in the order of their ids."""
+    rows = connection.execute(_select().where(*conditions).order_by(refunds.c.id).limit(limit))
+    return [_intent(row) for row in rows]
+
+
 def set_state(connection: Connection, refund: RefundIntent, state: RefundState, **values: Any) -> RefundIntent:
     """Moves a locked refund through its table and sets `values`. ConflictError where it cannot."""
     settled = {"settled_at": _NOW} if state is RefundState.SUCCEEDED else {}

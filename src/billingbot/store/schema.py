@@ -21,6 +21,7 @@ from sqlalchemy import (
 from billingbot.core.aftercare import LIVE as LIVE_CANCELLATIONS
 from billingbot.core.aftercare import CancellationState
 from billingbot.core.backfill import BackfillReason, BackfillState
+from billingbot.core.breaks import BreakKind, BreakState, PassState, Stage
 from billingbot.core.case import OPEN_STATES, CaseState
 from billingbot.core.job import JobState
 from billingbot.core.letter import LetterState
@@ -350,6 +351,8 @@ refunds = Table(
     ),
     Column("credit_note_id", Text),
     Column("credit_note_number", Text),
+    # When a pass of reconcile last saw it at Stripe.
+    _time("seen_at", optional=True),
     UniqueConstraint("account", "stripe_refund_id"),
     # Law 1 with teeth: one live intent of ours per charge, whoever wants it.
     Index(
@@ -363,6 +366,7 @@ refunds = Table(
     Index("ix_refunds_day", "account", "currency", "intended_at", postgresql_where=text("origin = 'policy'")),
     Index("ix_refunds_customer_id", "account", "customer_id"),
     Index("ix_refunds_charge_id", "account", "charge_id"),
+    Index("ix_refunds_intended_at", "account", "intended_at"),
     # What is on its way is little and asked for often; what has ended is much and asked for by other names.
     Index("ix_refunds_open", "state", postgresql_where=text("state NOT IN ('succeeded', 'refused', 'withdrawn')")),
     Index("ix_refunds_card_digest", "account", "card_digest"),
@@ -623,4 +627,77 @@ replay_items = Table(
     Column("currency", Text),
     _time("done_at", optional=True),
     Index("ix_replay_items_job_id", "job_id"),
+)
+
+# Disputes as we last looked at them: what tells a missed event from one that was acted on.
+disputes = Table(
+    "disputes",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("dispute_id", Text, primary_key=True),
+    Column("charge_id", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    _time("looked_at", now=True),
+    # When a pass of reconcile last saw it at Stripe.
+    _time("seen_at", optional=True),
+    Index("ix_disputes_charge_id", "account", "charge_id"),
+)
+
+reconcile_passes = Table(
+    "reconcile_passes",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("scheduled", Boolean, nullable=False),
+    Column("deep", Boolean, nullable=False),
+    _time("refunds_since"),
+    _time("since"),
+    _time("until"),
+    Column("state", Text, CheckConstraint(_one_of("state", PassState), name="state"), nullable=False),
+    Column("stage", Text, CheckConstraint(_one_of("stage", Stage), name="stage"), nullable=False),
+    Column("cursor", Text),
+    Column("seen", BigInteger, nullable=False, server_default="0"),
+    Column("found", BigInteger, nullable=False, server_default="0"),
+    Column("settled", BigInteger, nullable=False, server_default="0"),
+    Column("to_person", BigInteger, nullable=False, server_default="0"),
+    _time("began_at", now=True),
+    _time("advanced_at", now=True),
+    _time("finished_at", optional=True),
+    # One pass of the schedule at a time for each account, however many schedulers there are.
+    Index(
+        "uq_reconcile_passes_scheduled",
+        "account",
+        unique=True,
+        postgresql_where=text("scheduled AND state = 'running'"),
+    ),
+    Index("ix_reconcile_passes_account", "account", "finished_at"),
+)
+
+breaks = Table(
+    "breaks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("livemode", Boolean, nullable=False),
+    Column("kind", Text, CheckConstraint(_one_of("kind", BreakKind), name="kind"), nullable=False),
+    Column("object_id", Text, nullable=False),
+    Column("charge_id", Text),
+    Column("refund_id", Text, ForeignKey("refunds.id")),
+    Column("expected_minor", BigInteger),
+    Column("expected_currency", Text),
+    Column("expected_status", Text),
+    Column("found_minor", BigInteger),
+    Column("found_currency", Text),
+    Column("found_status", Text),
+    Column("state", Text, CheckConstraint(_one_of("state", BreakState), name="state"), nullable=False),
+    Column("how", Text),
+    Column("case_id", Text, ForeignKey("cases.id")),
+    Column("pass_id", Text, ForeignKey("reconcile_passes.id")),
+    _time("first_seen_at", now=True),
+    _time("last_seen_at", now=True),
+    _time("settled_at", optional=True),
+    # A second pass meets the same break again, and never makes a second one of it.
+    UniqueConstraint("account", "kind", "object_id"),
+    Index("ix_breaks_unsettled", "account", "id", postgresql_where=text("state <> 'settled'")),
 )

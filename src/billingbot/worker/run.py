@@ -18,6 +18,7 @@ from billingbot.flows.desk import Desk, step
 from billingbot.flows.interpret import interpret
 from billingbot.flows.notify import notify
 from billingbot.flows.recheck import recheck
+from billingbot.flows.reconcile import reconcile
 from billingbot.flows.settle import settle
 from billingbot.flows.submit import submit
 from billingbot.flows.trials import import_history
@@ -34,6 +35,7 @@ VERBS: Final[Mapping[Actor, Callable[[Desk, Job], None]]] = {
     Actor.IMPORT_HISTORY: import_history,
     Actor.NOTIFY: notify,
     Actor.BACKFILL: backfill,
+    Actor.RECONCILE: reconcile,
 }
 
 log = structlog.get_logger(__name__)

@@ -12,6 +12,7 @@ from billingbot.core.job import Actor
 from billingbot.core.notice import GROUPED_WITHIN
 from billingbot.flows.backfill import keep_up
 from billingbot.flows.desk import Desk, step
+from billingbot.flows.reconcile import start_due
 from billingbot.store import cancellations, cases, database, history, jobs, notices, refunds, ticks
 from billingbot.store.database import transaction
 from billingbot.worker.doorbell import RedisBell
@@ -117,6 +118,7 @@ TASKS: Final[Mapping[str, tuple[timedelta, Callable[[Desk], int]]]] = {
     "resolve_cancellations": (timedelta(minutes=5), _resolve_cancellations),
     "pending_refunds": (timedelta(hours=1), _ask_after_pending),
     "missed_events": (timedelta(minutes=1), keep_up),
+    "reconcile": (timedelta(hours=1), start_due),
 }
 
 

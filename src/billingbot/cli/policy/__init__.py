@@ -2,6 +2,7 @@
 
 import typer
 
+from billingbot.cli.policy.backtest import backtest
 from billingbot.cli.policy.shown import check, show
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -12,5 +13,5 @@ def _policy() -> None:
     """The refund policy."""
 
 
-for command in (check, show):
+for command in (check, show, backtest):
     app.command()(command)

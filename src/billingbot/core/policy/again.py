@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from billingbot.core.decision import Decision, Limit, Outcome, Priority, Recommendation, Truth
+from billingbot.core.decision import Limit, Outcome, Priority, Recommendation, Truth
 from billingbot.core.facts import CATALOGUE, Facts, FactType, FactValue, Known
 from billingbot.core.mode import Mode
 from billingbot.core.policy.conditions import Condition
@@ -175,10 +175,6 @@ class Redecider:
             _keep(self._seen, key, found, COMBINATIONS_MAX)
         return self._within_limits(found, facts) if found.granted else found
 
-    def decide(self, content: bytes) -> Decision:
-        """The whole decision with its trace, by `decide`. ValueError where the bytes cannot be restored."""
-        return decide(self.restored(content), self.policy)
-
     def restored(self, content: bytes) -> Facts:
         """The facts as they are decided on: as stored, but for a mode that is supposed. ValueError as by restoring."""
         facts = restore_facts(content)
@@ -188,7 +184,7 @@ class Redecider:
         return replace(facts, facts={**facts.facts, _MODE: supposed})
 
     def _decide(self, content: bytes, facts: StoredFacts) -> Verdict:
-        decision = self.decide(content)
+        decision = decide(self.restored(content), self.policy)
         granted = bool(decision.limits)  # the limits are only asked about a refund that a rule grants
         read = (*self._narrow, *(name for numbers in self._numbers for name in numbers.names))
         values = (*self._get_narrow(facts), *(one for numbers in self._numbers for one in numbers.get(facts)))

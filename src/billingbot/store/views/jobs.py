@@ -121,7 +121,7 @@ def _case_id(connection: Connection, job: JobLine) -> str | None:
         case Actor.CANCEL:
             found = connection.execute(sa.select(cancellations.c.case_id).where(cancellations.c.id == job.subject))
             return found.scalar_one_or_none()
-        case Actor.INTERPRET | Actor.IMPORT_HISTORY | Actor.NOTIFY | Actor.BACKFILL:
+        case Actor.INTERPRET | Actor.IMPORT_HISTORY | Actor.NOTIFY | Actor.BACKFILL | Actor.RECONCILE:
             return None
 
 
