@@ -5,6 +5,8 @@ import json
 import random
 import sys
 
+from tests.torture import proof
+from tests.torture.mutations import MUTATIONS
 from tests.torture.report import report
 from tests.torture.run import Plan, run
 
@@ -17,13 +19,28 @@ def main() -> int:
     parser.add_argument("--pace", type=float, default=1, help="2 is about twice as many faults at a time (default: 1)")
     parser.add_argument("--wave", type=int, default=60, help="new customers every half minute (default: 60)")
     parser.add_argument("--workers", type=int, default=2, help="worker processes (default: 2)")
+    parser.add_argument(
+        "--mutations",
+        nargs="*",
+        choices=list(MUTATIONS),
+        help="take out one safety at a time, all of them or those named; each has to turn it red",
+    )
     parser.add_argument("--json", action="store_true", help="the result for programs, on stdout")
     asked = parser.parse_args()
     seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(10**6)
+    if asked.mutations is not None:
+        return _prove(asked.mutations or list(MUTATIONS), seed, as_json=asked.json)
     plan = Plan(seed=seed, seconds=asked.minutes * 60, pace=asked.pace, wave=asked.wave, workers=asked.workers)
     result = run(plan)
     print(json.dumps(result.as_json(), default=str, indent=2) if asked.json else report(result))
     return 1 if result.violations else 0
+
+
+def _prove(safeties: list[str], seed: int, *, as_json: bool) -> int:
+    proofs = proof.prove_all(safeties, seed=seed)
+    if as_json:
+        print(json.dumps(proof.as_json(proofs), indent=2))
+    return 0 if all(one.red for one in proofs) else 1
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import psycopg
 
 from tests.torture.crew import Crew
 from tests.torture.links import Weather
-from tests.torture.stage import WEBHOOK_SECRET, Stage
+from tests.torture.stage import WEBHOOK_SECRET, Stage, subscribed_events
 
 # A bad day on every line, all the time: chances per piece of data. A case costs some 25 calls to Stripe, 200
 # statements and a handful of questions to the source, so each meets one or two of these.
@@ -72,7 +72,6 @@ class Chaos:
             link.weather = EVERYDAY[link.name].times(self.pace)
         self.rules()
         self.stage.stripe.weather(duplicate=0.15, disorder_seconds=1.5, twins=0.1, v0=True)
-        self._add_endpoint()
 
     def rules(self) -> None:
         """The faults on Stripe's side."""
@@ -90,9 +89,11 @@ class Chaos:
             self.stage.tally.add(f"stripe.{rule['kind']}", rule["hits"])
         self.stage.stripe.clear_faults()
 
-    def _add_endpoint(self) -> None:
+    def add_endpoint(self) -> None:
+        """Stripe tells billingbot what happens, from now on."""
         url = f"{self.stage.url}/webhooks/stripe"
-        self.endpoint = str(self.stage.stripe.add_endpoint(url, secrets=[WEBHOOK_SECRET])["id"])
+        made = self.stage.stripe.add_endpoint(url, subscribed_events(), secrets=[WEBHOOK_SECRET])
+        self.endpoint = str(made["id"])
 
     def step(self) -> None:
         """What is due: the end of an earlier fault, or a new one."""
@@ -223,7 +224,7 @@ class Chaos:
     def endpoint_away(self) -> None:
         """What happens at Stripe meanwhile is never delivered."""
         self.stage.stripe.remove_endpoint(self.endpoint)
-        self._in(self.dice.uniform(0.3, 1.5), self._add_endpoint)
+        self._in(self.dice.uniform(0.3, 1.5), self.add_endpoint)
 
     def hold_webhooks(self) -> None:
         """Webhooks wait, and then come all at once."""
@@ -278,6 +279,14 @@ ROGUE: Final = {
         "INSERT INTO refund_attempts (id, refund_id, number, key, params, outcome)"
         " SELECT 'att_rogue', refund_id, number + 100, key || 'rogue', params, 'open' FROM refund_attempts"
         " WHERE outcome IN ('open', 'unknown') LIMIT 1"
+    ),
+    "a second open case of one charge": (
+        "INSERT INTO cases (id, account, livemode, state, charge_id) SELECT 'case_rogue', account, livemode, 'review',"
+        " charge_id FROM cases WHERE charge_id IS NOT NULL AND state <> 'closed' LIMIT 1"
+    ),
+    "an event twice": (
+        "INSERT INTO inbox (id, account, event_id, type, thin, livemode, created, object_id, body)"
+        " SELECT 'ibx_rogue', account, event_id, type, thin, livemode, created, object_id, body FROM inbox LIMIT 1"
     ),
     "a changed ledger entry": "UPDATE ledger_entries SET actor = 'rogue' WHERE seq = 1",
     "a deleted ledger entry": "DELETE FROM ledger_entries WHERE seq = 1",

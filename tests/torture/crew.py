@@ -52,12 +52,11 @@ class Crew:
     killed: set[int] = field(default_factory=set)
 
     def start(self, *, workers: int = 2) -> None:
-        """Starts web, workers and scheduler, and waits until the web answers."""
+        """Starts web, workers and scheduler; see `await_web`."""
         names = ["web", *(f"worker-{number}" for number in range(1, workers + 1)), "scheduler"]
         self.members = [Member(name=name, words=(name.partition("-")[0],)) for name in names]
         for member in self.members:
             self._spawn(member)
-        self.await_web()
 
     def await_web(self) -> None:
         """Until the web is ready. RuntimeError where it never is."""

@@ -5,7 +5,7 @@ A patch is applied in the process that is started with it, and never to what shi
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import uuid4
 
@@ -14,13 +14,16 @@ from uuid import uuid4
 class Mutation:
     """A safety that is taken out: by a patch of the workers, or by SQL as the superuser.
 
-    `red` is the check that has to notice.
+    `red` is the check that has to notice; `kind` of customers, or a rush of `currency`, is what shows it.
     """
 
     says: str
     red: str
     patch: Callable[[], None] | None = None
     sql: str | None = None
+    kind: str = "unused"
+    currency: str = "usd"
+    customers: int = 6
 
 
 def new_key_each_time() -> None:
@@ -38,10 +41,13 @@ def new_key_each_time() -> None:
 def effect_before_intent() -> None:
     """The call goes out first, and the attempt is committed when the answer is there."""
     from billingbot.core.ids import attempt_key
+    from billingbot.core.paying import number_after
     from billingbot.flows import submit
 
-    def attempt(desk: Any, job: Any, refund: Any, *, after: Any) -> None:
-        number = after.number + 1 if after else 1
+    before = submit._commit_attempt
+
+    def commit_attempt(desk: Any, job: Any, known: Any, verdict: Any) -> Any:
+        refund, number = known.refund, number_after(known.attempt)
         key = attempt_key(livemode=refund.livemode, charge_id=refund.charge_id, refund_id=refund.id, attempt=number)
         metadata = {
             "billingbot_refund": refund.id, "billingbot_case": refund.case_id or "", "billingbot_key": key,
@@ -54,19 +60,19 @@ def effect_before_intent() -> None:
             idempotency_key=key,
             currency=refund.currency,
         )
-        committed = submit._commit_attempt(desk, job, refund, after=after)
-        if committed is not None:
-            submit._send(desk, job, refund, committed)  # the same key: Stripe gives the answer of the first call
+        return before(desk, job, known, verdict)  # sent again under the same key: Stripe repeats its answer
 
-    submit._attempt = attempt  # type: ignore[assignment] # a mutation
+    submit._commit_attempt = commit_attempt
 
 
 def no_second_look() -> None:
     """A refund that was decided leaves, whatever happened since."""
     from billingbot.flows import submit
 
+    before = submit._look_again
+
     def look_again(desk: Any, refund: Any) -> Any:
-        return submit.Verdict(found=None, go=True, why="nobody looked")  # type: ignore[arg-type] # a mutation
+        return replace(before(desk, refund), go=True)
 
     submit._look_again = look_again
 
@@ -90,12 +96,14 @@ def no_lock_on_limits() -> None:
 MUTATIONS: Final[Mapping[str, Mutation]] = {
     "key": Mutation(says="a new key for every send", red="attempt-before-call", patch=new_key_each_time),
     "attempt": Mutation(says="the call before its attempt", red="attempt-before-call", patch=effect_before_intent),
-    "second-look": Mutation(says="no look just before paying", red="policy", patch=no_second_look),
+    "second-look": Mutation(says="no look just before paying", red="policy", patch=no_second_look, kind="flips"),
     "one-refund-index": Mutation(
         says="no index on live refunds", red="database-refuses", sql="DROP INDEX uq_refunds_live_charge"
     ),
     "one-attempt-index": Mutation(
         says="no index on unresolved attempts", red="database-refuses", sql="DROP INDEX uq_refund_attempts_unresolved"
     ),
-    "limits-lock": Mutation(says="no lock on the limits", red="limits", patch=no_lock_on_limits),
+    "limits-lock": Mutation(
+        says="no lock on the limits", red="limits", patch=no_lock_on_limits, currency="eur", customers=24
+    ),
 }

@@ -16,7 +16,7 @@ from tests.torture.checks import Evidence, Violation, check_all, saved_by_stripe
 from tests.torture.crew import Crew
 from tests.torture.heal import heal
 from tests.torture.load import Load
-from tests.torture.mutations import MUTATIONS
+from tests.torture.mutations import MUTATIONS, Mutation
 from tests.torture.stage import MARK, Stage, create_key, open_stage, policy_text
 from tests.torture.story import story
 from tests.torture.tally import Tally
@@ -24,13 +24,15 @@ from tests.torture.town import AMOUNT, Town
 
 # Five refunds a day in each currency but dollars, and twice as many requests at once.
 SMALL_BUDGET: Final = AMOUNT * 5 + 100
+_SHOWN_SECONDS: Final = 30.0
+"""The targeted load of a mutation is over well before."""
 _STORIES: Final = 3
 """So many violations are told in full: they are often the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a run is to be. `without` names the mutation that its workers run with."""
+    """What a run is to be."""
 
     seed: int
     seconds: float
@@ -40,8 +42,8 @@ class Plan:
     workers: int = 2
     pace: float = 1.0
     daily_count: int = 1_000
-    kinds: tuple[str, ...] | None = None
     without: str | None = None
+    """The mutation that its workers run with: then nothing else goes wrong."""
     tell: bool = True
 
 
@@ -91,18 +93,23 @@ def run(plan: Plan) -> Result:
 
 def _play(plan: Plan, stage: Stage, result: Result) -> None:
     dice = random.Random(plan.seed)
-    if plan.without and (sql := MUTATIONS[plan.without].sql):
-        stage.rows(sql)
-    patched = plan.without if plan.without and MUTATIONS[plan.without].patch else None
-    load = Load(stage=stage, api_key=create_key(stage), seed=plan.seed)
-    stage.command("mode", "set", "auto", "--why", "torture", "--yes")
+    mutation = MUTATIONS[plan.without] if plan.without else None
+    if mutation and mutation.sql:
+        stage.rows(mutation.sql)
+    patched = plan.without if mutation and mutation.patch else None
     crew = Crew(stage=stage, dice=random.Random(dice.random()), without=patched)
     town = Town(stripe=stage.stripe, product=stage.product, dice=random.Random(dice.random()))
     chaos = Chaos(stage=stage, crew=crew, dice=random.Random(dice.random()), pace=plan.pace)
+    crew.start(workers=plan.workers)  # they come up while the commands run
+    load = Load(stage=stage, api_key=create_key(stage), seed=plan.seed)
     try:
-        crew.start(workers=plan.workers)
+        stage.command("mode", "set", "auto", "--why", "torture", "--yes")
+        crew.await_web()
         load.start()
-        _flow(plan, town, load, chaos, dice)
+        if mutation is None:
+            _flow(plan, town, load, chaos, dice)
+        else:
+            _show(mutation, town, load, chaos, dice)
         _say(plan, "healing")
         at_rest = heal(stage, chaos, load)
         books = read_books(stage)
@@ -119,9 +126,9 @@ def _play(plan: Plan, stage: Stage, result: Result) -> None:
 
 def _flow(plan: Plan, town: Town, load: Load, chaos: Chaos, dice: random.Random) -> None:
     """Waves of customers: a trial, a night, a charge, requests; all the while things break."""
-    kinds = {"kinds": plan.kinds} if plan.kinds else {}
     _say(plan, "the first customers")
-    town.arrive(plan.wave, **kinds)
+    chaos.add_endpoint()
+    town.arrive(plan.wave)
     chaos.begin()
     until = time.monotonic() + plan.seconds
     while True:
@@ -129,7 +136,7 @@ def _flow(plan: Plan, town: Town, load: Load, chaos: Chaos, dice: random.Random)
         load.plan(town.charged(), within=plan.wave_seconds * 0.8, dice=dice)
         wave_ends = min(until, time.monotonic() + plan.wave_seconds)
         if until - wave_ends > plan.wave_seconds / 2:
-            town.arrive(plan.wave, **kinds)
+            town.arrive(plan.wave)
         while time.monotonic() < wave_ends:
             chaos.step()
             time.sleep(0.02)
@@ -137,6 +144,23 @@ def _flow(plan: Plan, town: Town, load: Load, chaos: Chaos, dice: random.Random)
         _say(plan, f"{max(0, until - time.monotonic()):.0f} s to go; {done}")
         if not town.waiting:
             return
+
+
+def _show(mutation: Mutation, town: Town, load: Load, chaos: Chaos, dice: random.Random) -> None:
+    """Just what shows that a safety is missing: all requests at once, calls that take a while, and rogues."""
+    chaos.add_endpoint()
+    town.arrive(mutation.customers, kinds=(mutation.kind,), currency=mutation.currency)
+    chaos.stage.stripe.advance(hours=25)
+    chaos.stage.stripe.fault("slow", method="POST", path="/v1/refunds$", times=None, seconds=0.5)
+    load.plan(town.charged(), within=0.5, dice=dice)
+    until = time.monotonic() + _SHOWN_SECONDS
+    while time.monotonic() < until and not chaos.accepted_by_database:
+        chaos.rogue()
+        chaos.crew.tend()
+        asked = load.waiting() == 0 and not chaos.stage.rows("SELECT 1 FROM cases WHERE state = 'assessing'")
+        if asked and not chaos.stage.rows("SELECT 1 FROM refunds WHERE state IN ('intended', 'submitting')"):
+            return
+        time.sleep(0.05)
 
 
 def _evidence(plan: Plan, books: Books, town: Town, load: Load, chaos: Chaos, *, at_rest: bool) -> Evidence:
@@ -204,4 +228,4 @@ def _machine() -> str:
 
 def _say(plan: Plan, line: str) -> None:
     if plan.tell:
-        print(line, file=sys.stderr, flush=True)
+        print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)

@@ -28,6 +28,7 @@ from billingbot.engines.places import remove_data_dir
 from billingbot.engines.postgres import Postgres, prepare_postgres
 from billingbot.engines.valkey import Valkey, prepare_valkey
 from billingbot.sandbox.client import SandboxClient
+from billingbot.store.migrate import upgrade
 from tests.torture.links import Link, Links
 from tests.torture.product import Product, running_product
 from tests.torture.stripe import CALLS, TOWN_KEY
@@ -178,13 +179,12 @@ def open_stage(seed: int, *, policy: str, tally: Tally) -> Iterator[Stage]:
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
         stack.callback(remove_data_dir, directory)
-        os.environ[MARK] = mark
         postgres, valkey = prepare_postgres(directory), prepare_valkey(directory)
         running = {"postgres": start(postgres.child), "valkey": start(valkey.child)}
         stack.callback(lambda: (stop(postgres.child, running["postgres"]), postgres.close()))
         stack.callback(lambda: (stop(valkey.child, running["valkey"]), valkey.close()))
         product = stack.enter_context(running_product())
-        stripe = _start_stripe(directory, seed, postgres, running)
+        stripe = _start_stripe(directory, seed, mark, postgres, running)
         stack.callback(lambda: stop(Child(name="stripe", argv=()), running["stripe"]))
         links = Links()
         stack.callback(links.close)
@@ -212,11 +212,13 @@ def open_stage(seed: int, *, policy: str, tally: Tally) -> Iterator[Stage]:
             running=running,
         )
         stage.environment = _environment(stage, policy)
-        stage.command("db", "migrate")
+        upgrade(postgres.owner_url)
         yield stage
 
 
-def _start_stripe(directory: Path, seed: int, postgres: Postgres, running: dict[str, Spawned]) -> SandboxClient:
+def _start_stripe(
+    directory: Path, seed: int, mark: str, postgres: Postgres, running: dict[str, Spawned]
+) -> SandboxClient:
     port = free_port()
     began = (datetime.now(UTC) - BEFORE_NOW).isoformat()
     words = ("tests.torture.stripe", str(port), began, str(seed), _database(postgres.superuser_url))
@@ -224,7 +226,7 @@ def _start_stripe(directory: Path, seed: int, postgres: Postgres, running: dict[
     child = Child(
         name="stripe",
         argv=(sys.executable, "-m", *words),
-        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
+        env={**os.environ, MARK: mark, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
         cwd=ROOT,
         ready=lambda: _answers(f"{url}/_sandbox/health"),
         log_path=directory / "stripe.log",
@@ -289,6 +291,12 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def subscribed_events() -> list[str]:
+    """The events that docs/stripe-setup.md subscribes to: if one is missing there, it is missing here."""
+    [line] = re.findall(r"(?m)^EVENTS=(\S+)$", (ROOT / "docs" / "stripe-setup.md").read_text("utf-8"))
+    return str(line).split(",")
 
 
 def create_key(stage: Stage) -> str:

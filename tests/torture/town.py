@@ -69,11 +69,11 @@ class Town:
     rushes: int = 0
     _prices: dict[str, str] = field(default_factory=dict)
 
-    def arrive(self, count: int, *, kinds: tuple[str, ...] = tuple(KINDS), rush: bool = True) -> None:
-        """So many new customers begin a trial of a day; with `rush` some more in a currency of little budget."""
+    def arrive(self, count: int, *, kinds: tuple[str, ...] = tuple(KINDS), currency: str | None = None) -> None:
+        """So many new customers begin a trial of a day; without a `currency` dollars, and a rush in a smaller one."""
         weights = [KINDS[kind][0] for kind in kinds]
-        planned = [(kind, "usd") for kind in self.dice.choices(kinds, weights, k=count)]
-        if rush:
+        planned = [(kind, currency or "usd") for kind in self.dice.choices(kinds, weights, k=count)]
+        if currency is None:
             currency = RUSH_CURRENCIES[self.rushes % len(RUSH_CURRENCIES)]
             self.rushes += 1
             planned += [("unused", currency)] * RUSH
