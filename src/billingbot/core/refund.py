@@ -12,9 +12,10 @@ from billingbot.core.refund_terms import CancelWhen, RefundWith
 # Law 4. Stripe forgets a key after 24 h and then runs it anew; half of that leaves room for clocks that differ
 # and for a request that hangs. https://docs.stripe.com/api/idempotent_requests
 KEY_LIFE: Final = timedelta(hours=12)
-# An absence at Stripe counts as proven only when our last call is this old: the longest call we allow takes 25 s,
-# and a list read right after a write on Stripe's side may miss it.
-QUIET_BEFORE_ABSENT: Final = timedelta(minutes=5)
+# An absence at Stripe counts as proven only when our last call is this old. The longest call we allow takes 25 s and a
+# list may lag behind a write for a minute; but what was answered with a 500 Stripe may roll forward by itself later,
+# and names no time (https://docs.stripe.com/error-low-level). Unknown outcomes are rare, and two hours are little.
+QUIET_BEFORE_ABSENT: Final = timedelta(hours=2)
 # After this many attempts were proven absent something is wrong that a further key will not mend.
 MOST_ATTEMPTS: Final = 3
 
@@ -162,5 +163,5 @@ class Attempt:
         return now - self.first_sent_at < KEY_LIFE
 
     def is_quiet(self, now: datetime) -> bool:
-        """True once no call of ours can still be under way, so that an absence means something."""
+        """True once no call of ours can still come to an effect, so that an absence means something."""
         return now - self.last_sent_at >= QUIET_BEFORE_ABSENT

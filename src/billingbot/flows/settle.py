@@ -1,12 +1,13 @@
 """Settle: what Stripe says of a refund becomes what our books say; found refunds are adopted, late truths followed."""
 
 from datetime import timedelta
-from typing import Final
+from typing import Final, assert_never
 
 from billingbot.core import dossier
 from billingbot.core.case import Case, CaseMove, CaseState, can
 from billingbot.core.decision import Priority, Recommendation
 from billingbot.core.errors import RetryLaterError
+from billingbot.core.following import News, Whose, news_of, whose
 from billingbot.core.ids import Kind
 from billingbot.core.job import Job
 from billingbot.core.ledger import Draft, EntryKind
@@ -16,7 +17,6 @@ from billingbot.core.refund import (
     Origin,
     RefundIntent,
     RefundState,
-    may_become,
     state_of,
 )
 from billingbot.flows.aftercare import follow_up, waits_for_person
@@ -66,30 +66,37 @@ def apply_refund(this: Step, account: str, livemode: bool, found: dossier.Refund
     if refund is None:
         _adopt_external(this, account, livemode, found)
         return
-    state = state_of(found.status)
-    if state is None:
-        if refund.stripe_refund_id is None:
-            refunds.resolve_attempts(this.db, refund.id, AttemptOutcome.ACCEPTED, found.id)
-            refunds.tie(this.db, refund, found.id)
-            show_to_person(this, refund, reason="refund-status-unrecognised")
-        return
-    if state is refund.state and refund.stripe_refund_id == found.id:
-        return
-    if state is not refund.state and not may_become(refund.state, state):
-        return  # stale news, such as `pending` after `succeeded`
-    _take_over(this, refund, state, found)
+    news, state = news_of(refund, found), state_of(found.status)
+    if state is not None and news is News.FOLLOWED:
+        _take_over(this, refund, state, found)
+    elif news is News.UNRECOGNISED:
+        refunds.resolve_attempts(this.db, refund.id, AttemptOutcome.ACCEPTED, found.id)
+        refunds.tie(this.db, refund, found.id)
+        show_to_person(this, refund, reason="refund-status-unrecognised")
 
 
 def _ours(this: Step, account: str, found: dossier.Refund) -> RefundIntent | None:
-    """The row of ours that this refund belongs to, locked; by Stripe's id, else by the id we put into metadata."""
+    """The row of ours that this refund belongs to, locked; by Stripe's id, else by the id we put into metadata.
+
+    Raises RetryLaterError where a refund that was given up came to life at Stripe while its successor is under way.
+    """
     known = refunds.find_by_stripe_id(this.db, account, found.id)
     if known is not None:
         return refunds.lock(this.db, known.id)
     if found.our_refund_id is None or not refunds.exists(this.db, account, found.our_refund_id, found.charge_id):
         return None
     refund = refunds.lock(this.db, found.our_refund_id)
-    # One intent is one refund: a second one under our id is somebody else's copy of our metadata.
-    return refund if refund.stripe_refund_id in {None, found.id} else None
+    live = refunds.live_of_charge(this.db, account, found.charge_id)
+    match whose(refund, found, live):
+        case Whose.OURS:
+            return refund
+        case Whose.ANOTHERS:
+            show_to_person(this, refund, reason="refund-made-twice", reopen=True)
+            return None
+        case Whose.NOT_YET:
+            raise RetryLaterError(f"refund {refund.id}: given up, and made by Stripe after all while another is live")
+        case answer:
+            assert_never(answer)
 
 
 def _take_over(this: Step, refund: RefundIntent, state: RefundState, found: dossier.Refund) -> None:
