@@ -31,7 +31,7 @@ NOUNS: Final = {
     "cases": Noun("The human queue: list, explain, claim, approve, deny.", _DESK, "cases"),
     "mode": Noun("What billingbot may do by itself: off, shadow, assist, auto.", _DESK, "mode"),
     "keys": Noun("API keys: create, list, revoke.", _DESK, "keys"),
-    "policy": Noun("The refund policy: check a file, show the rules.", _DESK, "policy"),
+    "policy": Noun("The refund policy: check, test, compare and publish versions.", _DESK, "policy"),
     "refunds": Noun("Refunds and their attempts.", _LOOK, "refunds"),
     "cancellations": Noun("Subscriptions that a refund was to end, and did not.", _DESK, "cancellations"),
     "conversions": Noun("Trials that turned into a charge.", _LOOK, "conversions"),

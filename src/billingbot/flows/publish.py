@@ -7,8 +7,9 @@ from datetime import datetime
 from billingbot.core.canonical import timestamp
 from billingbot.core.errors import ConflictError, InputError
 from billingbot.core.ledger import Draft, EntryKind
-from billingbot.core.policy import Policy, load_policy
+from billingbot.core.policy import Policy, PolicyError, load_policy
 from billingbot.core.policy.editions import BEGINNING, Edition, in_force, next_after
+from billingbot.core.policy.examples import try_examples
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.review import person
 from billingbot.store import database, decisions, policies
@@ -47,6 +48,8 @@ class Publication:
     replaces: str | None
     until: Edition | None
     decided: int
+    warnings: tuple[str, ...] = ()
+    """What the checks found that forbids nothing."""
 
 
 def publish(desk: Desk, wish: Wish) -> Publication:
@@ -59,6 +62,7 @@ def publish(desk: Desk, wish: Wish) -> Publication:
     person(wish.by)
     if not wish.why.strip() or len(wish.why) > MOST_WHY or not wish.why.isprintable():
         raise InputError("why", f"expected 1 to {MOST_WHY} printable characters")
+    _refuse_what_fails(policy)
     with step(desk) as this:
         policies.hold_still(this.db)
         published = policies.editions(this.db)
@@ -81,6 +85,16 @@ def read_version(desk: Desk, version: str) -> tuple[Edition, Policy]:
     with transaction(desk.db) as connection:
         edition = policies.edition(connection, version)
         return edition, policies.loaded(connection, edition.digest)
+
+
+def _refuse_what_fails(policy: Policy) -> None:
+    failed = [tried for tried in try_examples(policy) if not tried.passed]
+    problems = [
+        f"{policy.filename}:{tried.example.line}: example '{tried.example.name}': {'; '.join(tried.wrong)}"
+        for tried in failed
+    ]
+    if problems:
+        raise PolicyError(problems)
 
 
 def _same_version(this: Step, policy: Policy, published: Sequence[Edition], wish: Wish) -> Edition | None:

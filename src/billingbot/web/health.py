@@ -46,7 +46,7 @@ def check(desk: Desk, redis: Ping | None) -> Readiness:
     except (BillingbotError, SQLAlchemyError) as fault:
         reasons.append(f"postgres: cannot be read ({type(fault).__name__})")
     try:
-        loaded = desk.policy()
+        loaded = desk.policy() if reasons else desk.policy_for(None)
         policy = {"id": loaded.id, "version": loaded.version, "digest": loaded.digest}
     except BillingbotError:
         policy = None

@@ -1,16 +1,18 @@
 """`billingbot policy check` and `show`: whether a policy file can be used, and what it says."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from billingbot.cli.output import AsJson, money, say, show_json, show_section, show_table
+from billingbot.cli.policy.named import File, in_force, named, read_file
 
 if TYPE_CHECKING:
     from billingbot.core.policy import Policy, Rule
 
-File = Annotated[Path | None, typer.Argument(help="The file. Default: BILLINGBOT_POLICY, or config/policy.toml.")]
+Which = Annotated[
+    str | None, typer.Argument(help="A published version, or a file. Default: the policy that is in force now.")
+]
 
 
 def check(
@@ -22,7 +24,7 @@ def check(
 
     Exit code 2 where it cannot be used.
     """
-    found = _read(file)
+    found = read_file(file)
     if as_json:
         show_json(_summary(found))
         return
@@ -31,12 +33,12 @@ def check(
 
 
 def show(
-    file: File = None,
+    version: Which = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """The policy in full: clauses, rules with their conditions, limits, due times."""
-    found = _read(file)
+    """A policy in full: clauses, rules with their conditions, limits, due times."""
+    found = named(version) if version else in_force()
     if as_json:
         show_json(_summary(found))
         return
@@ -48,13 +50,6 @@ def show(
         say(f"Rule {rule.id} (row {rule.row}, line {rule.line}): {rule.summary}", f"  then {_verdict(rule)}")
         say(*(f"  if {name}: {condition.source}" for name, condition in rule.conditions.items()), "")
     _show_limits(found)
-
-
-def _read(file: Path | None) -> "Policy":
-    from billingbot.bootstrap.build import read_policy
-    from billingbot.bootstrap.settings import read_environment
-
-    return read_policy(file or read_environment().policy)
 
 
 def _show_rules(policy: "Policy") -> None:

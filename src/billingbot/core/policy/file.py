@@ -5,6 +5,7 @@ import tomllib
 from typing import Any, Final
 
 from billingbot.core.canonical import digest
+from billingbot.core.policy.example_tables import ExampleReader
 from billingbot.core.policy.replies import DEFAULT_LANGUAGE
 from billingbot.core.policy.reply_tables import read_replies, read_reply_language
 from billingbot.core.policy.rule_tables import RuleReader
@@ -48,6 +49,8 @@ def _policy(top: Table, problems: Problems, filename: str, source: str, content_
     limits = read_limits(top)
     due_hours = read_due_hours(top)
     terms = read_terms(top)
+    telling = ExampleReader(top, clauses=clauses)
+    base, examples = telling.base(), telling.examples()
     top.finish()
     if policy_id is None or version is None or limits is None:
         return None
@@ -65,6 +68,8 @@ def _policy(top: Table, problems: Problems, filename: str, source: str, content_
         source=source,
         digest=content_digest,
         effective_from=effective_from,
+        example_base=base,
+        examples=examples,
         compiler=reader.compiler,
     )
 

@@ -7,8 +7,10 @@ from enum import StrEnum
 
 from billingbot.core.decision import Outcome, Priority, Recommendation
 from billingbot.core.errors import ConfigError
+from billingbot.core.facts import FactValue
 from billingbot.core.policy.conditions import Compiler, Condition
 from billingbot.core.policy.replies import Reply
+from billingbot.core.policy.story import Story
 from billingbot.core.refund_terms import RefundTerms
 
 
@@ -58,6 +60,26 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A case with its verdict, as the file tells it: the facts in which it differs from the base of all examples.
+
+    A fact of None is unknown. `story` is told instead of facts where times and counts are what matters, `told` the
+    part of it that is the example's own. `clause` and `recommendation` are None where the example is silent.
+    """
+
+    name: str
+    facts: Mapping[str, FactValue | None]
+    story: Story | None
+    told: tuple[str, ...]
+    outcome: Outcome
+    reason: str
+    clause: str | None
+    recommendation: Recommendation | None
+    line: int
+    """Where it stands in the file, from 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Inside these a refund leaves without a person. Amounts in minor units by lower-case currency."""
 
@@ -98,6 +120,9 @@ class Policy:
     digest: str
     effective_from: datetime | None = None
     """From which charge on it means to count once it is published; None says from then on."""
+    example_base: Mapping[str, FactValue | None] = field(default_factory=dict)
+    """What every example starts from; a fact that is not in it is unknown."""
+    examples: tuple[Example, ...] = ()
     compiler: Compiler = field(repr=False, compare=False)
 
     def rule(self, rule_id: str) -> Rule | None:

@@ -47,6 +47,11 @@ class Table:
         self._problems = problems
         self._asked: set[str] = set()
 
+    @property
+    def line(self) -> int:
+        """Where the table stands in the file, from 1."""
+        return self._problems.line_of(self.path)
+
     def problem(self, key: str, what: str, *, line_offset: int = 0) -> None:
         """Something is wrong with this key."""
         self._problems.add((*self.path, key), what, where=self.where, line_offset=line_offset)
@@ -126,9 +131,9 @@ class Table:
             return None
         return Table(value, (*self.path, key), self._problems, self.where if where is None else where)
 
-    def tables(self, key: str) -> "list[Table]":
-        """An array of tables, `[[key]]`, with at least one member."""
-        value = self._get(key, required=True)
+    def tables(self, key: str, *, required: bool = True) -> "list[Table]":
+        """An array of tables, `[[key]]`, with at least one member where it is there."""
+        value = self._get(key, required=required)
         if value is None:
             return []
         if not isinstance(value, list) or not value or not all(isinstance(item, dict) for item in value):
@@ -153,5 +158,5 @@ class Table:
 
 
 def _label(key: str, index: int, item: Mapping[str, Any]) -> str:
-    named = item.get("id")
+    named = item.get("id", item.get("name"))
     return f"{key} '{named}'" if isinstance(named, str) else f"{key} number {index + 1}"
