@@ -12,12 +12,12 @@ from billingbot.core.ids import Kind
 from billingbot.core.job import MOST_ATTEMPTS, Actor
 from billingbot.core.mode import Mode
 from billingbot.core.money import Money
+from billingbot.core.replay import ItemState
 from billingbot.flows import review
 from billingbot.flows.desk import step
-from billingbot.flows.replay import Effect, Preview, dismiss, preview, replay, totals
-from billingbot.gateway.client import StripeGateway
+from billingbot.flows.replay import Effect, Preview, dismiss, preview, totals
+from billingbot.flows.replay_runs import drive, start
 from billingbot.store.jobs import FailedFilter
-from tests.desks import NOWHERE
 from tests.flows.shop import Shop
 
 EVERY = FailedFilter()
@@ -47,9 +47,10 @@ def told(shop: Shop) -> dict[str, Preview]:
 
 
 def again(shop: Shop, name: str = "incident", **wanted: Any) -> tuple[int, int, int]:
-    """Replays, and says how many were made ready, were already, were left."""
-    done = replay(shop.desk, FailedFilter(**wanted), name=name, by="kim", why="Stripe is back")
-    return done.count, done.already, done.left
+    """Replays, and says how many of the run were made ready, had been seen to, were left."""
+    start(shop.desk, FailedFilter(**wanted), name=name, by="kim", why="Stripe is back", rate=1000)
+    run = drive(shop.desk, name, pause=lambda _: False)
+    return run.count(ItemState.REPLAYED), run.count(ItemState.GONE), run.count(ItemState.LEFT)
 
 
 def entries(shop: Shop, kind: str) -> list[Any]:
@@ -66,9 +67,10 @@ def test_a_failed_payment_is_foretold_with_its_amount_and_replayed_into_one_refu
     assert (seen.effect, seen.amount_minor, seen.currency, seen.account) == (Effect.MAY_PAY, 4900, "usd", "default")
     assert shop.refunds_at_stripe(charge) == [], "a preview pays nothing"
     assert again(shop) == (1, 0, 0)
-    assert again(shop) == (0, 0, 0)
+    assert again(shop) == (1, 0, 0)
     shop.work()
 
+    assert len(entries(shop, "job.replayed")) == 1, "under one name once"
     shop.assert_paid_once(charge)
 
 
@@ -85,18 +87,57 @@ def test_replaying_the_payment_of_a_paid_refund_pays_nothing_more(shop: Shop) ->
     shop.assert_paid_once(charge)
 
 
-def test_a_job_that_truly_ran_out_of_tries_says_that_its_case_is_with_a_person(shop: Shop) -> None:
+def give_up(shop: Shop, actor: Actor) -> None:
+    """The jobs of this kind run for the last time, against a Stripe whose key was revoked."""
+    shop.stripe.fault("forbidden", method="GET", times=None)
+    shop.rows(
+        "UPDATE jobs SET attempts = :n, run_at = now() WHERE actor = :actor AND state = 'ready' RETURNING id",
+        n=MOST_ATTEMPTS - 1,
+        actor=actor,
+    )
+    shop.work(only=actor)
+    shop.stripe.clear_faults()
+
+
+@pytest.mark.parametrize("actor", [Actor.ASSESS, Actor.SUBMIT])
+def test_a_case_that_a_person_has_only_because_its_job_gave_up_is_taken_back_and_paid(shop: Shop, actor: Actor) -> None:
     _, charge = shop.charged_trial()
     shop.ask(charge, unused=True)
-    shop.replace_gateway(StripeGateway("default", "rk_test_shop", False, api_base=NOWHERE))
-    for _ in range(MOST_ATTEMPTS):
-        shop.hurry()
+    if actor is Actor.SUBMIT:
         shop.work(only=Actor.ASSESS)
-    [case] = shop.cases_of(charge)
-    [seen] = preview(shop.desk, FailedFilter(actor=Actor.ASSESS))
+    give_up(shop, actor)
+    [seen] = preview(shop.desk, FailedFilter(actor=actor))
 
-    assert (case.state, seen.effect) == (CaseState.REVIEW, Effect.NOTHING)
-    assert "cases reassess" in seen.why
+    assert [case.state for case in shop.cases_of(charge)] == [CaseState.REVIEW]
+    assert seen.effect is Effect.MAY_PAY
+    assert "nobody has taken it" in seen.why
+    assert again(shop) == (1, 0, 0)
+    shop.work()
+    shop.assert_paid_once(charge)
+
+
+def test_a_case_that_somebody_has_taken_stays_with_them(shop: Shop) -> None:
+    _, charge = shop.charged_trial()
+    shop.ask(charge, unused=True)
+    give_up(shop, Actor.ASSESS)
+    [case] = shop.cases_of(charge)
+    review.claim(shop.desk, shop.person(case.id))
+
+    [seen] = preview(shop.desk, EVERY)
+    assert (seen.effect, "cases reassess" in seen.why) == (Effect.NOTHING, True)
+    again(shop)
+    shop.work()
+    assert shop.case(case.id).assignee == "kim"
+    shop.assert_not_paid(charge)
+
+
+def test_the_preview_says_what_the_last_facts_come_to_under_the_policy_of_now(shop: Shop) -> None:
+    _, charge = shop.charged_trial()
+    shop.ask(charge, unused=True)
+    shop.work(only=Actor.ASSESS)
+    job = fail(shop, Actor.SUBMIT)
+
+    assert "come to refund, rule unused-trial of" in told(shop)[job].why
 
 
 @pytest.mark.parametrize(
@@ -192,7 +233,8 @@ def test_one_name_replays_a_job_once_even_where_it_fails_again(shop: Shop) -> No
 
     assert again(shop) == (1, 0, 0)
     shop.rows("UPDATE jobs SET state = 'failed', finished_at = now() WHERE id = :id RETURNING id", id=job)
-    assert again(shop) == (0, 1, 0)
+    assert again(shop) == (1, 0, 0)
+    assert [one.job.id for one in preview(shop.desk, EVERY)] == [job], "and it stays failed"
     assert again(shop, "a second night") == (1, 0, 0)
     [first, second] = entries(shop, "job.replayed")
     assert (first.subject, first.actor, first.account) == (job, "kim", "default")
@@ -211,7 +253,7 @@ def test_a_replayed_job_counts_anew_and_keeps_the_failures_of_both_runs(shop: Sh
     assert (row.state, row.attempts, row.last_error, row.finished_at) == ("ready", 0, "away", None)
     assert job in shop.desk.bell.rung  # type: ignore[attr-defined] # the shop's bell notes who was rung for
 
-    shop.replace_gateway(StripeGateway("default", "rk_test_shop", False, api_base=NOWHERE))
+    shop.stripe.fault("forbidden", method="GET", times=None)
     for _ in range(2):
         shop.hurry()
         shop.work(only=Actor.ASSESS)
@@ -245,10 +287,12 @@ def test_filters_choose_and_all_must_hold(shop: Shop) -> None:
     def found(**wanted: Any) -> bool:
         return bool(preview(shop.desk, FailedFilter(**wanted)))
 
-    assert found(ids=(job,), actor=Actor.ASSESS, error_class="StripeUnavailableError", account="default")
+    case = shop.rows("SELECT subject FROM jobs WHERE id = :id", id=job)[0].subject
+    assert found(ids=(job,), actor=Actor.ASSESS, error_class="StripeUnavailableError", account="default", case=case)
     assert found(since=row.finished_at, until=soon)
     for other in (
         {"actor": Actor.SUBMIT}, {"error_class": "ValueError"}, {"account": "second"}, {"since": soon},
+        {"case": shop.desk.new_id(Kind.CASE)},
         {"until": row.finished_at}, {"after": job}, {"ids": ()},
     ):  # fmt: skip
         assert not found(**other), other
@@ -273,9 +317,11 @@ def test_a_dismissed_job_stays_readable_is_in_the_ledger_and_comes_back_no_more(
 @pytest.mark.parametrize(
     ("field", "act"),
     [
-        ("name", lambda desk: replay(desk, EVERY, name=" ", by="kim", why="x")),
-        ("by", lambda desk: replay(desk, EVERY, name="n", by="billingbot", why="x")),
-        ("why", lambda desk: replay(desk, EVERY, name="n", by="kim", why="")),
+        ("name", lambda desk: start(desk, EVERY, name=" ", by="kim", why="x")),
+        ("name", lambda desk: start(desk, EVERY, name="a/b", by="kim", why="x")),
+        ("by", lambda desk: start(desk, EVERY, name="n", by="billingbot", why="x")),
+        ("why", lambda desk: start(desk, EVERY, name="n", by="kim", why="")),
+        ("rate", lambda desk: start(desk, EVERY, name="n", by="kim", why="x", rate=0)),
         ("by", lambda desk: dismiss(desk, EVERY, by="stripe", why="x")),
         ("why", lambda desk: dismiss(desk, EVERY, by="kim", why="\x00")),
     ],

@@ -2,10 +2,12 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import TypeVar
 
 from billingbot.core.errors import InputError
+from billingbot.core.money import Money, minor_unit_digits
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -55,3 +57,17 @@ def one_of(option: str, choices: type[Choice], text: str) -> Choice:
         return choices(text)
     except ValueError:
         raise InputError(option, f"expected one of {', '.join(choices)}, got {text!r}") from None
+
+
+_AMOUNT = re.compile(r"([A-Za-z]{3}) ?(\d{1,3}(?:,\d{3})+|\d{1,15})(?:\.(\d{1,3}))?", re.ASCII)
+
+
+def amount(option: str, text: str) -> Money:
+    """An amount as lists show it, such as `USD 1,234.50`. InputError where it is none, or finer than its currency."""
+    found = _AMOUNT.fullmatch(text.strip())
+    currency = found[1].lower() if found else ""
+    digits = minor_unit_digits(currency)
+    if found is None or len(found[3] or "") > digits:
+        raise InputError(option, "expected a currency and an amount in it, such as 'USD 4900.00' or 'JPY 4900'")
+    whole = Decimal(f"{found[2].replace(',', '')}.{found[3] or 0}")
+    return Money(amount_minor=int(whole.scaleb(digits)), currency=currency)

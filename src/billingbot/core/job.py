@@ -20,6 +20,8 @@ class Actor(StrEnum):
     """Its argument is the kind of notice, of which all that waits is sent together."""
     BACKFILL = "backfill"
     RECONCILE = "reconcile"
+    REPLAY = "replay"
+    """Its argument is the name of the run."""
 
 
 class JobState(StrEnum):

@@ -8,12 +8,13 @@ from billingbot.flows.assess import give_up
 from billingbot.flows.cancel import abandon_cancellation
 from billingbot.flows.desk import Step
 from billingbot.flows.notify import tell
+from billingbot.flows.replay_runs import interrupt
 from billingbot.flows.settle import show_to_person
 from billingbot.flows.submit import withdraw_unsent
 from billingbot.store import backfills, cases, notices, refunds
 
 
-def abandon(this: Step, job: Job) -> None:
+def abandon(this: Step, job: Job) -> None:  # noqa: C901 - one case per kind of job
     """Hands over what the failed job was about, in the transaction that marks it failed.
 
     A refund whose outcome is open stays open in the books: the sweeper asks Stripe again, with the same care.
@@ -34,6 +35,8 @@ def abandon(this: Step, job: Job) -> None:
         case Actor.NOTIFY:
             notices.give_up(this.db, NoticeKind(job.subject))
             return  # nobody is told that nobody can be told
+        case Actor.REPLAY:
+            interrupt(this, job.subject, why="its worker gave up")
         case Actor.BACKFILL:
             backfills.fail(this.db, job.subject)
         case Actor.INTERPRET | Actor.RECHECK | Actor.SETTLE | Actor.IMPORT_HISTORY | Actor.RECONCILE:

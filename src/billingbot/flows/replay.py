@@ -1,7 +1,8 @@
-"""Replay: what running failed jobs again would do, running them again, or putting them away, all in the ledger."""
+"""Replay: what running failed jobs again would do, by what is stored now; and putting them away for good."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
@@ -14,11 +15,15 @@ from billingbot.core.breaks import PassState
 from billingbot.core.canonical import digest
 from billingbot.core.case import Case, CaseState
 from billingbot.core.errors import InputError, NotFoundError
+from billingbot.core.facts import Known
 from billingbot.core.job import Actor
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.mode import Mode
 from billingbot.core.money import Money
+from billingbot.core.policy import decide
 from billingbot.core.refund import Origin, RefundIntent, RefundState
+from billingbot.core.replay import RunState
+from billingbot.core.restore import restore_facts
 from billingbot.core.signals import ChargeChanged, DisputeChanged, RefundChanged, WarningRaised, signal_of
 from billingbot.flows.desk import Desk, step
 from billingbot.flows.request import is_storable
@@ -28,13 +33,14 @@ from billingbot.store import (
     cancellations,
     cases,
     database,
+    decisions,
     history,
     inbox,
     jobs,
-    ledger,
     modes,
     passes,
     refunds,
+    replays,
 )
 from billingbot.store.database import transaction
 from billingbot.store.jobs import ALL_FAILED, FailedFilter, FailedJob
@@ -42,6 +48,9 @@ from billingbot.store.jobs import ALL_FAILED, FailedFilter, FailedJob
 # Jobs told of in one transaction: some milliseconds each, so that the session's ten idle seconds are never near.
 _BATCH: Final = 200
 _WITH_A_PERSON: Final = "the case is with a person (`billingbot cases reassess`)"
+# Reasons for which a case reached a person only because its job had given up: nobody has said anything about it.
+_GAVE_UP: Final = frozenset({"could-not-assess", "could-not-pay"})
+_DECIDING: Final = frozenset({Actor.ASSESS, Actor.RECHECK, Actor.SUBMIT})
 _SENT: Final = frozenset({RefundState.SUBMITTING, RefundState.UNKNOWN})
 _UNDER_WAY: Final = frozenset({RefundState.PENDING, RefundState.REQUIRES_ACTION}) | _SENT | {RefundState.INTENDED}
 
@@ -78,25 +87,16 @@ class Totals:
     unknown: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replayed:
-    """How many jobs are ready again; `already` were replayed under this name before, `left` need a person first."""
-
-    count: int
-    already: int
-    left: int
-
-
 def preview(desk: Desk, wanted: FailedFilter = ALL_FAILED, *, limit: int | None = None) -> tuple[Preview, ...]:
     """What a replay of these failed jobs would do, oldest first; changes nothing and asks nobody outside.
 
     NotFoundError for an id that no job has; a named job that is not failed is simply not among them.
     """
     told: list[Preview] = []
-    by_policy = _policy_name(desk)
+    by_policy = policy_name(desk)
     for batch in _batches(desk, wanted, limit):
         with transaction(desk.db) as connection:
-            told += [_tell(connection, desk, job, by_policy) for job in batch]
+            told += [foretell(connection, desk, job, by_policy) for job in batch]
     return tuple(told)
 
 
@@ -114,32 +114,6 @@ def totals(previews: Iterable[Preview]) -> Totals:
     return Totals(amounts=tuple(sums[currency] for currency in sorted(sums)), unknown=unknown)
 
 
-def replay(desk: Desk, wanted: FailedFilter, *, name: str, by: str, why: str) -> Replayed:
-    """Makes these failed jobs ready again, one commit each; stopped halfway, the same call goes on with the rest.
-
-    A job is replayed once under one name, even where it has failed again since. Raises InputError for a name, a
-    person or a reason that cannot be kept, NotFoundError for an id that no job has.
-    """
-    check(name=name, by=by, why=why)
-    body = {"name": name, "why_digest": digest(why.encode())}
-    count = already = left = 0
-    by_policy = _policy_name(desk)
-    for job in _each(desk, wanted, None):
-        with step(desk) as this:
-            if _was_replayed(this.db, job.id, name):
-                already += 1
-                continue
-            told = _tell(this.db, desk, job, by_policy)
-            if told.effect is Effect.NEEDS_PERSON:
-                left += 1
-                continue
-            if jobs.revive(this.db, job.id):
-                count += 1
-                this.bells.append(job.id)
-                this.record(_draft(EntryKind.JOB_REPLAYED, job, told.account, by, {**body, "effect": told.effect}))
-    return Replayed(count=count, already=already, left=left)
-
-
 def dismiss(desk: Desk, wanted: FailedFilter, *, by: str, why: str, limit: int | None = None) -> int:
     """Puts these failed jobs away for good, failures and all; returns how many. Raises as `replay` does."""
     check(by=by, why=why)
@@ -155,8 +129,9 @@ def dismiss(desk: Desk, wanted: FailedFilter, *, by: str, why: str, limit: int |
 
 def check(*, name: str | None = None, by: str, why: str) -> None:
     """Sees that an act can stand in the ledger, before anybody is asked to confirm it. Raises InputError."""
-    if name is not None and (not name.strip() or len(name) > MOST_NAME or not name.isprintable()):
-        raise InputError("name", f"expected what the replay is for, in 1 to {MOST_NAME} printable characters")
+    if name is not None and (not name.strip() or len(name) > MOST_NAME or not name.isprintable() or "/" in name):
+        expected = f"expected what the replay is for, in 1 to {MOST_NAME} printable characters without a slash"
+        raise InputError("name", expected)
     person(by)
     if not why.strip() or len(why) > MOST_TEXT or not is_storable(why):
         raise InputError("why", f"expected 1 to {MOST_TEXT} characters, without NUL and in whole Unicode")
@@ -180,19 +155,17 @@ def _batches(desk: Desk, wanted: FailedFilter, limit: int | None) -> Iterator[Se
         yield chosen[start : start + _BATCH]
 
 
-def _was_replayed(connection: Connection, job_id: str, name: str) -> bool:
-    earlier = ledger.entries(connection, subject=job_id, kind=EntryKind.JOB_REPLAYED)
-    return any(entry.body["name"] == name for entry in earlier)
-
-
 # ---------------------------------------------------------------- telling
 
 
-def _tell(connection: Connection, desk: Desk, job: FailedJob, by_policy: str) -> Preview:
+def foretell(connection: Connection, desk: Desk, job: FailedJob, by_policy: str) -> Preview:
+    """What a replay of this job would do, by what is stored now; `by_policy` names the policy that would decide."""
     try:
         told = _TELL[job.actor](connection, job, by_policy)
     except (NotFoundError, NoResultFound):
         return Preview(job=job, effect=Effect.NEEDS_PERSON, why=f"{job.subject}: there is none")
+    if told.effect in {Effect.DECIDES, Effect.MAY_PAY} and job.actor in _DECIDING:
+        told = replace(told, why=told.why + _foretold(connection, desk, job))
     if told.effect is not Effect.NOTHING and told.account and told.account not in desk.accounts:
         why = f"account {told.account} is not configured"
         return Preview(job=job, effect=Effect.NEEDS_PERSON, why=why, account=told.account)
@@ -201,6 +174,8 @@ def _tell(connection: Connection, desk: Desk, job: FailedJob, by_policy: str) ->
 
 def _tell_assess(connection: Connection, job: FailedJob, by_policy: str) -> Preview:
     case = cases.get(connection, job.subject)
+    if is_stranded(case):
+        return _decides(connection, job, case, f"{by_policy}, as nobody has taken it from the queue")
     if case.state is CaseState.REVIEW:
         return Preview(job=job, effect=Effect.NOTHING, why=_WITH_A_PERSON, account=case.account)
     if case.state is not CaseState.ASSESSING:
@@ -216,9 +191,14 @@ def _tell_recheck(connection: Connection, job: FailedJob, by_policy: str) -> Pre
     return Preview(job=job, effect=Effect.NOTHING, why=f"the case is {whose}", account=case.account)
 
 
+def is_stranded(case: Case) -> bool:
+    """Whether a person has the case only because its job gave up, and nobody has taken it: a replay takes it back."""
+    return case.state is CaseState.REVIEW and case.reason in _GAVE_UP and case.assignee is None
+
+
 def _decides(connection: Connection, job: FailedJob, case: Case, by_policy: str) -> Preview:
     mode = modes.current(connection, case.account).mode
-    if mode is Mode.OFF and job.actor is Actor.ASSESS:
+    if mode is Mode.OFF and job.actor is not Actor.RECHECK:
         why = "hands the case to a person undecided (mode off)"
         return Preview(job=job, effect=Effect.DECIDES, why=why, account=case.account)
     return Preview(
@@ -231,8 +211,30 @@ def _decides(connection: Connection, job: FailedJob, case: Case, by_policy: str)
     )
 
 
+def _foretold(connection: Connection, desk: Desk, job: FailedJob) -> str:
+    """What the facts of the last look come to under the policy of now: the best guess at what new ones will."""
+    case_id = job.subject
+    if job.actor is Actor.SUBMIT:
+        case_id = refunds.get(connection, job.subject).case_id or ""
+    decision_id = cases.get(connection, case_id).decision_id
+    if decision_id is None:
+        return ""
+    facts = restore_facts(decisions.get(connection, decision_id).facts)
+    charged = facts.facts["charge.created_at"]
+    policy = desk.policy_for(
+        charged.value if isinstance(charged, Known) and isinstance(charged.value, datetime) else None
+    )
+    again = decide(facts, policy)
+    verdict = f"{again.outcome}, rule {again.rule} of {policy.id}@{policy.version}"
+    return f"; the facts of {facts.at:%Y-%m-%d %H:%M}Z come to {verdict}"
+
+
 def _tell_submit(connection: Connection, job: FailedJob, by_policy: str) -> Preview:
     refund = refunds.get(connection, job.subject)
+    if refund.state is RefundState.WITHDRAWN and refund.case_id is not None:
+        case = cases.get(connection, refund.case_id)
+        if is_stranded(case):
+            return _decides(connection, job, case, f"{by_policy}, as nobody has taken it from the queue")
     if refund.stripe_refund_id is not None or refund.state not in _SENT | {RefundState.INTENDED}:
         return _refund_is(job, refund, Effect.NOTHING, f"the refund is {refund.state}")
     mode = modes.current(connection, refund.account).mode
@@ -308,6 +310,14 @@ def _tell_reconcile(connection: Connection, job: FailedJob, _by_policy: str) -> 
     return Preview(job=job, effect=Effect.DECIDES, why=why, account=found.account)
 
 
+def _tell_replay(connection: Connection, job: FailedJob, _by_policy: str) -> Preview:
+    run = replays.get(connection, job.subject)
+    if run.state is RunState.RUNNING:
+        why = f"goes on with the replay {run.name}, within what was confirmed for it"
+        return Preview(job=job, effect=Effect.MAY_PAY, why=why)
+    return Preview(job=job, effect=Effect.NOTHING, why=f"the replay {run.name} is {run.state}")
+
+
 def _refund_is(job: FailedJob, refund: RefundIntent, effect: Effect, why: str) -> Preview:
     return Preview(
         job=job,
@@ -328,6 +338,7 @@ _TELL: Final[Mapping[Actor, Callable[[Connection, FailedJob, str], Preview]]] = 
     Actor.CANCEL: _tell_cancel,
     Actor.IMPORT_HISTORY: _tell_import,
     Actor.NOTIFY: _tell_notify,
+    Actor.REPLAY: _tell_replay,
     Actor.BACKFILL: _tell_backfill,
     Actor.RECONCILE: _tell_reconcile,
 }
@@ -336,7 +347,8 @@ _TELL: Final[Mapping[Actor, Callable[[Connection, FailedJob, str], Preview]]] = 
 # ---------------------------------------------------------------- writing down
 
 
-def _policy_name(desk: Desk) -> str:
+def policy_name(desk: Desk) -> str:
+    """The policy in force for a charge made now; an older charge is judged by the version of its day."""
     policy = desk.policy_for(None)
     return f"{policy.id}@{policy.version}"
 

@@ -46,6 +46,7 @@ class FailedFilter:
     actor: Actor | None = None
     error_class: str | None = None
     account: str | None = None
+    case: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     after: str | None = None
@@ -176,13 +177,7 @@ def failed(
     connection: Connection, wanted: FailedFilter = ALL_FAILED, *, limit: int | None = None
 ) -> Sequence[FailedJob]:
     """Failed jobs by this filter, oldest first, `limit` at the most."""
-    error_class = (
-        sa.select(job_failures.c.error_class)
-        .where(job_failures.c.job_id == jobs.c.id)
-        .order_by(job_failures.c.attempt.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
+    error_class = last_error_class()
     columns = [jobs.c[name] for name in FailedJob.__slots__ if name != "error_class"]
     found = connection.execute(
         sa.select(*columns, error_class.label("error_class"))
@@ -191,6 +186,17 @@ def failed(
         .limit(limit)
     )
     return [FailedJob(**{**row._mapping, "actor": Actor(row.actor)}) for row in found]
+
+
+def last_error_class() -> sa.ScalarSelect[Any]:
+    """The class of a job's last kept failure."""
+    return (
+        sa.select(job_failures.c.error_class)
+        .where(job_failures.c.job_id == jobs.c.id)
+        .order_by(job_failures.c.attempt.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
 
 
 def missing(connection: Connection, job_ids: Sequence[str]) -> Sequence[str]:
@@ -237,7 +243,9 @@ def _wanted(wanted: FailedFilter, error_class: sa.ScalarSelect[Any]) -> Iterator
     if wanted.error_class is not None:
         yield error_class == wanted.error_class
     if wanted.account is not None:
-        yield _of_account(wanted.account)
+        yield of_account(wanted.account)
+    if wanted.case is not None:
+        yield of_case(wanted.case)
     if wanted.since is not None:
         yield jobs.c.finished_at >= wanted.since
     if wanted.until is not None:
@@ -246,13 +254,19 @@ def _wanted(wanted: FailedFilter, error_class: sa.ScalarSelect[Any]) -> Iterator
         yield jobs.c.id > wanted.after
 
 
-def _of_account(account: str) -> sa.ColumnElement[bool]:
-    """A job names one id, or the account itself; each kind of id stands in one table only."""
+def of_account(account: str) -> sa.ColumnElement[bool]:
+    """Jobs of this account. A job names one id, or the account itself; each kind of id stands in one table only."""
     owned = (
         sa.exists().where(table.c.id == jobs.c.subject, table.c.account == account)
         for table in (cases, refunds, inbox, backfills, cancellations, reconcile_passes)
     )
     return sa.or_(jobs.c.subject == account, *owned)
+
+
+def of_case(case_id: str) -> sa.ColumnElement[bool]:
+    """Jobs about this case, or about a refund or a cancellation of its."""
+    own = (sa.select(table.c.id).where(table.c.case_id == case_id) for table in (refunds, cancellations))
+    return sa.or_(jobs.c.subject == case_id, *(jobs.c.subject.in_(ids) for ids in own))
 
 
 def _with_token(connection: Connection, job: Job, values: Mapping[str, object]) -> None:

@@ -19,6 +19,7 @@ from billingbot.flows.interpret import interpret
 from billingbot.flows.notify import notify
 from billingbot.flows.recheck import recheck
 from billingbot.flows.reconcile import reconcile
+from billingbot.flows.replay_runs import carry_on
 from billingbot.flows.settle import settle
 from billingbot.flows.submit import submit
 from billingbot.flows.trials import import_history
@@ -36,6 +37,7 @@ VERBS: Final[Mapping[Actor, Callable[[Desk, Job], None]]] = {
     Actor.NOTIFY: notify,
     Actor.BACKFILL: backfill,
     Actor.RECONCILE: reconcile,
+    Actor.REPLAY: carry_on,
 }
 
 log = structlog.get_logger(__name__)

@@ -1,5 +1,6 @@
 """Reading jobs: what waits, what failed and why, and what each was about."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -9,6 +10,7 @@ from sqlalchemy import Connection
 
 from billingbot.core.errors import NotFoundError
 from billingbot.core.job import Actor, JobState
+from billingbot.store.jobs import last_error_class, of_account, of_case
 from billingbot.store.schema import cancellations, inbox, job_failures, jobs, refunds
 from billingbot.store.views.paging import PAGE_ROWS, Page, newest_first
 
@@ -69,6 +71,13 @@ class JobFilter:
     state: JobState | None = None
     actor: Actor | None = None
     subject: str | None = None
+    error_class: str | None = None
+    """That of the last failure."""
+    account: str | None = None
+    case: str | None = None
+    since: datetime | None = None
+    """Made at or after."""
+    until: datetime | None = None
 
 
 ALL_JOBS: Final = JobFilter()
@@ -78,11 +87,24 @@ def job_list(
     connection: Connection, filters: JobFilter = ALL_JOBS, *, after: str | None = None, limit: int = PAGE_ROWS
 ) -> Page[JobLine]:
     """Jobs by these filters, newest first. InputError for a bad cursor."""
-    query = _select()
-    for name in JobFilter.__slots__:
-        if (value := getattr(filters, name)) is not None:
-            query = query.where(jobs.c[name] == value)
+    query = _select().where(*_wanted(filters))
     return newest_first(connection, query, jobs.c.id, _line, after=after, limit=limit)
+
+
+def _wanted(filters: JobFilter) -> Iterator[sa.ColumnElement[bool]]:
+    for name in ("state", "actor", "subject"):
+        if (value := getattr(filters, name)) is not None:
+            yield jobs.c[name] == value
+    if filters.error_class is not None:
+        yield last_error_class() == filters.error_class
+    if filters.account is not None:
+        yield of_account(filters.account)
+    if filters.case is not None:
+        yield of_case(filters.case)
+    if filters.since is not None:
+        yield jobs.c.created_at >= filters.since
+    if filters.until is not None:
+        yield jobs.c.created_at < filters.until
 
 
 def job_page(connection: Connection, job_id: str) -> JobPage:
@@ -121,7 +143,7 @@ def _case_id(connection: Connection, job: JobLine) -> str | None:
         case Actor.CANCEL:
             found = connection.execute(sa.select(cancellations.c.case_id).where(cancellations.c.id == job.subject))
             return found.scalar_one_or_none()
-        case Actor.INTERPRET | Actor.IMPORT_HISTORY | Actor.NOTIFY | Actor.BACKFILL | Actor.RECONCILE:
+        case Actor.INTERPRET | Actor.IMPORT_HISTORY | Actor.NOTIFY | Actor.BACKFILL | Actor.RECONCILE | Actor.REPLAY:
             return None
 
 

@@ -1,6 +1,7 @@
 """`/api/v1/jobs`: what waits, what failed and why; and running failed jobs again, or putting them away."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Final, Self
 
 from fastapi import APIRouter, Query
@@ -9,17 +10,22 @@ from pydantic import BaseModel, Field
 from billingbot.core.errors import InputError
 from billingbot.core.ids import Kind
 from billingbot.core.job import Actor, JobState
+from billingbot.core.money import Money
+from billingbot.core.replay import DEFAULT_RATE, FASTEST_RATE, ItemState, ReplayRun, RunState
 from billingbot.flows import replay as replaying
-from billingbot.flows.replay import Effect, Preview, Replayed
-from billingbot.store import views
+from billingbot.flows import replay_runs
+from billingbot.flows.replay import Effect, Preview, Totals
+from billingbot.store import replays, views
 from billingbot.store.jobs import FailedFilter
-from billingbot.web.api.fields import Body, Cursor, Instant, Person, Prose, Rows, Word, YesNo, id_of
+from billingbot.web.api.fields import Body, Count, Cursor, Instant, Person, Prose, Rows, Word, YesNo, id_of
 from billingbot.web.api.shown import AmountShown, Listed
 from billingbot.web.auth import SignedInRoute, TheDesk, bearer
 from billingbot.web.reading import read
 
-# Each job is a commit of some milliseconds: so many are done well before a client gives up waiting.
+# Each job is told of in some milliseconds: so many are there well before a client gives up waiting.
 MOST_JOBS: Final = 500
+# Currencies of one replay: more than any account takes.
+_MOST_CURRENCIES: Final = 50
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=SignedInRoute, dependencies=[bearer])
 
@@ -30,6 +36,11 @@ class JobQuery(Body):
     state: JobState | None = None
     actor: Actor | None = None
     subject: Word | None = None
+    error_class: Annotated[Word | None, Field(description="That of the last failure")] = None
+    account: Word | None = None
+    case: Word | None = None
+    since: Annotated[Instant | None, Field(description="Made at or after")] = None
+    until: Annotated[Instant | None, Field(description="Made before")] = None
     after: Cursor | None = None
     limit: Rows = views.PAGE_ROWS
 
@@ -49,6 +60,7 @@ class FailedWanted(Body):
     actor: Actor | None = None
     error_class: Word | None = None
     account: Word | None = None
+    case: Word | None = None
     since: Annotated[Instant | None, Field(description="Given up at or after")] = None
     until: Annotated[Instant | None, Field(description="Given up before")] = None
     after: Annotated[Word | None, Field(description="Only behind this job: `next` of the last answer")] = None
@@ -63,6 +75,32 @@ class Dismissal(Body):
     why: Prose
 
 
+class AmountWanted(Body):
+    """An amount that somebody expects, in minor units."""
+
+    minor: Count
+    currency: Annotated[str, Field(pattern="^[a-z]{3}$")]
+
+
+class Stop(Body):
+    """Who stops a replay."""
+
+    by: Person
+
+
+class Resumption(Body):
+    """Who lets a replay go on, and the most that the whole of it may pay."""
+
+    by: Person
+    expect_total: Annotated[tuple[AmountWanted, ...] | None, Field(max_length=_MOST_CURRENCIES)] = None
+
+
+class ReplayQuery(Body):
+    """How many replays."""
+
+    limit: Rows = views.PAGE_ROWS
+
+
 class ReplayWanted(Body):
     """Failed jobs to run again, by their ids or by a filter; `name`, `by` and `why` unless it is a dry run."""
 
@@ -72,6 +110,11 @@ class ReplayWanted(Body):
     name: Word | None = None
     by: Person | None = None
     why: Prose | None = None
+    rate: Annotated[int, Field(strict=True, ge=1, le=FASTEST_RATE, description="Jobs a second")] = DEFAULT_RATE
+    expect_total: Annotated[
+        tuple[AmountWanted, ...] | None,
+        Field(max_length=_MOST_CURRENCIES, description="The most that it may pay; it stops before it would pay more"),
+    ] = None
 
 
 class PreviewShown(BaseModel):
@@ -102,32 +145,53 @@ class PreviewShown(BaseModel):
         )
 
 
-class ReplayedShown(BaseModel):
-    """How many jobs are ready again; `already` under this name before, `left` for a person."""
+class RunShown(BaseModel):
+    """A replay under its name: how far it is, what it may pay, and why it stopped if it did."""
 
-    count: int
-    already: int
+    name: str
+    state: RunState
+    started_by: str
+    why: str
+    rate: int
+    is_held: Annotated[bool, Field(description="Whether a process is at it now; running and not held: interrupted")]
+    jobs: int
+    waiting: int
+    replayed: int
+    gone: int
     left: int
+    confirmed: list[AmountShown]
+    confirmed_unknown: int
+    stopped_why: str | None
+    began_at: datetime
+    ended_at: datetime | None
+
+    @classmethod
+    def of(cls, run: ReplayRun) -> Self:
+        """The run from outside."""
+        same = {name: getattr(run, name) for name in cls.model_fields if name in ReplayRun.__slots__}
+        confirmed = [AmountShown.of(minor, currency) for currency, minor in sorted(run.confirmed.items())]
+        counts = {state.value: run.count(state) for state in ItemState}
+        return cls(**{**same, **counts, "jobs": run.total, "confirmed": confirmed})
 
 
 class ReplayAnswer(BaseModel):
-    """The preview, the money that may move (each refund once), and what was done: null for a dry run."""
+    """The preview, the money that may move (each refund once), and the replay that begins: null for a dry run."""
 
     jobs: list[PreviewShown]
     may_move: list[AmountShown]
     amounts_unknown: int
-    replayed: ReplayedShown | None
+    run: RunShown | None
     next: str | None
 
     @classmethod
-    def of(cls, previews: Sequence[Preview], done: Replayed | None, *, following: str | None = None) -> Self:
+    def of(cls, previews: Sequence[Preview], run: ReplayRun | None, *, following: str | None = None) -> Self:
         """The answer from outside."""
         sums = replaying.totals(previews)
         return cls(
             jobs=[PreviewShown.of(told) for told in previews],
             may_move=[AmountShown.of(amount.amount_minor, amount.currency) for amount in sums.amounts],
             amounts_unknown=sums.unknown,
-            replayed=ReplayedShown(count=done.count, already=done.already, left=done.left) if done else None,
+            run=RunShown.of(run) if run else None,
             next=following,
         )
 
@@ -141,9 +205,36 @@ class DismissAnswer(BaseModel):
 @router.get("", summary="List jobs")
 def list_jobs(query: Annotated[JobQuery, Query()], desk: TheDesk) -> Listed[views.JobLine]:
     """Newest first; `state=failed` are those that wait for a person."""
-    filters = views.JobFilter(state=query.state, actor=query.actor, subject=query.subject)
+    filters = views.JobFilter(**query.model_dump(exclude={"after", "limit"}))
     page = read(desk, views.job_list, filters, after=query.after, limit=query.limit)
     return Listed(items=list(page.items), next=page.next)
+
+
+@router.get("/replays", summary="List replays")
+def list_replays(query: Annotated[ReplayQuery, Query()], desk: TheDesk) -> Listed[RunShown]:
+    """Newest first."""
+    return Listed(items=[RunShown.of(run) for run in read(desk, replays.latest, limit=query.limit)], next=None)
+
+
+@router.get("/replays/{name}", summary="One replay")
+def show_replay(name: str, desk: TheDesk) -> RunShown:
+    """How far it is."""
+    return RunShown.of(read(desk, replays.get, name))
+
+
+@router.post("/replays/{name}/stop", summary="Stop a replay")
+def stop_replay(name: str, wanted: Stop, desk: TheDesk) -> RunShown:
+    """Before its next job; what it has run already goes on."""
+    return RunShown.of(replay_runs.stop(desk, name, by=wanted.by))
+
+
+@router.post("/replays/{name}/resume", summary="Let a stopped replay go on")
+def resume_replay(name: str, wanted: Resumption, desk: TheDesk) -> RunShown:
+    """With the jobs whose turn has not come. 409 where it would pay more than is expected of the whole."""
+    run = replay_runs.resume(desk, name, by=wanted.by, expected=_expected(wanted.expect_total))
+    if run.state is RunState.RUNNING:
+        replay_runs.enqueue(desk, name)
+    return RunShown.of(run)
 
 
 @router.get("/{job_id}", summary="One job")
@@ -155,7 +246,10 @@ def show_job(job_id: str, desk: TheDesk) -> JobPageShown:
 
 @router.post("/replay", summary="Run failed jobs again, or see what that would do")
 def replay_jobs(wanted: ReplayWanted, desk: TheDesk) -> ReplayAnswer:
-    """Up to 500 jobs, oldest first; `next` goes into `filter.after`. Under one name a job is replayed once."""
+    """Up to 500 jobs, oldest first; `next` goes into `filter.after`. Workers run them, at the rate; see `/replays`.
+
+    A name that was used before begins nothing: the answer tells how that replay stands.
+    """
     chosen = _chosen(wanted.ids, wanted.filter)
     if not wanted.dry_run:
         replaying.check(name=wanted.name or "", by=wanted.by or "", why=wanted.why or "")
@@ -164,8 +258,19 @@ def replay_jobs(wanted: ReplayWanted, desk: TheDesk) -> ReplayAnswer:
     if wanted.dry_run:
         return ReplayAnswer.of(previews, None, following=following)
     seen = FailedFilter(ids=tuple(told.job.id for told in previews))  # no others than the answer tells of
-    done = replaying.replay(desk, seen, name=wanted.name or "", by=wanted.by or "", why=wanted.why or "")
-    return ReplayAnswer.of(previews, done, following=following)
+    run = replay_runs.start(
+        desk,
+        seen,
+        name=wanted.name or "",
+        by=wanted.by or "",
+        why=wanted.why or "",
+        rate=wanted.rate,
+        confirmed=_expected(wanted.expect_total) or replaying.totals(previews),
+        is_capped=wanted.expect_total is not None,
+    )
+    if run.state is RunState.RUNNING and not run.is_held:
+        replay_runs.enqueue(desk, run.name)
+    return ReplayAnswer.of(previews, run, following=following)
 
 
 @router.post("/dismiss", summary="Put failed jobs away for good")
@@ -173,6 +278,20 @@ def dismiss_jobs(wanted: Dismissal, desk: TheDesk) -> DismissAnswer:
     """Up to 500 jobs, oldest first; they stay readable under `state=dismissed`."""
     chosen = _chosen(wanted.ids, wanted.filter)
     return DismissAnswer(count=replaying.dismiss(desk, chosen, by=wanted.by, why=wanted.why, limit=MOST_JOBS))
+
+
+def _expected(amounts: Sequence[AmountWanted] | None) -> Totals | None:
+    if amounts is None:
+        return None
+    sums: dict[str, int] = {}
+    for amount in amounts:
+        sums[amount.currency] = sums.get(amount.currency, 0) + amount.minor
+    return _totals(sums)
+
+
+def _totals(sums: Mapping[str, int]) -> Totals:
+    money = (Money(amount_minor=minor, currency=currency) for currency, minor in sorted(sums.items()))
+    return Totals(amounts=tuple(money), unknown=0)
 
 
 def _chosen(ids: tuple[str, ...] | None, wanted: FailedWanted | None) -> FailedFilter:
