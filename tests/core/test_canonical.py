@@ -67,5 +67,11 @@ def test_one_instant_has_one_text_in_whatever_zone() -> None:
     assert timestamp(at.astimezone(timezone(timedelta(hours=5, minutes=30)))) == timestamp(at)
 
 
+@given(st.datetimes(timezones=st.timezones(), min_value=datetime(2, 1, 1), max_value=datetime(9998, 1, 1)))  # noqa: DTZ001  # hypothesis adds the zone
+def test_a_time_is_written_as_the_c_library_writes_it(at: datetime) -> None:
+    """What was hashed before keeps its digest, however times are written today."""
+    assert timestamp(at) == at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 def test_a_digest_names_its_algorithm() -> None:
     assert digest(b"") == "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

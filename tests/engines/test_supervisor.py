@@ -16,7 +16,7 @@ import redis
 from tests.engines.conftest import Script, Wait
 from tests.engines.shared import plain
 
-from billingbot.engines.child import Child
+from billingbot.engines.child import Child, start
 from billingbot.engines.errors import DirectoryBusyError, EngineError
 from billingbot.engines.postgres import prepare_postgres
 from billingbot.engines.processes import started_at
@@ -185,6 +185,20 @@ def test_one_that_is_never_ready_is_an_error(tmp_path: Path) -> None:
     child = _python("web", _SLEEP, ready=lambda: False, ready_seconds=0.3)
     assert Supervisor([child], state_dir=tmp_path, output=output).run() == 1
     assert "web was not ready after 0.3 s" in output.getvalue()
+
+
+def test_one_whose_readiness_cannot_be_asked_is_not_left_behind(tmp_path: Path) -> None:
+    pids = tmp_path / "pid"
+    script = f"import os, time, pathlib; pathlib.Path({str(pids)!r}).write_text(str(os.getpid())); time.sleep(60)"
+
+    def ready() -> bool:
+        if not pids.exists() or not pids.read_text():
+            return False
+        raise OSError("no answer that can be read")
+
+    with pytest.raises(OSError, match="no answer"):
+        start(Child(name="engine", argv=(sys.executable, "-c", script), ready=ready))
+    assert started_at(int(pids.read_text())) is None
 
 
 def test_two_supervisors_do_not_share_a_directory(tmp_path: Path) -> None:

@@ -76,15 +76,22 @@ def start(child: Child) -> Spawned:
     if child.before_start is not None:
         child.before_start()
     process = spawn(child)
+    try:
+        _await_ready(child, process)
+    except BaseException:  # whatever ends the wait, a Ctrl-C too: nobody else knows of the process
+        stop(child, process)
+        raise
+    return process
+
+
+def _await_ready(child: Child, process: Spawned) -> None:
     deadline = time.monotonic() + child.ready_seconds
     while child.ready is not None and not child.ready():
         if process.poll() is not None:
             raise EngineError(f"{child.name} ended at once (exit code {process.returncode}){_log_end(child)}")
         if time.monotonic() > deadline:
-            stop(child, process)
             raise EngineError(f"{child.name} was not ready after {child.ready_seconds:g} s{_log_end(child)}")
         time.sleep(_POLL_SECONDS)
-    return process
 
 
 def stop(child: Child, process: Spawned) -> None:
