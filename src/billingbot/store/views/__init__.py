@@ -12,6 +12,7 @@ from billingbot.store.views.cases import (
 from billingbot.store.views.explanation import Explanation, Redecided, explanation
 from billingbot.store.views.jobs import EventLine, Failure, JobFilter, JobLine, JobPage, job_list, job_page
 from billingbot.store.views.ledger import LedgerFilter, LedgerProof, entry_of, ledger_page, verify_ledger
+from billingbot.store.views.notices import DeliveryLine, NoticeFilter, NoticeLine, notice_list
 from billingbot.store.views.overview import Counts, Latencies, Latency, counts, latencies, oldest_due_job_seconds
 from billingbot.store.views.paging import PAGE_ROWS, Page
 from billingbot.store.views.refunds import (
@@ -35,6 +36,7 @@ __all__ = [
     "ConversionLine",
     "Counts",
     "DecisionLine",
+    "DeliveryLine",
     "EventLine",
     "Explanation",
     "Failure",
@@ -45,6 +47,8 @@ __all__ = [
     "Latency",
     "LedgerFilter",
     "LedgerProof",
+    "NoticeFilter",
+    "NoticeLine",
     "Page",
     "Redecided",
     "RefundFilter",
@@ -58,6 +62,7 @@ __all__ = [
     "job_page",
     "latencies",
     "ledger_page",
+    "notice_list",
     "oldest_due_job_seconds",
     "queue",
     "refund_log",

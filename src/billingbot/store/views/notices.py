@@ -1,0 +1,82 @@
+"""Reading notices: what people were told, and what became of each at each destination."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from billingbot.core.notice import NoticeKind, NoticeState
+from billingbot.store.schema import notice_deliveries, notices
+from billingbot.store.views.paging import PAGE_ROWS, Page, newest_first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryLine:
+    """What became of a notice at one destination: sending, sent or failed; `why` says why it did not arrive."""
+
+    route: str
+    state: str
+    tries: int
+    why: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeLine:
+    """One notice, with its deliveries by destination."""
+
+    id: str
+    kind: NoticeKind
+    account: str
+    subject: str
+    headline: str
+    body: str
+    state: NoticeState
+    told_at: datetime
+    deliveries: tuple[DeliveryLine, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeFilter:
+    """Which notices: all that are set must hold."""
+
+    kind: NoticeKind | None = None
+    state: NoticeState | None = None
+    account: str | None = None
+    subject: str | None = None
+
+
+ALL_NOTICES: Final = NoticeFilter()
+_COLUMNS: Final = tuple(name for name in NoticeLine.__slots__ if name != "deliveries")
+
+
+def notice_list(
+    connection: Connection, filters: NoticeFilter = ALL_NOTICES, *, after: str | None = None, limit: int = PAGE_ROWS
+) -> Page[NoticeLine]:
+    """Notices by these filters, newest first. InputError for a bad cursor."""
+    query = sa.select(*(notices.c[name] for name in _COLUMNS))
+    for name in NoticeFilter.__slots__:
+        if (value := getattr(filters, name)) is not None:
+            query = query.where(notices.c[name] == value)
+    page = newest_first(connection, query, notices.c.id, _line, after=after, limit=limit)
+    return replace(page, items=_with_deliveries(connection, page.items))
+
+
+def _with_deliveries(connection: Connection, lines: Sequence[NoticeLine]) -> tuple[NoticeLine, ...]:
+    rows = connection.execute(
+        sa.select(notice_deliveries)
+        .where(notice_deliveries.c.notice_id.in_([line.id for line in lines]))
+        .order_by(notice_deliveries.c.route)
+    )
+    of_notice: dict[str, list[DeliveryLine]] = {line.id: [] for line in lines}
+    for row in rows:
+        delivery = DeliveryLine(**{name: row._mapping[name] for name in DeliveryLine.__slots__})
+        of_notice[row.notice_id].append(delivery)
+    return tuple(replace(line, deliveries=tuple(of_notice[line.id])) for line in lines)
+
+
+def _line(row: sa.Row[Any]) -> NoticeLine:
+    return NoticeLine(**{**row._mapping, "kind": NoticeKind(row.kind), "state": NoticeState(row.state)})
