@@ -9,15 +9,21 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from billingbot.core.breaker import Trip, TrippedBy
 from billingbot.core.ledger import Draft, EntryKind
+from billingbot.core.mode import Mode
+from billingbot.core.notice import Notice, NoticeKind
 from billingbot.core.signals import Envelope
 from billingbot.flows.desk import Desk, step
+from billingbot.flows.notify import tell
 from billingbot.flows.receive import store
 from billingbot.flows.switch import who_has
+from billingbot.store import breakers, cases, modes
 from billingbot.worker.run import run as run_job
 from tests.cli.terminal import typed
 from tests.desks import a_desk
 from tests.engines.shared import Database
+from tests.telling.listener import listening
 
 Settings = dict[str, str]
 
@@ -283,7 +289,9 @@ def test_the_doctor_names_what_is_wrong(settings: Settings) -> None:
         "usage sources": "warning",
         "support sources": "ok",
         "Stripe, default": "bad",
+        "notifications": "warning",
         "Postgres": "ok",
+        "breaker": "ok",
         "Redis": "ok",
         "web": "bad",
     }
@@ -319,3 +327,75 @@ def _touch(database: Database, statement: str) -> None:
         connection.execute(sa.text("SET session_replication_role = replica"))
         connection.execute(sa.text(statement))
     engine.dispose()
+
+
+def test_notices_are_listed_and_tested_by_hand(settings: Settings, desk: Desk, tmp_path: Path) -> None:
+    with step(desk) as this:
+        told = Notice(kind=NoticeKind.JOB_FAILED, account="", subject="job_1", headline="a job gave up", body="Look.")
+        tell(this, told)
+    listed = typed(settings, "notices", "list", "--kind", "job_failed", "--json").json["items"]
+    assert [(one["headline"], one["state"], one["deliveries"]) for one in listed] == [("a job gave up", "waiting", [])]
+    assert "a job gave up" in typed(settings, "notices", "list").out
+
+    nowhere = typed(settings, "notices", "test")
+    assert (nowhere.code, nowhere.err.partition(":")[0]) == (2, "notifications")
+    config = tmp_path / "billingbot.toml"
+    config.write_text('[[notifications]]\nname = "chat"\nurl_env = "CHAT_URL"\n')
+    with listening() as ear:
+        there = {**settings, "BILLINGBOT_CONFIG": str(config), "CHAT_URL": ear.url}
+        sent = typed(there, "notices", "test", "--json")
+        assert (sent.code, sent.json["items"]) == (0, [{"route": "chat", "sent": True, "why": None}])
+        ear.status = 404
+        refused = typed(there, "notices", "test")
+        assert refused.code == 1
+        assert "the destination refused it with 404" in refused.out
+    assert ear.titles == ["billingbot: this is a test"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ('url_env = "CHAT_URL"', "notifications.0.name"),
+        ('name = "chat"\nurl_env = "json://token"', "notifications.0.url_env"),
+        ('name = "chat"\nurl_env = "NOT_THERE"', "expected NOT_THERE in the environment"),
+        ('name = "chat"\nurl_env = "CHAT_URL"', "expected a notification URL"),
+        ('name = "chat"\nurl_env = "CHAT_URL"\nkinds = ["alarm"]', "notifications.0.kinds"),
+        ('name = "chat"\nurl_env = "GOOD_URL"\nquiet_from = 22:00:00', "quiet_from, quiet_until"),
+        (
+            'name = "chat"\nurl_env = "GOOD_URL"\nquiet_from = 22:00:00\nquiet_until = 07:00:00\nquiet_zone = "Here"',
+            "quiet_zone: expected a time zone",
+        ),
+    ],
+)
+def test_a_destination_that_cannot_be_used_is_named_without_its_secret(
+    settings: Settings, tmp_path: Path, lines: str, says: str
+) -> None:
+    config = tmp_path / "billingbot.toml"
+    config.write_text(f"[[notifications]]\n{lines}\n")
+    secrets = {"CHAT_URL": "hush-token", "GOOD_URL": "json://localhost/hush"}
+    said = typed({**settings, "BILLINGBOT_CONFIG": str(config), **secrets}, "notices", "test")
+    assert said.code == 2
+    assert says in said.err
+    assert "hush" not in said.err
+
+
+def test_a_breaker_is_shown_and_closed_by_hand(settings: Settings, desk: Desk) -> None:
+    assert typed(settings, "breaker").lines == ["No breaker has ever opened."]
+    assert typed(settings, "breaker", "close", "--why", "x").err == "breaker of account default: is not open\n"
+    with step(desk) as this:
+        trip = Trip(by=TrippedBy.PACE, observed="41 within an hour", allowed="at most 40")
+        cases.open_case(this.db, "case_1", account="default", livemode=False, charge_id="ch_1")
+        breakers.open_(this.db, "default", trip, case_id="case_1")
+        modes.write(this.db, "default", Mode.ASSIST, by="billingbot", why="the breaker opened")
+    assert "41 within an hour" in typed(settings, "breaker", "show").out
+    assert "is open since" in typed(settings, "mode").out
+    assert typed(settings, "mode", "--json").json["items"][0]["breaker_open_since"] is not None
+    looked = typed(settings, "doctor", "--json").json["items"]
+    assert [one["state"] for one in looked if one["what"] == "breaker"] == ["warning"]
+    refused = typed(settings, "mode", "auto", "--why", "go on", "-y")
+    assert refused.code == 1
+    assert "billingbot breaker close --account default" in refused.err
+
+    assert typed(settings, "breaker", "close").code == 2
+    closed = typed(settings, "breaker", "close", "--why", "they were real", "--as", "ada")
+    assert (closed.code, "mode auto" in closed.out) == (0, True)

@@ -16,10 +16,12 @@ import pytest
 from sqlalchemy import Connection, event
 from tests.flows.shop import Shop
 
+from billingbot.core.breaker import BreakerLimits
 from billingbot.core.case import CaseState
 from billingbot.core.dossier import Refund as StripeRefund
 from billingbot.core.errors import ConflictError, LeaseLostError
 from billingbot.core.job import Actor
+from billingbot.core.mode import Mode
 from billingbot.core.request import NamedBy
 from billingbot.core.restore import restore_facts
 from billingbot.flows.desk import step
@@ -301,6 +303,41 @@ def test_racing_assessments_cannot_pass_the_days_budget_together(shop: Shop) -> 
     assert sum(row.amount_minor for row in paid if row.currency == "usd") <= 3 * 4900
     held = {row.reason for row in shop.rows("SELECT reason FROM cases WHERE state = 'review'")}
     assert held <= {"limit-daily-amount", "limit-daily-count"}
+
+
+def test_racing_assessments_cannot_pass_the_breaker_together(shop: Shop) -> None:
+    """Ten at once where three may be refunded within an hour: three intents at the most, and one opened breaker."""
+    shop.allow(breaker=BreakerLimits(refunds_per_hour=3, refunded_percent_max=100, percent_from_requests=1000))
+    trials = [shop.start_trial() for _ in range(10)]
+    shop.end_trials()
+    for trial in trials:
+        shop.ask(shop.last_charge(trial), unused=True)
+    waiting = [row.id for row in shop.rows("SELECT id FROM jobs WHERE actor = 'assess' AND state = 'ready'")]
+
+    at_once(*[lambda job=job: run(shop.desk, job) for job in waiting])  # type: ignore[misc] # bound now
+    shop.restart()
+
+    assert len(shop.rows("SELECT 1 FROM refunds")) <= 3
+    assert len(shop.rows("SELECT 1 FROM refunds WHERE state = 'succeeded'")) <= 3
+    assert {row.reason for row in shop.rows("SELECT reason FROM cases WHERE state = 'review'")} == {"limit-breaker"}
+    assert len(shop.rows("SELECT 1 FROM ledger_entries WHERE kind = 'breaker.opened'")) == 1
+    assert [row.kind for row in shop.rows("SELECT kind FROM notices")] == ["breaker_open"]
+    [mode] = shop.rows("SELECT mode, changed_by FROM modes")
+    assert (mode.mode, mode.changed_by) == ("assist", "billingbot")
+    assert shop.ledger_flaws() == []
+
+
+def test_a_mode_set_while_the_breaker_opens_is_not_auto_afterwards(shop: Shop) -> None:
+    shop.allow(breaker=BreakerLimits(refunds_per_hour=0, refunded_percent_max=100, percent_from_requests=1000))
+    _, charge = shop.charged_trial()
+    shop.ask(charge, unused=True)
+    [job] = [row.id for row in shop.rows("SELECT id FROM jobs WHERE actor = 'assess' AND state = 'ready'")]
+
+    at_once(lambda: run(shop.desk, job), *[lambda: shop.set_mode(Mode.AUTO)] * 5)
+
+    assert [row.mode for row in shop.rows("SELECT mode FROM modes")] == ["assist"]
+    shop.restart()
+    shop.assert_not_paid(charge)
 
 
 def test_a_request_that_joins_during_the_look_is_heard_before_the_case_is_closed(shop: Shop) -> None:

@@ -62,6 +62,7 @@ def _look() -> Findings:
     yield Finding(what="configuration", state=State.OK, found=str(told))
     yield from _policy(environment)
     yield from _sources(file)
+    yield from _notifications(file)
     yield from _accounts(environment, file)
     yield from _engines()
 
@@ -95,6 +96,22 @@ def _sources(file: "ConfigFile") -> Findings:
     else:
         yield Finding(what="usage sources", state=State.OK, found=", ".join(usage))
     yield Finding(what="support sources", state=State.OK, found=", ".join(support) or "none")
+
+
+def _notifications(file: "ConfigFile") -> Findings:
+    from billingbot.bootstrap.notices import read_routes
+
+    try:
+        routes = read_routes(file)
+    except ConfigError as fault:
+        yield from _bad("notifications", fault)
+        return
+    if routes:
+        found = ", ".join(route.name for route in routes)
+        yield Finding(what="notifications", state=State.OK, found=f"{found}: try them with billingbot notices test")
+    else:
+        found = "none: alarms are only kept, see billingbot notices list"
+        yield Finding(what="notifications", state=State.WARNING, found=found)
 
 
 def _accounts(environment: "Environment", file: "ConfigFile") -> Findings:
@@ -135,6 +152,7 @@ def _engines() -> Findings:
         yield Finding(what="Postgres", state=State.BAD, found=str(fault))
         return
     yield _tried("Postgres", lambda: _postgres(here))
+    yield _tried("breaker", lambda: _breaker(here))
     if here.redis_url is None:
         found = "none named: jobs start within seconds instead of at once"
         yield Finding(what="Redis", state=State.WARNING, found=found)
@@ -169,6 +187,22 @@ def _postgres(here: "Place") -> Finding:
         return Finding(what="Postgres", state=State.WARNING, found=found)
     found = f"migrated; {counts.jobs_due} jobs due, {counts.cases.get('review', 0)} cases wait for a person"
     return Finding(what="Postgres", state=State.OK, found=found)
+
+
+def _breaker(here: "Place") -> Finding:
+    from billingbot.store.breakers import all_breakers
+    from billingbot.store.database import make_engine, transaction
+
+    engine = make_engine(here.database_url, pool_size=1)
+    try:
+        with transaction(engine) as connection:
+            stopped = [one for one in all_breakers(connection) if one.is_open]
+    finally:
+        engine.dispose()
+    if not stopped:
+        return Finding(what="breaker", state=State.OK, found="closed: refunds are neither too many nor too fast")
+    found = "; ".join(f"account {one.account} pays nothing by itself: {one.observed}, {one.allowed}" for one in stopped)
+    return Finding(what="breaker", state=State.WARNING, found=f"{found}: billingbot breaker close")
 
 
 def _redis(url: str) -> Finding:

@@ -30,6 +30,7 @@ NOUNS: Final = {
     "request": Noun("Ask for a refund on behalf of a customer.", _DESK, "request"),
     "cases": Noun("The human queue: list, explain, claim, approve, deny.", _DESK, "cases"),
     "mode": Noun("What billingbot may do by itself: off, shadow, assist, auto.", _DESK, "mode"),
+    "breaker": Noun("Stops automatic refunds that come too fast: show it, close it.", _DESK, "breaker"),
     "keys": Noun("API keys: create, list, revoke.", _DESK, "keys"),
     "policy": Noun("The refund policy: check, test, compare and publish versions.", _DESK, "policy"),
     "refunds": Noun("Refunds and their attempts.", _LOOK, "refunds"),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from billingbot.cli.output import AsJson, say, show_json, show_page, show_table
+from billingbot.cli.output import AsJson, cell, say, show_json, show_page, show_table
 from billingbot.cli.session import By, desk, me, one_account
 from billingbot.core.errors import InputError
 from billingbot.core.mode import Mode
@@ -75,6 +75,10 @@ def _show(*, as_json: bool) -> None:
         return
     rows = ((row.account, row.mode, MEANS[row.mode], row.changed_by, row.changed_at, row.why) for row in found)
     show_table(("account", "mode", "which means", "set by", "at", "why"), rows)
+    for row in found:
+        if row.breaker_open_since is not None:
+            since = cell(row.breaker_open_since)
+            say(f"The breaker of account {row.account} is open since {since}: billingbot breaker show")
 
 
 def _set(mode: Mode, *, why: str, account: str | None, by: str, yes: bool, as_json: bool) -> None:

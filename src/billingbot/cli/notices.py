@@ -53,8 +53,8 @@ def list_(
     more(page.next)
 
 
-@app.command()
-def test(*, by: By = me(), as_json: AsJson = False) -> None:
+@app.command("test")
+def try_(*, by: By = me(), as_json: AsJson = False) -> None:
     """Sends a test to every destination of the configuration, now. Exit code 1 where one did not take it."""
     from billingbot.flows.notify import try_routes
 

@@ -51,6 +51,7 @@ class Limit(StrEnum):
     DENIED_BEFORE = "limit-denied-before"
     DAILY_AMOUNT = "limit-daily-amount"
     DAILY_COUNT = "limit-daily-count"
+    BREAKER = "limit-breaker"
 
 
 class Blocker(StrEnum):

@@ -48,6 +48,7 @@ _LIMIT: Final[Mapping[Limit, str]] = {
     Limit.DENIED_BEFORE: "an earlier denial",
     Limit.DAILY_AMOUNT: "the day's budget",
     Limit.DAILY_COUNT: "the day's count",
+    Limit.BREAKER: "the breaker",
 }
 _PASSED: Final[Mapping[Truth, str]] = {
     Truth.TRUE: "inside",

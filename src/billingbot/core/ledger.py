@@ -37,6 +37,8 @@ class EntryKind(StrEnum):
     CANCELLATION_CHANGED = "cancellation.changed"
     CANCELLATION_SHOWN = "cancellation.shown"
     MODE_CHANGED = "mode.changed"
+    BREAKER_OPENED = "breaker.opened"
+    BREAKER_CLOSED = "breaker.closed"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
     JOB_REPLAYED = "job.replayed"

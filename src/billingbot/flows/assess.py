@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from billingbot.core.breaker import DEFAULT_BREAKER, BreakerLimits
 from billingbot.core.case import Case, CaseMove, CaseState
 from billingbot.core.decision import Decision, Limit, Outcome, Recommendation
 from billingbot.core.errors import StripeNotFoundError
@@ -16,10 +17,11 @@ from billingbot.core.policy import daily_limits, with_limit
 from billingbot.core.refund import Origin, RefundIntent, RefundState
 from billingbot.core.request import Candidate
 from billingbot.flows.aftercare import under_terms
+from billingbot.flows.breaker import TrippedError, stay_below, trip
 from billingbot.flows.desk import Account, Desk, Step, step
 from billingbot.flows.look import Findings, look, mode_of
 from billingbot.flows.verdict import hand_over, letter, write_down
-from billingbot.store import cases, database, history, jobs, refunds, requests
+from billingbot.store import breakers, cases, database, history, jobs, refunds, requests
 from billingbot.store.database import transaction
 
 # A fresh installation reads earlier trials in from Stripe first, a second or two for a small account. A case that
@@ -73,12 +75,27 @@ class _OverBudgetError(Exception):
 
 def _decide(desk: Desk, job: Job, case: Case, asked: Sequence[requests.Request], found: Findings) -> None:
     try:
-        _commit(desk, job, case, asked, found)
+        _commit(desk, job, case, asked, found, breaker=desk.policy_for(None).limits.breaker)
     except _OverBudgetError as over:
         _commit(desk, job, case, asked, replace(found, decision=over.decision))
+    except TrippedError as tripped:
+        held = with_limit(found.decision, Limit.BREAKER, tripped.trip.observed, tripped.trip.allowed)
+        _commit(desk, job, case, asked, replace(found, decision=held), tripped=tripped)
 
 
-def _commit(desk: Desk, job: Job, case: Case, asked: Sequence[requests.Request], found: Findings) -> None:
+def _commit(
+    desk: Desk,
+    job: Job,
+    case: Case,
+    asked: Sequence[requests.Request],
+    found: Findings,
+    *,
+    breaker: BreakerLimits | None = None,
+    tripped: TrippedError | None = None,
+) -> None:
+    """Writes the verdict down with all that follows from it. A refund is held against `breaker`, the thresholds in
+    force now: what is wrong today does not depend on when a charge was made.
+    """
     with step(desk) as this:
         case = cases.lock(this.db, case.id)
         if case.state is CaseState.ASSESSING:
@@ -88,8 +105,12 @@ def _commit(desk: Desk, job: Job, case: Case, asked: Sequence[requests.Request],
                 this.bells.append(job.id)
                 return
             _carry_out(this, desk, case, found)
+            if tripped is not None:
+                trip(this, case, tripped)
         jobs.finish(this.db, job)
         if found.decision.outcome is Outcome.REFUND:
+            breakers.hold(this.db, case.account)
+            stay_below(this, case.account, breaker or DEFAULT_BREAKER)
             _stay_in_budget(this, case, found)
 
 

@@ -25,11 +25,11 @@ from billingbot.core.ids import Kind
 from billingbot.core.job import Actor, Job
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.notice import Notice, NoticeKind
+from billingbot.core.person import person
 from billingbot.core.signals import Envelope
 from billingbot.flows.desk import Account, Desk, Step, step
 from billingbot.flows.notify import tell
 from billingbot.flows.receive import take_in
-from billingbot.flows.review import person
 from billingbot.gateway.past_events import PAGE, TYPE_QUERIES, snapshot_of
 from billingbot.store import backfills, database, inbox, jobs, ticks
 from billingbot.store.database import transaction

@@ -18,11 +18,11 @@ from billingbot.core.job import Actor, Job, backoff
 from billingbot.core.ledger import EntryKind
 from billingbot.core.notice import Notice, NoticeKind
 from billingbot.core.paying import may_leave
+from billingbot.core.person import person
 from billingbot.core.refund import CANCELS_AFTER, RefundIntent, RefundState
 from billingbot.flows.aftercare import draft
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.notify import tell
-from billingbot.flows.review import person
 from billingbot.flows.settle import show_to_person
 from billingbot.gateway.answers import Cancelled, Halted, NotDone, Refused, UnknownOutcome
 from billingbot.store import cancellations, cases, database, jobs, modes, refunds

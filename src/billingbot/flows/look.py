@@ -11,12 +11,12 @@ from billingbot.core.establish import establish, usage_since
 from billingbot.core.facts import Facts
 from billingbot.core.history import HistoryReport
 from billingbot.core.mode import Mode
-from billingbot.core.policy import Policy, decide
+from billingbot.core.policy import Policy, decide, held_by_breaker
 from billingbot.core.request import Candidate, Channel, Claims, RequestFacts
 from billingbot.core.usage import Subject, SupportReport, UsageReport
 from billingbot.evidence.sources import gather_support, gather_usage
 from billingbot.flows.desk import Account, Desk
-from billingbot.store import cases, database, history, modes, refunds, requests
+from billingbot.store import breakers, cases, database, history, modes, refunds, requests
 from billingbot.store.database import transaction
 
 
@@ -52,6 +52,7 @@ def look(
     with transaction(desk.db) as connection:
         now = database.now(connection)
         mode = modes.current(connection, account.name).mode
+        breaker = breakers.find_open(connection, account.name)
     dossier = account.stripe.dossier(charge_id, now=now) if charge_id else None
     policy = desk.policy_for(dossier.charge.created_at if dossier else None)
     usage, support = _reports(desk, account, dossier, now)
@@ -71,7 +72,10 @@ def look(
         history=report,
         mode=mode.value,
     )
-    return Findings(facts=facts, decision=decide(facts, policy), policy=policy, dossier=dossier, payee=payee)
+    decision = decide(facts, policy)
+    if breaker is not None:
+        decision = held_by_breaker(decision, breaker.said, breaker.allowed)
+    return Findings(facts=facts, decision=decision, policy=policy, dossier=dossier, payee=payee)
 
 
 def mode_of(desk: Desk, account: str) -> Mode:

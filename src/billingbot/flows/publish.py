@@ -7,11 +7,11 @@ from datetime import datetime
 from billingbot.core.canonical import timestamp
 from billingbot.core.errors import ConflictError, InputError
 from billingbot.core.ledger import Draft, EntryKind
+from billingbot.core.person import person
 from billingbot.core.policy import Policy, PolicyError, load_policy
 from billingbot.core.policy.editions import BEGINNING, Edition, in_force, next_after
 from billingbot.core.policy.examples import try_examples
 from billingbot.flows.desk import Desk, Step, step
-from billingbot.flows.review import person
 from billingbot.store import database, decisions, policies
 from billingbot.store.database import transaction
 

@@ -20,6 +20,7 @@ from billingbot.core.job import Actor
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.mode import Mode
 from billingbot.core.money import Money
+from billingbot.core.person import MOST_NAME, person
 from billingbot.core.policy import decide
 from billingbot.core.refund import Origin, RefundIntent, RefundState
 from billingbot.core.replay import RunState
@@ -27,7 +28,7 @@ from billingbot.core.restore import restore_facts
 from billingbot.core.signals import ChargeChanged, DisputeChanged, RefundChanged, WarningRaised, signal_of
 from billingbot.flows.desk import Desk, step
 from billingbot.flows.request import is_storable
-from billingbot.flows.review import MOST_NAME, MOST_TEXT, person
+from billingbot.flows.review import MOST_TEXT
 from billingbot.store import (
     backfills,
     cancellations,

@@ -13,11 +13,11 @@ from billingbot.core.errors import ConflictError, InputError
 from billingbot.core.job import Actor, Job
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.money import Money
+from billingbot.core.person import person
 from billingbot.core.replay import DEFAULT_RATE, FASTEST_RATE, ItemState, ReplayRun, RunState, excess
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.recheck import reassess
 from billingbot.flows.replay import Effect, Preview, Totals, check, foretell, is_stranded, policy_name, preview, totals
-from billingbot.flows.review import person
 from billingbot.store import cases, database, jobs, refunds, replays
 from billingbot.store.database import transaction
 from billingbot.store.jobs import FailedFilter

@@ -9,6 +9,7 @@ from billingbot.core.decision import Recommendation
 from billingbot.core.errors import ConflictError, ForbiddenError, InputError
 from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
+from billingbot.core.person import person
 from billingbot.core.policy import approval_blockers
 from billingbot.core.refund import Origin, RefundIntent, RefundState
 from billingbot.core.restore import restore_decision, restore_facts
@@ -24,8 +25,6 @@ from billingbot.store.database import transaction
 
 # A note or a reply is a text for people, not a file.
 MOST_TEXT = 10_000
-MOST_NAME = 200
-_OURS = frozenset({"billingbot", "stripe"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,15 +205,6 @@ def _check_state(case: Case, act: Act) -> None:
 
 def _record(this: Step, case: Case, act: Act, kind: EntryKind, body: Mapping[str, object]) -> None:
     this.record(Draft(kind=kind, account=case.account, subject=case.id, actor=act.by, body=body))
-
-
-def person(by: str) -> str:
-    """The name of whoever acts, as the ledger keeps it. InputError where it is none, or could be taken for ours."""
-    if not by.strip() or len(by) > MOST_NAME or not by.isprintable():
-        raise InputError("by", f"expected a name of 1 to {MOST_NAME} printable characters")
-    if by in _OURS or ":" in by:  # `policy:...` and `key:...` are actors of ours as well
-        raise InputError("by", "expected a person's name, not one that the ledger keeps for billingbot and Stripe")
-    return by
 
 
 def _text(field: str, text: str) -> str:

@@ -42,7 +42,7 @@ from billingbot.flows.settle import adopt_ours, apply_refund, show_to_person
 from billingbot.flows.verdict import hand_over, write_down
 from billingbot.gateway.answers import Accepted, Halted, NotDone, Refused, UnknownOutcome
 from billingbot.gateway.client import StripeGateway
-from billingbot.store import cases, database, decisions, jobs, modes, policies, refunds, requests
+from billingbot.store import breakers, cases, database, decisions, jobs, modes, policies, refunds, requests
 from billingbot.store.database import transaction
 
 # Stripe's own refusal to run two requests under one key, or its rate limit: the next look may come soon.
@@ -215,6 +215,8 @@ def _let_leave(this: Step, job: Job, known: Known, verdict: Verdict) -> None:
     if not may_leave(mode, refund.origin):
         raise RetryLaterError(f"refund {refund.id}: the mode became {mode} while we looked")
     if refund.origin is Origin.POLICY:
+        if breakers.find_open(this.db, refund.account) is not None:
+            raise RetryLaterError(f"refund {refund.id}: the breaker opened while we looked")
         _still_judged_so(this, refund, verdict)
 
 

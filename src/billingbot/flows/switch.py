@@ -3,21 +3,30 @@
 import secrets
 from collections.abc import Sequence
 
-from billingbot.core.errors import InputError
+from billingbot.core.errors import ForbiddenError, InputError
 from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.mode import Mode
+from billingbot.core.person import person
 from billingbot.flows.desk import Desk, step
-from billingbot.flows.review import person
-from billingbot.store import keys, modes
+from billingbot.store import breakers, keys, modes
 from billingbot.store.database import transaction
 
 
 def set_mode(desk: Desk, account: str, mode: Mode, *, by: str, why: str | None) -> modes.ModeRow:
-    """Sets the mode; it counts at once, in every process, for every refund that has not left yet."""
+    """Sets the mode; it counts at once, in every process, for every refund that has not left yet.
+
+    ForbiddenError for auto while the breaker is open: whoever closes it says why, and restores auto with it.
+    """
     desk.account(account)
     person(by)
     with step(desk) as this:
+        breakers.hold(this.db, account)
+        if mode is Mode.AUTO and (breaker := breakers.find_open(this.db, account)) is not None:
+            raise ForbiddenError(
+                f"mode: the breaker of account {account} is open ({breaker.observed}, {breaker.allowed}); close it"
+                f" first, which restores auto: billingbot breaker close --account {account} --why ..."
+            )
         before = modes.current(this.db, account)
         modes.write(this.db, account, mode, by=by, why=why)
         body = {"from": before.mode, "to": mode, "why": why}

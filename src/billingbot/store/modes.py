@@ -8,27 +8,40 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
 from billingbot.core.mode import Mode
-from billingbot.store.schema import modes
+from billingbot.store.schema import breakers, modes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModeRow:
-    """An account's mode, with who set it and why; None where nobody has set one."""
+    """An account's mode, with who set it and why; None where nobody has set one.
+
+    `breaker_open_since` is set while the breaker keeps the account from paying by itself.
+    """
 
     account: str
     mode: Mode
     changed_by: str | None
     why: str | None
     changed_at: datetime | None
+    breaker_open_since: datetime | None = None
 
 
 def current(connection: Connection, account: str) -> ModeRow:
     """The account's mode: shadow until somebody says otherwise."""
-    row = connection.execute(sa.select(modes).where(modes.c.account == account)).one_or_none()
+    row = connection.execute(
+        sa.select(modes, breakers.c.opened_at)
+        .outerjoin(breakers, sa.and_(breakers.c.account == modes.c.account, breakers.c.closed_at.is_(None)))
+        .where(modes.c.account == account)
+    ).one_or_none()
     if row is None:
         return ModeRow(account=account, mode=Mode.SHADOW, changed_by=None, why=None, changed_at=None)
     return ModeRow(
-        account=row.account, mode=Mode(row.mode), changed_by=row.changed_by, why=row.why, changed_at=row.changed_at
+        account=row.account,
+        mode=Mode(row.mode),
+        changed_by=row.changed_by,
+        why=row.why,
+        changed_at=row.changed_at,
+        breaker_open_since=row.opened_at,
     )
 
 

@@ -223,6 +223,7 @@ cases = Table(
     Index("ix_cases_recheck", "recheck_at", postgresql_where=text("state = 'review' AND recheck_at IS NOT NULL")),
     Index("ix_cases_charge_id", "account", "charge_id"),
     Index("ix_cases_customer_id", "account", "customer_id"),
+    Index("ix_cases_decided", "account", "decided_at"),
 )
 
 notes = Table(

@@ -72,6 +72,11 @@ def _families(counts: views.Counts, accounts: list[str]) -> Iterator[GaugeMetric
         for mode in Mode:
             modes.add_metric([account, mode.value], int(counts.modes.get(account, Mode.SHADOW) is mode))
     yield modes
+    breakers = GaugeMetricFamily("billingbot_breaker_open", "1 while the breaker is open.", labels=["account"])
+    for account in accounts:
+        breakers.add_metric([account], int(account in counts.breakers_open))
+    yield breakers
+    yield _gauge("notices_failed", "Notices that some destination never took.", counts.notices_failed)
 
 
 def _gauge(name: str, says: str, value: float) -> GaugeMetricFamily:

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from billingbot.core.errors import BillingbotError
 from billingbot.flows.desk import Desk
-from billingbot.store import migrate, views
+from billingbot.store import breakers, migrate, views
 from billingbot.web.reading import read
 
 Ping = Callable[[], bool]
@@ -23,7 +23,7 @@ Ping = Callable[[], bool]
 class Readiness:
     """Whether this process can do its work, and if not, why.
 
-    Redis and the age of due jobs are told and decide nothing: without either of them requests are still taken.
+    Redis, the age of due jobs and open breakers are told and decide nothing: requests are still taken.
     """
 
     ready: bool
@@ -32,15 +32,19 @@ class Readiness:
     oldest_due_job_seconds: float | None
     redis: str
     """`up`, `down`, or `not asked`."""
+    breakers_open: tuple[str, ...] = ()
+    """Accounts whose automatic refunds are stopped until a person closes the breaker."""
 
 
 def check(desk: Desk, redis: Ping | None) -> Readiness:
     """Looks at everything that this process needs."""
     reasons: list[str] = []
-    oldest = None
+    oldest: float | None = None
+    stopped: tuple[str, ...] = ()
     try:
         if read(desk, _is_current):
             oldest = read(desk, views.oldest_due_job_seconds)
+            stopped = tuple(one.account for one in read(desk, breakers.all_breakers) if one.is_open)
         else:
             reasons.append("postgres: is not migrated to this release")
     except (BillingbotError, SQLAlchemyError) as fault:
@@ -57,6 +61,7 @@ def check(desk: Desk, redis: Ping | None) -> Readiness:
         policy=policy,
         oldest_due_job_seconds=oldest,
         redis="not asked" if redis is None else ("up" if _answers(redis) else "down"),
+        breakers_open=stopped,
     )
 
 

@@ -1,6 +1,6 @@
 """The refund policy: rules loaded from a file, and the one function that decides by them."""
 
-from billingbot.core.policy.deciding import approval_blockers, decide, still_holds, with_limit
+from billingbot.core.policy.deciding import approval_blockers, decide, held_by_breaker, still_holds, with_limit
 from billingbot.core.policy.file import load_policy
 from billingbot.core.policy.rules import (
     Clause,
@@ -24,6 +24,7 @@ __all__ = [
     "approval_blockers",
     "daily_limits",
     "decide",
+    "held_by_breaker",
     "load_policy",
     "still_holds",
     "with_limit",

@@ -65,6 +65,18 @@ def with_limit(decision: Decision, limit: Limit, observed: str, allowed: str) ->
     return replace(decision, outcome=Outcome.REVIEW, reason=limit.value, limits=(*decision.limits, trace))
 
 
+def held_by_breaker(decision: Decision, observed: str, allowed: str) -> Decision:
+    """What a decision becomes while the breaker is open: no refund, and where the mode it fell back to held the
+    refund back, the breaker is named instead. Any other decision stays as it is.
+    """
+    if decision.outcome is Outcome.REFUND:
+        return with_limit(decision, Limit.BREAKER, observed, allowed)
+    if decision.reason != Limit.MODE:
+        return decision
+    trace = LimitTrace(limit=Limit.BREAKER, passed=Truth.FALSE, observed=observed, allowed=allowed)
+    return replace(decision, reason=Limit.BREAKER.value, limits=(*decision.limits, trace))
+
+
 def still_holds(before: Decision, now: Decision) -> bool:
     """Whether a refund that was decided may be paid as it was: decided again, by the same rule, the same sum."""
     return (

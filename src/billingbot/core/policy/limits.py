@@ -34,7 +34,7 @@ def check_limits(known: Lookup, limits: Limits) -> tuple[LimitTrace, ...]:
 
 
 def limit_facts(limit: Limit, limits: Limits) -> tuple[str, ...]:
-    """The facts that this limit is checked on; none for the day's."""
+    """The facts that this limit is checked on; none for those that depend on other refunds."""
     match limit:
         case Limit.MODE:
             return ("desk.mode",)
@@ -46,7 +46,7 @@ def limit_facts(limit: Limit, limits: Limits) -> tuple[str, ...]:
             return tuple(_COUNT_FACTS[by] for by in limits.earlier_refunds_by)
         case Limit.DENIED_BEFORE:
             return ("history.denied_before",)
-        case Limit.DAILY_AMOUNT | Limit.DAILY_COUNT:
+        case Limit.DAILY_AMOUNT | Limit.DAILY_COUNT | Limit.BREAKER:
             return ()
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from billingbot.core.breaker import DEFAULT_BREAKER, BreakerLimits
 from billingbot.core.decision import Outcome, Priority, Recommendation
 from billingbot.core.errors import ConfigError
 from billingbot.core.facts import FactValue
@@ -90,6 +91,19 @@ class Limits:
     one_automatic_refund_per_days: int
     """The window in which a second automatic refund to the same customer, card or e-mail needs a person."""
     earlier_refunds_by: tuple[CountBy, ...]
+    breaker: BreakerLimits = DEFAULT_BREAKER
+    second_approval_above: Mapping[str, int] | None = None
+    """Above these amounts two people approve; None where the policy asks for that nowhere."""
+
+    def wants_two(self, amount_minor: int, currency: str) -> bool:
+        """Whether a refund of this amount needs two people's approval.
+
+        In a currency that is not listed every refund does: nobody has said what is little in it.
+        """
+        if self.second_approval_above is None:
+            return False
+        above = self.second_approval_above.get(currency)
+        return above is None or amount_minor > above
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

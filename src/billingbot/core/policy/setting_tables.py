@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from billingbot.core.breaker import DEFAULT_BREAKER, BreakerLimits
 from billingbot.core.decision import Priority
 from billingbot.core.money import Money
 from billingbot.core.policy.rules import Clause, CountBy, Limits
@@ -14,6 +15,7 @@ from billingbot.core.refund_terms import CancelWhen, RefundTerms, RefundWith
 AMOUNT_MINOR_MAX: Final = 999_999_999_999
 # A day has 86,400 seconds; more automatic refunds than one each second is a typing mistake.
 DAILY_COUNT_MAX: Final = 86_400
+HOURLY_COUNT_MAX: Final = 3_600
 # Ten years: longer than card disputes, tax records or customers last.
 WINDOW_DAYS_MAX: Final = 3650
 # A quarter: a review that may wait longer is not one that anybody means to do.
@@ -55,8 +57,10 @@ def read_limits(top: Table) -> Limits | None:
     counted = table.names("earlier_refunds_by", tuple(CountBy), "way to count")
     if not counted:
         table.problem("earlier_refunds_by", "earlier_refunds_by: expected at least one of customer, card, email")
+    breaker = _breaker(table)
+    two = _amounts(table, "second_approval_above") if "second_approval_above" in table.raw else None
     table.finish()
-    if count is None or days is None:
+    if count is None or days is None or breaker is None:
         return None
     return Limits(
         automatic_refund_max=per_refund,
@@ -64,7 +68,25 @@ def read_limits(top: Table) -> Limits | None:
         daily_count_max=count,
         one_automatic_refund_per_days=days,
         earlier_refunds_by=tuple(CountBy(name) for name in counted if name in set(CountBy)),
+        breaker=breaker,
+        second_approval_above=two,
     )
+
+
+def _breaker(limits: Table) -> BreakerLimits | None:
+    """The `[limits.breaker]` table; the shipped thresholds where a policy has none."""
+    if "breaker" not in limits.raw:
+        return DEFAULT_BREAKER
+    table = limits.table("breaker", where="limits.breaker")
+    if table is None:
+        return None
+    pace = table.integer("refunds_per_hour", least=0, most=HOURLY_COUNT_MAX, unit="refunds an hour")
+    percent = table.integer("refunded_percent_max", least=0, most=100, unit="requests in a hundred")
+    sample = table.integer("percent_from_requests", least=1, most=DAILY_COUNT_MAX, unit="requests")
+    table.finish()
+    if pace is None or percent is None or sample is None:
+        return None
+    return BreakerLimits(refunds_per_hour=pace, refunded_percent_max=percent, percent_from_requests=sample)
 
 
 def read_due_hours(top: Table) -> Mapping[Priority, int]:

@@ -11,7 +11,7 @@ from billingbot.core.decision import Decision, Limit, Outcome
 from billingbot.core.errors import NotFoundError
 from billingbot.core.explain import explain, flips_in_words
 from billingbot.core.facts import Facts
-from billingbot.core.policy import Policy, decide, load_policy, with_limit
+from billingbot.core.policy import Policy, decide, held_by_breaker, load_policy, with_limit
 from billingbot.core.restore import restore_decision, restore_facts
 from billingbot.store import cases, decisions
 
@@ -118,8 +118,10 @@ def _reproduces(stored: decisions.StoredDecision, decision: Decision, facts: Fac
 
 
 def _with_days_budget(again: Decision, decision: Decision) -> Decision:
-    """What else was paid that day is no fact of the case: where it held the refund back, it is taken as noted."""
+    """What else was paid is no fact of the case: where the day's budget or the breaker held back, it is as noted."""
     noted = decision.limits[-1] if decision.limits else None
+    if noted is not None and noted.limit is Limit.BREAKER:
+        return held_by_breaker(again, noted.observed, noted.allowed)
     if noted is None or noted.limit not in {Limit.DAILY_AMOUNT, Limit.DAILY_COUNT}:
         return again
     if again.outcome is not Outcome.REFUND:

@@ -1,6 +1,6 @@
 """Reading the whole desk at a glance: how much waits and for how long, and how fast answers come."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -29,7 +29,9 @@ SELECT
     (SELECT count(*) FROM inbox) AS inbox,
     (SELECT count(*) FROM conversions) AS conversions,
     (SELECT coalesce(max(seq), 0) FROM ledger_entries) AS ledger_seq,
-    (SELECT coalesce(json_object_agg(account, mode), '{}') FROM modes) AS modes
+    (SELECT coalesce(json_object_agg(account, mode), '{}') FROM modes) AS modes,
+    (SELECT coalesce(json_agg(account ORDER BY account), '[]') FROM breakers WHERE closed_at IS NULL) AS breakers_open,
+    (SELECT count(*) FROM notices WHERE state = 'failed') AS notices_failed
 """)
 
 # First time that anybody asked, to the first verdict, per case. Later looks at the same case do not count.
@@ -73,6 +75,10 @@ class Counts:
     ledger_seq: int
     modes: Mapping[str, Mode]
     """By account, for those whose mode somebody has set; the others are in shadow."""
+    breakers_open: Sequence[str]
+    """Accounts that the breaker keeps from paying by themselves."""
+    notices_failed: int
+    """Notices that some destination never took."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +107,7 @@ def counts(connection: Connection) -> Counts:
             **row._mapping,
             "oldest_due_job_seconds": _seconds(row.oldest_due_job_seconds),
             "oldest_unknown_seconds": _seconds(row.oldest_unknown_seconds),
+            "breakers_open": tuple(row.breakers_open),
             "modes": {account: Mode(mode) for account, mode in row.modes.items()},
         }
     )

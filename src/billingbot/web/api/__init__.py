@@ -2,8 +2,19 @@
 
 from fastapi import APIRouter
 
-from billingbot.web.api import activity, cases, conversions, jobs, ledger, modes, notices, refund_requests, refunds
+from billingbot.web.api import (
+    activity,
+    breakers,
+    cases,
+    conversions,
+    jobs,
+    ledger,
+    modes,
+    notices,
+    refund_requests,
+    refunds,
+)
 
 router = APIRouter(prefix="/api/v1")
-for noun in (refund_requests, cases, refunds, conversions, ledger, modes, activity, jobs, notices):
+for noun in (refund_requests, cases, refunds, conversions, ledger, modes, activity, jobs, notices, breakers):
     router.include_router(noun.router)

@@ -15,13 +15,17 @@ router = APIRouter(prefix="/mode", tags=["mode"], route_class=SignedInRoute, dep
 
 
 class ModeShown(BaseModel):
-    """An account's mode; `changed_by` is null where it is still the shipped one."""
+    """An account's mode; `changed_by` is null where it is still the shipped one.
+
+    `breaker_open_since` is set while the breaker keeps the account from paying by itself.
+    """
 
     account: str
     mode: Mode
     changed_by: str | None
     why: str | None
     changed_at: datetime | None
+    breaker_open_since: datetime | None
 
 
 class ModesShown(BaseModel):
@@ -52,6 +56,4 @@ def change_mode(wanted: ModeWanted, desk: TheDesk) -> ModeShown:
 
 
 def _shown(row: ModeRow) -> ModeShown:
-    return ModeShown(
-        account=row.account, mode=row.mode, changed_by=row.changed_by, why=row.why, changed_at=row.changed_at
-    )
+    return ModeShown(**{name: getattr(row, name) for name in ModeShown.model_fields})

@@ -78,6 +78,8 @@ def _breakers() -> None:
         sa.PrimaryKeyConstraint("account", name=op.f("pk_breakers")),
     )
 
+    op.create_index("ix_cases_decided", "cases", ["account", "decided_at"])
+
 
 def _approvals() -> None:
     op.create_table(
