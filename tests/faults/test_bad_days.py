@@ -144,6 +144,18 @@ def test_the_sweeper_gives_a_lost_refund_a_new_job_and_only_one(shop: Shop) -> N
     shop.assert_paid_once(charge)
 
 
+def test_the_sweeper_gives_a_forgotten_case_a_new_job_and_only_one(shop: Shop) -> None:
+    _, charge = shop.charged_trial()
+    shop.ask(charge, unused=True)
+    assert shop.do("assess_forgotten") == 0  # its job is there
+    with shop.owner.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM jobs WHERE actor = 'assess'")
+
+    assert (shop.do("assess_forgotten"), shop.do("assess_forgotten")) == (1, 0)
+    shop.work()
+    shop.assert_paid_once(charge)
+
+
 def test_earlier_trials_are_read_in_page_by_page_by_one_job_however_many_ask_for_it(shop: Shop) -> None:
     customer = shop.start_trial().customer
     price = shop.stripe.post(

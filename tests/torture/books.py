@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from billingbot.core.ledger import Entry, Flaw, flaws
 from billingbot.store import ledger
+from tests.torture.heal import undelivered
 from tests.torture.stage import Stage
 
 Row: TypeAlias = dict[str, Any]
@@ -33,6 +34,13 @@ class Books:
     jobs: list[Row]
     entries: list[Entry]
     flaws: list[Flaw]
+    breaks: list[Row]
+    """What reconciliation found and has not settled."""
+    cancellations: list[Row]
+    canceled: set[str]
+    """Subscriptions that have ended at Stripe."""
+    undelivered: list[str]
+    """Events that billingbot never took."""
 
     def refunds_of(self, charge: str) -> list[Row]:
         """Our rows for a charge."""
@@ -62,4 +70,8 @@ def read_books(stage: Stage) -> Books:
         jobs=stage.rows("SELECT * FROM jobs WHERE state <> 'done'"),
         entries=entries,
         flaws=list(flaws(entries)),
+        breaks=stage.rows("SELECT * FROM breaks WHERE state <> 'settled'"),
+        cancellations=stage.rows("SELECT * FROM cancellations"),
+        canceled={str(one["id"]) for one in stage.stripe.objects("subscription") if one["status"] == "canceled"},
+        undelivered=undelivered(stage),
     )

@@ -246,7 +246,7 @@ class Chaos:
             self.crew.kill_and_bury(member)
         time.sleep(CALLS_END_SECONDS)
         age(self.stage, hours=NIGHT_HOURS)
-        self.stage.stripe.advance(hours=NIGHT_HOURS)
+        self.stage.night_passes(NIGHT_HOURS)
         self.nights += 1
         self.stage.tally.add("clock.night")
         self.crew.tend()

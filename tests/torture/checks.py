@@ -190,6 +190,38 @@ def _passed(
         yield Violation(check="limits", says=says, about=charge)
 
 
+def no_event_is_lost(seen: Evidence) -> Iterator[Violation]:
+    """Each event that Stripe told, or that it never got rid of, was taken in the end."""
+    for event in seen.books.undelivered:
+        yield Violation(check="events", says=f"{event} was never taken")
+
+
+def reconciliation_agrees(seen: Evidence) -> Iterator[Violation]:
+    """What reconciliation found is settled, or with a person."""
+    for row in seen.books.breaks:
+        if row["state"] == "open":
+            says = f"break {row['kind']} of {row['object_id']} is open"
+            yield Violation(check="reconcile", says=says, about=row["charge_id"] or "")
+
+
+def subscriptions_follow(seen: Evidence) -> Iterator[Violation]:
+    """A refund of ours ends its subscription, unless a person has that; nothing else of ours ends one."""
+    refunded = {
+        found["charge"]: found["status"] for found in seen.books.at_stripe.values() if ours(found)
+    }  # fmt: skip
+    carried = {row["charge_id"] for row in seen.books.cancellations if row["state"] in {"refused", "handed_over"}}
+    for row in seen.books.cancellations:
+        if row["state"] in {"intended", "submitting", "unknown"} and row["waits_for"] is None:
+            says = f"the cancellation {row['id']} is still {row['state']}"
+            yield Violation(check="subscriptions", says=says, about=row["charge_id"])
+    for charge in seen.town.charges.values():
+        ended = charge.subscription in seen.books.canceled
+        if ended and charge.id not in refunded:
+            yield Violation(check="subscriptions", says="ended without a refund of ours", about=charge.id)
+        if not ended and refunded.get(charge.id) == "succeeded" and charge.id not in carried:
+            yield Violation(check="subscriptions", says="refunded, and it goes on", about=charge.id)
+
+
 def the_chain_verifies(seen: Evidence) -> Iterator[Violation]:
     """Nobody touched the ledger."""
     for flaw in seen.books.flaws:
@@ -226,6 +258,9 @@ CHECKS: Final[tuple[Check, ...]] = (
     every_row_is_at_stripe,
     attempts_come_first,
     limits_hold,
+    no_event_is_lost,
+    reconciliation_agrees,
+    subscriptions_follow,
     the_chain_verifies,
     nothing_is_stuck,
     the_database_refuses,

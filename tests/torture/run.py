@@ -24,6 +24,8 @@ from tests.torture.town import AMOUNT, Town
 
 # Five refunds a day in each currency but dollars, and twice as many requests at once.
 SMALL_BUDGET: Final = AMOUNT * 5 + 100
+_MOST_NIGHTS: Final = 16
+"""Stripe keeps events for a month: so many nights, and those of healing, fit into it."""
 _SHOWN_SECONDS: Final = 30.0
 """The targeted load of a mutation is over well before."""
 _STORIES: Final = 3
@@ -39,6 +41,7 @@ class Plan:
     wave: int = 60
     """New customers per cycle."""
     wave_seconds: float = 30.0
+    """At least so long from one night to the next; longer where the month would not have nights enough."""
     workers: int = 2
     pace: float = 1.0
     daily_count: int = 1_000
@@ -131,11 +134,12 @@ def _flow(plan: Plan, town: Town, load: Load, chaos: Chaos, dice: random.Random)
     town.arrive(plan.wave)
     chaos.begin()
     until = time.monotonic() + plan.seconds
+    each = max(plan.wave_seconds, plan.seconds / _MOST_NIGHTS)
     while True:
         chaos.night()
-        load.plan(town.charged(), within=plan.wave_seconds * 0.8, dice=dice)
-        wave_ends = min(until, time.monotonic() + plan.wave_seconds)
-        if until - wave_ends > plan.wave_seconds / 2:
+        load.plan(town.charged(), within=each * 0.8, dice=dice)
+        wave_ends = min(until, time.monotonic() + each)
+        if until - wave_ends > each / 2:
             town.arrive(plan.wave)
         while time.monotonic() < wave_ends:
             chaos.step()

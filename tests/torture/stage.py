@@ -38,8 +38,8 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 MARK: Final = "BILLINGBOT_TORTURE"
 """A variable in the environment of every process of a run, by which leaked ones are found."""
 WEBHOOK_SECRET: Final = "whsec_torture"
-# All that happens at Stripe lies in the past of Postgres's clock: trials, their ends, and a night for each cycle.
-BEFORE_NOW: Final = timedelta(days=400)
+# All that happens at Stripe lies in the past of Postgres's clock, and no further back than a backfill reaches.
+BEFORE_NOW: Final = timedelta(days=28, hours=12)
 _PATIENCE_SECONDS: Final = 60.0
 _CONFIG: Final = """\
 [desk]
@@ -85,6 +85,8 @@ class Stage:
     web: Link
     web_port: int
     environment: dict[str, str] = field(repr=False)
+    began: datetime
+    """The first second of Stripe's clock."""
     running: dict[str, Spawned] = field(default_factory=dict)
 
     @property
@@ -162,6 +164,12 @@ class Stage:
 
     # ------------------------------------------------------------ Stripe
 
+    def night_passes(self, hours: int) -> None:
+        """Stripe's clock goes on, but never beyond ours: nothing that billingbot reads lies in the future."""
+        room = int((datetime.now(UTC) - datetime.fromtimestamp(self.stripe.now(), UTC)).total_seconds())
+        assert room > hours * 3600, "the run has more nights than its month"
+        self.stripe.advance(hours=hours)
+
     def calls(self, about: str | None = None) -> list[dict[str, Any]]:
         """Stripe's log: every paying call, or all calls that name a charge."""
         params = {"about": about} if about else {}
@@ -184,7 +192,8 @@ def open_stage(seed: int, *, policy: str, tally: Tally) -> Iterator[Stage]:
         stack.callback(lambda: (stop(postgres.child, running["postgres"]), postgres.close()))
         stack.callback(lambda: (stop(valkey.child, running["valkey"]), valkey.close()))
         product = stack.enter_context(running_product())
-        stripe = _start_stripe(directory, seed, mark, postgres, running)
+        began = datetime.now(UTC) - BEFORE_NOW
+        stripe = _start_stripe(directory, (began, seed), mark, postgres, running)
         stack.callback(lambda: stop(Child(name="stripe", argv=()), running["stripe"]))
         links = Links()
         stack.callback(links.close)
@@ -209,6 +218,7 @@ def open_stage(seed: int, *, policy: str, tally: Tally) -> Iterator[Stage]:
             web=opened["web"],
             web_port=web_port,
             environment={},
+            began=began,
             running=running,
         )
         stage.environment = _environment(stage, policy)
@@ -217,11 +227,11 @@ def open_stage(seed: int, *, policy: str, tally: Tally) -> Iterator[Stage]:
 
 
 def _start_stripe(
-    directory: Path, seed: int, mark: str, postgres: Postgres, running: dict[str, Spawned]
+    directory: Path, scene: tuple[datetime, int], mark: str, postgres: Postgres, running: dict[str, Spawned]
 ) -> SandboxClient:
     port = free_port()
-    began = (datetime.now(UTC) - BEFORE_NOW).isoformat()
-    words = ("tests.torture.stripe", str(port), began, str(seed), _database(postgres.superuser_url))
+    began, seed = scene
+    words = ("tests.torture.stripe", str(port), began.isoformat(), str(seed), _database(postgres.superuser_url))
     url = f"http://127.0.0.1:{port}"
     child = Child(
         name="stripe",

@@ -11,8 +11,9 @@ from sqlalchemy.dialects.postgresql import insert
 from billingbot.core.case import OPEN_STATES, Case, CaseMove, CaseState, after
 from billingbot.core.decision import Priority, Recommendation
 from billingbot.core.errors import NotFoundError
+from billingbot.core.job import Actor, JobState
 from billingbot.store import database
-from billingbot.store.schema import cases
+from billingbot.store.schema import cases, jobs
 
 _NOW = sa.func.clock_timestamp()
 _FIELDS = tuple(Case.__slots__)
@@ -101,6 +102,22 @@ def due_for_recheck(connection: Connection, *, limit: int) -> Sequence[str]:
         sa.select(cases.c.id)
         .where(cases.c.state == CaseState.REVIEW, cases.c.assignee.is_(None), cases.c.recheck_at <= _NOW)
         .order_by(cases.c.recheck_at)
+        .limit(limit)
+    )
+    return found.scalars().all()
+
+
+def forgotten(connection: Connection, *, limit: int) -> Sequence[str]:
+    """Cases being assessed that no job carries, oldest first.
+
+    None in an ordinary life, since job and state change in one commit; a restored copy or a hand at the tables can
+    leave one behind.
+    """
+    busy = sa.exists().where(jobs.c.subject == cases.c.id, jobs.c.actor == Actor.ASSESS, jobs.c.state == JobState.READY)
+    found = connection.execute(
+        sa.select(cases.c.id)
+        .where(cases.c.state == CaseState.ASSESSING, ~busy)
+        .order_by(cases.c.opened_at)
         .limit(limit)
     )
     return found.scalars().all()

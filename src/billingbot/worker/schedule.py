@@ -80,6 +80,15 @@ def _resolve_refunds(desk: Desk) -> int:
     return len(lost)
 
 
+def _assess_forgotten(desk: Desk) -> int:
+    """Cases being assessed that no job carries any more."""
+    with step(desk) as this:
+        forgotten = cases.forgotten(this.db, limit=_BATCH)
+        for case_id in forgotten:
+            this.enqueue(Actor.ASSESS, case_id)
+    return len(forgotten)
+
+
 def _resolve_cancellations(desk: Desk) -> int:
     """Cancellations under way that no job carries any more."""
     with step(desk) as this:
@@ -114,6 +123,7 @@ TASKS: Final[Mapping[str, tuple[timedelta, Callable[[Desk], int]]]] = {
     "recheck": (timedelta(seconds=1), _recheck_cases),
     "import_history": (timedelta(seconds=30), _import_history),
     "resolve_refunds": (timedelta(minutes=5), _resolve_refunds),
+    "assess_forgotten": (timedelta(minutes=5), _assess_forgotten),
     "notices": (timedelta(minutes=2), _notices),
     "resolve_cancellations": (timedelta(minutes=5), _resolve_cancellations),
     "pending_refunds": (timedelta(hours=1), _ask_after_pending),

@@ -1,0 +1,220 @@
+"""Each check notices what it is there for, on books made by hand; untouched books are in order."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from billingbot.core.ledger import GENESIS, Draft, Entry, EntryKind, Flaw, seal
+from billingbot.sandbox.client import SandboxClient
+from tests.torture.books import Books
+from tests.torture.checks import Evidence, check_all
+from tests.torture.load import Load
+from tests.torture.product import Product
+from tests.torture.town import AMOUNT, Charge, Town
+
+_AT = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+def entries(*drafts: tuple[EntryKind, str, dict[str, Any]]) -> list[Entry]:
+    chain: list[Entry] = []
+    for kind, subject, body in drafts:
+        draft = Draft(kind=kind, account="default", subject=subject, actor="billingbot", body=body)
+        previous = chain[-1].hash if chain else GENESIS
+        chain.append(seal(draft, seq=len(chain) + 1, at=_AT, previous_hash=previous))
+    return chain
+
+
+def life(refund: str, *, currency: str = "usd") -> list[tuple[EntryKind, str, dict[str, Any]]]:
+    return [
+        (EntryKind.REFUND_INTENDED, refund, {"origin": "policy", "currency": currency, "amount_minor": AMOUNT}),
+        (EntryKind.REFUND_ATTEMPTED, refund, {}),
+        (EntryKind.REFUND_CHANGED, refund, {"to": "succeeded"}),
+    ]
+
+
+def at_stripe(refund: str = "re_1", charge: str = "ch_1", ours: str = "rfd_1") -> dict[str, Any]:
+    metadata = {"billingbot_refund": ours, "billingbot_key": f"key-{ours}"} if ours else {}
+    known = {"id": refund, "charge": charge, "amount": AMOUNT, "currency": "usd", "status": "succeeded"}
+    return {**known, "metadata": metadata}
+
+
+def with_us(refund: str = "rfd_1", charge: str = "ch_1", stripe: str = "re_1", **other: Any) -> dict[str, Any]:
+    known = {"id": refund, "charge_id": charge, "case_id": "case_1", "origin": "policy", "state": "succeeded"}
+    return {**known, "amount_minor": AMOUNT, "currency": "usd", "stripe_refund_id": stripe, **other}
+
+
+def call(**other: Any) -> dict[str, Any]:
+    return {"key": "key-rfd_1", "form": "charge=ch_1", "witness": "ok", "replayed": False, "code": None, **other}
+
+
+@pytest.fixture
+def seen() -> Evidence:
+    """One charge, asked for once and refunded once."""
+    town = Town(stripe=SandboxClient("http://127.0.0.1:9"), product=Product(), dice=None)  # type: ignore[arg-type] # nobody arrives
+    town.charges["ch_1"] = Charge(
+        kind="unused", customer="cus_1", subscription="sub_1", group="one", payable=True, id="ch_1"
+    )
+    load = Load(stage=None, api_key="", seed=0)  # type: ignore[arg-type] # nobody asks
+    load.asked["ch_1-0"], load.answered["ch_1-0"] = {}, "case_1"
+    books = Books(
+        at_stripe={"re_1": at_stripe()},
+        captured={"ch_1": AMOUNT},
+        paying_calls=[call()],
+        refunds={"rfd_1": with_us()},
+        attempts=[{"refund_id": "rfd_1", "key": "key-rfd_1", "outcome": "accepted"}],
+        cases={"case_1": {"id": "case_1", "state": "closed"}},
+        requests=[{"idempotency_key": "ch_1-0", "case_id": "case_1"}],
+        jobs=[],
+        entries=entries(*life("rfd_1")),
+        flaws=[],
+        breaks=[],
+        cancellations=[],
+        canceled={"sub_1"},
+        undelivered=[],
+    )
+    return Evidence(
+        books=books,
+        town=town,
+        load=load,
+        limits={"usd": 10 * AMOUNT},
+        daily_count=10,
+        accepted_by_database=[],
+        at_rest=True,
+    )
+
+
+def broken(seen: Evidence, **books: Any) -> set[str]:
+    """The checks that notice, with these parts of the books changed."""
+    return {one.check for one in check_all(replace(seen, books=replace(seen.books, **books)))}
+
+
+def test_books_in_order_give_no_violation(seen: Evidence) -> None:
+    assert check_all(seen) == []
+
+
+def test_a_request_without_an_answer_is_noticed(seen: Evidence) -> None:
+    seen.load.answered.clear()
+    assert broken(seen) == {"requests"}
+
+
+def test_a_request_that_is_stored_twice_is_noticed(seen: Evidence) -> None:
+    assert broken(seen, requests=seen.books.requests * 2) == {"requests"}
+
+
+@pytest.mark.parametrize("state", ["assessing", "refunding"])
+def test_a_case_in_nobodys_hands_is_noticed(seen: Evidence, state: str) -> None:
+    assert "requests" in broken(seen, cases={"case_1": {"id": "case_1", "state": state}})
+
+
+def test_two_refunds_of_one_charge_are_noticed(seen: Evidence) -> None:
+    twice = {**seen.books.at_stripe, "re_2": at_stripe("re_2")}
+    assert "paid-once" in broken(seen, at_stripe=twice)
+
+
+def test_more_than_was_captured_is_noticed(seen: Evidence) -> None:
+    assert "paid-once" in broken(seen, captured={"ch_1": AMOUNT - 1})
+
+
+@pytest.mark.parametrize("kind", ["used", "silent", "flips", "charged-back"])
+def test_money_that_the_policy_does_not_give_is_noticed(seen: Evidence, kind: str) -> None:
+    seen.town.charges["ch_1"] = replace(seen.town.charges["ch_1"], kind=kind, payable=False)
+    assert broken(seen) == {"policy"}
+
+
+def test_a_second_automatic_refund_to_the_same_person_is_noticed(seen: Evidence) -> None:
+    seen.town.charges["ch_2"] = replace(seen.town.charges["ch_1"], id="ch_2")
+    assert "policy" in broken(
+        seen,
+        at_stripe={**seen.books.at_stripe, "re_2": at_stripe("re_2", "ch_2", "rfd_2")},
+        captured={"ch_1": AMOUNT, "ch_2": AMOUNT},
+        refunds={**seen.books.refunds, "rfd_2": with_us("rfd_2", "ch_2", "re_2")},
+    )
+
+
+@pytest.mark.parametrize("outside", [True, False])
+def test_a_refund_at_stripe_that_is_not_in_our_books_is_noticed(seen: Evidence, outside: bool) -> None:
+    found = at_stripe(ours="" if outside else "rfd_1")
+    assert "books" in broken(seen, at_stripe={"re_1": found}, refunds={}, entries=[], attempts=[], canceled=set())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"amount_minor": 1},
+        {"currency": "eur"},
+        {"state": "pending"},
+        {"state": "withdrawn"},
+        {"stripe_refund_id": "re_9"},
+        {"state": "unknown", "stripe_refund_id": None},
+    ],
+)
+def test_a_row_that_says_something_else_than_stripe_is_noticed(seen: Evidence, change: dict[str, Any]) -> None:
+    assert "books" in broken(seen, refunds={"rfd_1": with_us(**change)})
+
+
+def test_a_refund_without_its_ledger_entries_is_noticed(seen: Evidence) -> None:
+    assert broken(seen, entries=entries(*life("rfd_1")[:1])) == {"books"}
+
+
+def test_a_refund_without_its_attempt_is_noticed(seen: Evidence) -> None:
+    assert broken(seen, attempts=[]) == {"books"}
+
+
+def test_two_live_intents_for_one_charge_are_noticed(seen: Evidence) -> None:
+    assert "books" in broken(
+        seen, refunds={**seen.books.refunds, "rfd_2": with_us("rfd_2", stripe_refund_id=None, state="pending")}
+    )
+
+
+def test_a_call_without_a_committed_attempt_is_noticed(seen: Evidence) -> None:
+    calls = [call(witness="no attempt of this key is committed")]
+    assert broken(seen, paying_calls=calls) == {"attempt-before-call"}
+
+
+@pytest.mark.parametrize("limit", [{"limits": {"usd": AMOUNT - 1}}, {"daily_count": 0}])
+def test_a_limit_that_was_passed_is_noticed(seen: Evidence, limit: dict[str, Any]) -> None:
+    assert {one.check for one in check_all(replace(seen, **limit))} == {"limits"}
+
+
+def test_a_refund_that_was_withdrawn_makes_room_within_a_limit(seen: Evidence) -> None:
+    first = [life("rfd_0")[0], (EntryKind.REFUND_CHANGED, "rfd_0", {"to": "withdrawn"})]
+    books = {"entries": entries(*first, *life("rfd_1"))}
+    rows = {**seen.books.refunds, "rfd_0": with_us("rfd_0", stripe_refund_id=None, state="withdrawn")}
+    assert broken(replace(seen, daily_count=1), **books, refunds=rows) == set()
+
+
+def test_a_flaw_of_the_chain_is_noticed(seen: Evidence) -> None:
+    assert broken(seen, flaws=[Flaw(seq=1, what="was changed after it was written")]) == {"ledger"}
+
+
+@pytest.mark.parametrize("state", ["failed", "ready"])
+def test_a_job_that_is_left_is_noticed(seen: Evidence, state: str) -> None:
+    job = {"actor": "submit", "subject": "rfd_1", "state": state, "attempts": 3, "last_error": "no answer"}
+    assert broken(seen, jobs=[job]) == {"stuck"}
+
+
+@pytest.mark.parametrize(
+    ("what", "check"),
+    [
+        ({"undelivered": ["evt_1"]}, "events"),
+        ({"breaks": [{"kind": "amount", "object_id": "re_1", "state": "open", "charge_id": "ch_1"}]}, "reconcile"),
+        ({"canceled": set()}, "subscriptions"),
+        ({"canceled": {"sub_1"}, "at_stripe": {}, "refunds": {}, "entries": [], "attempts": []}, "subscriptions"),
+    ],
+)
+def test_what_follows_a_refund_is_looked_at_too(seen: Evidence, what: dict[str, Any], check: str) -> None:
+    assert check in broken(seen, **what)
+
+
+@pytest.mark.parametrize(
+    "seen_so",
+    [
+        lambda seen: replace(seen, accepted_by_database=["a second live refund of one charge"]),
+        lambda seen: replace(seen, at_rest=False),
+    ],
+)
+def test_what_was_seen_meanwhile_counts(seen: Evidence, seen_so: Callable[[Evidence], Evidence]) -> None:
+    assert len(check_all(seen_so(seen))) == 1
