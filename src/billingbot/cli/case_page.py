@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from billingbot.cli.output import money, say, show_pairs, show_section
+from billingbot.cli.output import cell, money, say, show_pairs, show_section
 from billingbot.store.requests import Request
 from billingbot.store.views import CasePage
 
@@ -27,6 +27,7 @@ def show_case(page: CasePage, blockers: Sequence[str]) -> None:
             ("due", case.due_at),
             ("with", case.assignee),
             ("outcome", case.outcome),
+            ("approved", _first(page)),
             ("cannot be paid", ", ".join(blockers) or None),
             ("looks again", page.recheck_at),
             ("opened", case.opened_at),
@@ -54,6 +55,13 @@ def show_case(page: CasePage, blockers: Sequence[str]) -> None:
         say("", "For the customer:", *(f"  {line}" for line in case.reply.splitlines()))
     if page.decision is not None:
         say("", f"Why: billingbot cases explain {case.id}")
+
+
+def _first(page: CasePage) -> str | None:
+    first = page.first_approval
+    if first is None:
+        return None
+    return f"by {first.maker} at {cell(first.made_at)}; one more approval is wanted from somebody else"
 
 
 def _requests(requests: Sequence[Request]) -> Iterator[tuple[object, ...]]:

@@ -167,7 +167,12 @@ def approve(case: CaseId, why: Why, version: Seen = None, by: By = me(), *, as_j
 
     with whole_desk() as at:
         done = review.approve(at, _act(case, by, version), reason=why)
-    _tell(done, f"{done.id}: {money(done.amount_minor, done.currency)} is on its way back.", as_json=as_json)
+    amount = money(done.amount_minor, done.currency)
+    if done.state is CaseState.REVIEW:
+        said = f"{done.id}: {amount} is above what one person may approve; one more is wanted, from somebody else."
+    else:
+        said = f"{done.id}: {amount} is on its way back."
+    _tell(done, said, as_json=as_json)
 
 
 @app.command()

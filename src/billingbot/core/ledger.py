@@ -22,6 +22,7 @@ class EntryKind(StrEnum):
     CASE_CLAIMED = "case.claimed"
     CASE_RELEASED = "case.released"
     CASE_NOTED = "case.noted"
+    CASE_FIRST_APPROVED = "case.first_approved"
     CASE_APPROVED = "case.approved"
     CASE_DENIED = "case.denied"
     CASE_REASSESSED = "case.reassessed"

@@ -9,7 +9,7 @@ from billingbot.core.decision import Recommendation
 from billingbot.core.errors import ConflictError, ForbiddenError, InputError
 from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
-from billingbot.core.person import person
+from billingbot.core.person import person, person_key
 from billingbot.core.policy import approval_blockers
 from billingbot.core.refund import Origin, RefundIntent, RefundState
 from billingbot.core.restore import restore_decision, restore_facts
@@ -19,8 +19,9 @@ from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.look import look, mode_of
 from billingbot.flows.recheck import reassess
 from billingbot.flows.request import is_storable
+from billingbot.flows.two_people import approve_first, second_of
 from billingbot.flows.verdict import letter, refunded_reply
-from billingbot.store import cases, database, decisions, notes, refunds, requests
+from billingbot.store import approvals, cases, database, decisions, notes, refunds, requests
 from billingbot.store.database import transaction
 
 # A note or a reply is a text for people, not a file.
@@ -111,8 +112,12 @@ def deny(desk: Desk, act: Act, *, reason: str, reply: str | None) -> Case:
 def approve(desk: Desk, act: Act, *, reason: str) -> Case:
     """Approves a full refund of what is left of the charge; it goes out by the same path as the machine's.
 
+    Above the policy's `second_approval_above` the first approval only waits for one of somebody else: the case that
+    comes back is still in review then.
+
     Reads the charge afresh first. Raises ForbiddenError where the mode lets no money move, or nothing may be
-    refunded; ConflictError where another person, or another refund, was faster.
+    refunded; ConflictError where another person, or another refund, was faster, or where one
+    person approves twice.
     """
     reason = _text("reason", reason)
     with transaction(desk.db) as connection:
@@ -130,31 +135,44 @@ def approve(desk: Desk, act: Act, *, reason: str) -> Case:
     currency = found.facts.known("charge.currency")
     if blockers or not isinstance(amount, int) or not isinstance(currency, str):
         raise ForbiddenError(f"case {case.id}: cannot be refunded now: {', '.join(blockers) or 'unknown amount'}")
+    two = desk.policy_for(None).limits.wants_two(amount, currency)
     with step(desk) as this:
         case = _in_review(this, act)
-        _record(this, case, act, EntryKind.CASE_APPROVED, _approval(case, reason, amount, currency))
         notes.write(this.db, this.new_id(Kind.NOTE), case.id, act.by, reason)
-        refund = RefundIntent(
-            id=this.new_id(Kind.REFUND),
-            case_id=case.id,
-            account=case.account,
-            livemode=case.livemode,
-            charge_id=case.charge_id or "",
-            amount_minor=amount,
-            currency=currency,
-            state=RefundState.INTENDED,
-            origin=Origin.PERSON,
-            decision_id=case.decision_id,
-            clause=case.clause,
-            decided_by=act.by,
-            stripe_refund_id=None,
-            why=None,
-            intended_at=database.now(this.db),
-            settled_at=None,
-        )
-        intend(this, under_terms(refund, found), found.payee)
+        body = _approval(case, reason, amount, currency)
+        first = second_of(this, case, act.by, amount, currency) if two else None
+        if two and first is None:
+            return approve_first(this, case, act.by, amount, currency, body)
+        if first is not None:
+            body["first_by"] = first.maker
+        _record(this, case, act, EntryKind.CASE_APPROVED, body)
+        refund = under_terms(_intent(this, case, act, amount, currency), found)
+        intend(this, refund, found.payee)
+        if first is not None:
+            approvals.check(this.db, first, checker=act.by, key=person_key(act.by), refund_id=refund.id)
         reply = letter(refunded_reply(found, case.id))
         return cases.move(this.db, case, CaseMove.APPROVED, assignee=act.by, recheck_at=None, **reply)
+
+
+def _intent(this: Step, case: Case, act: Act, amount_minor: int, currency: str) -> RefundIntent:
+    return RefundIntent(
+        id=this.new_id(Kind.REFUND),
+        case_id=case.id,
+        account=case.account,
+        livemode=case.livemode,
+        charge_id=case.charge_id or "",
+        amount_minor=amount_minor,
+        currency=currency,
+        state=RefundState.INTENDED,
+        origin=Origin.PERSON,
+        decision_id=case.decision_id,
+        clause=case.clause,
+        decided_by=act.by,
+        stripe_refund_id=None,
+        why=None,
+        intended_at=database.now(this.db),
+        settled_at=None,
+    )
 
 
 def blockers_of(desk: Desk, case: Case) -> tuple[str, ...]:

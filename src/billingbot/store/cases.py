@@ -12,7 +12,7 @@ from billingbot.core.case import OPEN_STATES, Case, CaseMove, CaseState, after
 from billingbot.core.decision import Priority, Recommendation
 from billingbot.core.errors import NotFoundError
 from billingbot.core.job import Actor, JobState
-from billingbot.store import database
+from billingbot.store import approvals, database
 from billingbot.store.schema import cases, jobs
 
 _NOW = sa.func.clock_timestamp()
@@ -84,7 +84,11 @@ def lock(connection: Connection, case_id: str) -> Case:
 
 
 def move(connection: Connection, case: Case, how: CaseMove, **values: Any) -> Case:
-    """Moves a locked case through the transition table and sets `values`. ConflictError where it cannot move."""
+    """Moves a locked case through the transition table and sets `values`. ConflictError where it cannot move.
+
+    A first approval that waits for a second one was given to the case as it was: every move ends it.
+    """
+    approvals.end(connection, case.id, by=how.value)
     return change(connection, case, state=after(case.state, how), **values)
 
 

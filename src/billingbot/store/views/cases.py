@@ -16,11 +16,13 @@ from billingbot.core.facts import Facts
 from billingbot.core.ids import Kind, is_id
 from billingbot.core.ledger import Entry
 from billingbot.core.restore import restore_decision, restore_facts
+from billingbot.store import approvals as approval_rows
 from billingbot.store import cancellations as cancellation_rows
 from billingbot.store import cases as case_rows
 from billingbot.store import decisions as decision_rows
 from billingbot.store import notes as note_rows
 from billingbot.store import requests as request_rows
+from billingbot.store.approvals import FirstApproval
 from billingbot.store.schema import cancellations, cases, decisions, ledger_entries, refunds
 from billingbot.store.views.ledger import entry_of
 from billingbot.store.views.paging import PAGE_ROWS, Page, cut, newest_first, pack, unpack
@@ -86,6 +88,8 @@ class CasePage:
     notes: tuple[note_rows.Note, ...]
     joined: tuple[str, ...]
     timeline: tuple[Entry, ...]
+    first_approval: FirstApproval | None = None
+    """Where a large refund has been approved by one person, and waits for another."""
 
 
 def queue(
@@ -119,6 +123,7 @@ def case_page(connection: Connection, case_id: str) -> CasePage:
         notes=tuple(note_rows.of_case(connection, case_id)),
         joined=_joined(connection, case_id),
         timeline=tuple(timeline(connection, case_id)),
+        first_approval=approval_rows.waiting(connection, case_id),
     )
 
 

@@ -136,7 +136,10 @@ def release(case_id: str, act: Act, desk: TheDesk) -> CaseAnswer:
 
 @router.post("/{case_id}/approve", summary="Refund what is left of the charge")
 def approve(case_id: str, act: ReasonedAct, desk: TheDesk) -> CaseAnswer:
-    """Reads the charge afresh, and pays by the same path as the machine. 403 where nothing may be refunded."""
+    """Reads the charge afresh, and pays by the same path as the machine. 403 where nothing may be refunded.
+
+    Above the policy's `second_approval_above` the case stays in review until somebody else has approved as well.
+    """
     return _answer(review.approve(desk, _act(case_id, act), reason=act.reason))
 
 

@@ -15,6 +15,7 @@ from billingbot.core.money import Money
 from billingbot.core.refund import AttemptOutcome, Origin, RefundState
 from billingbot.core.refund_terms import CancelWhen, RefundWith
 from billingbot.core.request import Channel, NamedBy
+from billingbot.store.approvals import FirstApproval
 from billingbot.store.notes import Note
 from billingbot.store.requests import Request
 from billingbot.store.views import CasePage, DecisionLine, RefundLine
@@ -210,6 +211,19 @@ class RefundShown(BaseModel):
         return cls(**same, charge=refund.charge_id, customer=line.customer_id, amount=amount, attempts=attempts)
 
 
+class FirstApprovalShown(BaseModel):
+    """A first approval that waits for the second."""
+
+    by: str
+    at: datetime
+    amount: AmountShown
+
+    @classmethod
+    def of(cls, first: FirstApproval) -> Self:
+        """The approval from outside."""
+        return cls(by=first.maker, at=first.made_at, amount=AmountShown.of(first.amount_minor, first.currency))
+
+
 class CasePageShown(BaseModel):
     """Everything about one case."""
 
@@ -228,6 +242,8 @@ class CasePageShown(BaseModel):
     notes: list[Note]
     joined: list[str]
     timeline: list[Entry]
+    first_approval: FirstApprovalShown | None
+    """Who approved a large refund first; one more approval is wanted, from somebody else."""
 
     @classmethod
     def of(cls, page: CasePage, blockers: tuple[str, ...]) -> Self:
@@ -248,6 +264,7 @@ class CasePageShown(BaseModel):
             notes=list(page.notes),
             joined=list(page.joined),
             timeline=list(page.timeline),
+            first_approval=FirstApprovalShown.of(page.first_approval) if page.first_approval else None,
         )
 
 

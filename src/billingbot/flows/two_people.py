@@ -1,0 +1,56 @@
+"""Two people: above the policy's amount a refund goes out by the second approval, and never by one person's two."""
+
+from collections.abc import Mapping
+
+from billingbot.core.case import Case
+from billingbot.core.errors import ConflictError
+from billingbot.core.ids import Kind
+from billingbot.core.ledger import Draft, EntryKind
+from billingbot.core.money import Money
+from billingbot.core.notice import Notice, NoticeKind
+from billingbot.core.person import person_key
+from billingbot.flows.desk import Step
+from billingbot.flows.notify import tell
+from billingbot.store import approvals, cases
+from billingbot.store.approvals import FirstApproval
+
+
+def second_of(this: Step, case: Case, by: str, amount_minor: int, currency: str) -> FirstApproval | None:
+    """The first approval that this person's completes; None where theirs is the first. Call it with the case locked.
+
+    A first approval of another amount does not count: nobody has approved this one. ConflictError where the first
+    is by the same person, however the name is written.
+    """
+    first = approvals.waiting(this.db, case.id)
+    if first is None:
+        return None
+    if (first.amount_minor, first.currency) != (amount_minor, currency):
+        approvals.end(this.db, case.id, by="another_amount")
+        return None
+    if first.maker_key == person_key(by):
+        raise ConflictError(f"case {case.id}: {first.maker} has approved it; one more is wanted, from somebody else")
+    return first
+
+
+def approve_first(
+    this: Step, case: Case, by: str, amount_minor: int, currency: str, body: Mapping[str, object]
+) -> Case:
+    """Keeps the first approval, tells people that another is wanted, and puts the case back for anybody to take."""
+    approval_id = this.new_id(Kind.APPROVAL)
+    approvals.make(
+        this.db, approval_id, case.id, amount_minor=amount_minor, currency=currency, maker=by, key=person_key(by)
+    )
+    kind = EntryKind.CASE_FIRST_APPROVED
+    this.record(Draft(kind=kind, account=case.account, subject=case.id, actor=by, body=body))
+    tell(
+        this,
+        Notice(
+            kind=NoticeKind.SECOND_APPROVAL_WANTED,
+            account=case.account,
+            subject=case.id,
+            headline=f"a second approval is wanted: {Money(amount_minor=amount_minor, currency=currency)}",
+            body="One person has approved this refund. It is large enough to need another's approval as well:"
+            f" billingbot cases show {case.id}",
+        ),
+    )
+    return cases.change(this.db, case, assignee=None, recheck_at=None)
