@@ -19,6 +19,7 @@ from billingbot.core.errors import (
     StripeNotFoundError,
     StripeUnavailableError,
 )
+from billingbot.gateway.deadline import DEADLINE_SECONDS, DeadlinedClient
 
 # The version whose shapes `translate` reads; the one that stripe 16.1 is generated for.
 API_VERSION: Final = "2026-10-28.endive"
@@ -57,6 +58,7 @@ class Transport:
         api_base: str | None = None,
         stripe_account: str | None = None,
         timeout_seconds: tuple[float, float] = TIMEOUT_SECONDS,
+        deadline_seconds: float = DEADLINE_SECONDS,
     ) -> None:
         _check_key(api_key, livemode=livemode)
         self.livemode = livemode
@@ -64,6 +66,7 @@ class Transport:
         self._api_base = _base(api_base, livemode=livemode)
         self._stripe_account = stripe_account
         self._timeout_seconds = timeout_seconds
+        self._deadline_seconds = deadline_seconds
         self._lock = threading.Lock()
         self._client: stripe.StripeClient | None = None
         self._pid = 0
@@ -138,7 +141,7 @@ class Transport:
             stripe_version=API_VERSION,
             base_addresses={"api": self._api_base} if self._api_base else None,
             max_network_retries=_READ_RETRIES,
-            http_client=stripe.RequestsClient(timeout=self._timeout_seconds),
+            http_client=DeadlinedClient(timeout_seconds=self._timeout_seconds, deadline_seconds=self._deadline_seconds),
         )
 
     def _read(self, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
