@@ -33,6 +33,9 @@ class JobState(StrEnum):
     DISMISSED = "dismissed"
 
 
+ENDED: Final = (JobState.DONE, JobState.FAILED, JobState.DISMISSED)
+"""States in which nothing more happens by itself."""
+
 # A lease outlives the longest step: gathering facts (sources answer or give up in 20 s), one call to Stripe (25 s).
 LEASE: Final = timedelta(seconds=60)
 

@@ -49,7 +49,6 @@ class EntryKind(StrEnum):
     REPLAY_RESUMED = "replay.resumed"
     REPLAY_STOPPED = "replay.stopped"
     REPLAY_ENDED = "replay.ended"
-    EVENT_REPLAYED = "event.replayed"
     EVENTS_BACKFILLED = "events.backfilled"
     BREAK_SETTLED = "break.settled"
     BREAK_HANDED_OVER = "break.handed_over"

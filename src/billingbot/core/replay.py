@@ -44,6 +44,8 @@ class ReplayRun:
     confirmed: Mapping[str, int]
     confirmed_unknown: int
     is_capped: bool
+    of_events: bool
+    """Whether events are interpreted again, whatever became of them, and not only jobs that failed."""
     stop_asked_by: str | None
     stopped_why: str | None
     is_held: bool

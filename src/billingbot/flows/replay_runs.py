@@ -1,6 +1,6 @@
 """Replay runs: failed jobs run again under one name, at a rate, within what people confirmed, stoppable anywhere."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from enum import Enum, auto
@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from billingbot.core.canonical import digest
 from billingbot.core.errors import ConflictError, InputError
-from billingbot.core.job import Actor, Job
+from billingbot.core.job import ENDED, Actor, Job, JobState
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.money import Money
 from billingbot.core.person import person
@@ -21,6 +21,8 @@ from billingbot.flows.replay import Effect, Preview, Totals, check, foretell, is
 from billingbot.store import cases, database, jobs, refunds, replays
 from billingbot.store.database import transaction
 from billingbot.store.jobs import FailedFilter
+from billingbot.store.views import events
+from billingbot.store.views.events import EventFilter
 
 Pause = Callable[[float], bool]
 """Waits so many seconds; True where whoever drives has to end now."""
@@ -41,11 +43,13 @@ def start(
     rate: int = DEFAULT_RATE,
     confirmed: Totals | None = None,
     is_capped: bool = False,
+    of_events: bool = False,
 ) -> ReplayRun:
     """Writes down what is to be run again; nothing runs before `drive`. A run that has this name stays as it is.
 
     `rate` in jobs a second. `confirmed` is what somebody agreed to: ConflictError where the jobs may pay more than
-    that by now. With `is_capped` it also bounds what jobs of unknown amount come to.
+    that by now. With `is_capped` it also bounds what jobs of unknown amount come to. With `of_events` jobs that
+    ended well are run again too, as `wanted` names them.
     Raises InputError for what cannot be kept, NotFoundError for an id that no job has.
     """
     check(name=name, by=by, why=why)
@@ -68,6 +72,7 @@ def start(
             confirmed=_by_currency(agreed),
             confirmed_unknown=max(agreed.unknown, sums.unknown) if is_capped else agreed.unknown,
             is_capped=is_capped,
+            of_events=of_events,
             stop_asked_by=None,
             stopped_why=None,
             is_held=False,
@@ -85,9 +90,9 @@ def start(
 def remaining(desk: Desk, name: str) -> tuple[Preview, ...]:
     """What the jobs of a run whose turn has not come would do now. Raises NotFoundError."""
     with transaction(desk.db) as connection:
-        replays.get(connection, name)
+        run = replays.get(connection, name)
         ids = tuple(replays.waiting(connection, name))
-    return preview(desk, FailedFilter(ids=ids))
+    return preview(desk, FailedFilter(ids=ids, states=_states(run)))
 
 
 def resume(desk: Desk, name: str, *, by: str, expected: Totals | None = None) -> ReplayRun:
@@ -170,6 +175,18 @@ def let_go(desk: Desk, name: str, *, by: str) -> ReplayRun:
         return replays.get(this.db, name)
 
 
+def jobs_of_events(
+    desk: Desk, wanted: EventFilter, *, ids: Sequence[str] | None = None, limit: int | None = None
+) -> FailedFilter:
+    """The jobs that interpret these events again, for `preview` and `start(of_events=True)`.
+
+    NotFoundError for an id that no event has. An event whose job has not ended yet is not among them.
+    """
+    with transaction(desk.db) as connection:
+        chosen = events.jobs_of_events(connection, wanted, ids=ids, limit=limit)
+    return FailedFilter(ids=tuple(chosen), states=ENDED)
+
+
 def enqueue(desk: Desk, name: str) -> None:
     """Has a worker drive the run."""
     with step(desk) as this:
@@ -222,7 +239,7 @@ def _one(this: Step, desk: Desk, run: ReplayRun, by_policy: str) -> _Turn:
     job_id = replays.next_job(this.db, run.name)
     if job_id is None:
         return _end(this, run, RunState.DONE, by=run.started_by, why=None)
-    found = jobs.failed(this.db, FailedFilter(ids=(job_id,)))
+    found = jobs.failed(this.db, FailedFilter(ids=(job_id,), states=_states(run)))
     if not found:
         gone = replays.Item(job_id=job_id, subject="", effect=Effect.NOTHING, why="no longer failed",
                             amount_minor=None, currency=None)  # fmt: skip
@@ -240,7 +257,7 @@ def _one(this: Step, desk: Desk, run: ReplayRun, by_policy: str) -> _Turn:
 
 def _again(this: Step, run: ReplayRun, told: Preview) -> None:
     job = told.job
-    if jobs.revive(this.db, job.id):
+    if jobs.revive(this.db, job.id, states=_states(run)):
         this.bells.append(job.id)
         _take_back(this, told, run)
     replays.close_item(this.db, run.name, _item(told), ItemState.REPLAYED)
@@ -308,6 +325,10 @@ def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
 
 
 # ---------------------------------------------------------------- writing down
+
+
+def _states(run: ReplayRun) -> tuple[JobState, ...]:
+    return ENDED if run.of_events else (JobState.FAILED,)
 
 
 def _item(told: Preview) -> replays.Item:

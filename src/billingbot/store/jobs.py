@@ -49,6 +49,8 @@ class FailedFilter:
     case: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    states: tuple[JobState, ...] = (JobState.FAILED,)
+    """Failed ones, unless events are interpreted again."""
     after: str | None = None
     """Only jobs behind this id: oldest come first."""
 
@@ -181,7 +183,7 @@ def failed(
     columns = [jobs.c[name] for name in FailedJob.__slots__ if name != "error_class"]
     found = connection.execute(
         sa.select(*columns, error_class.label("error_class"))
-        .where(jobs.c.state == JobState.FAILED, *_wanted(wanted, error_class))
+        .where(jobs.c.state.in_(wanted.states), *_wanted(wanted, error_class))
         .order_by(jobs.c.id)
         .limit(limit)
     )
@@ -214,24 +216,22 @@ def done_since(connection: Connection, job: FailedJob) -> bool:
     return bool(connection.execute(sa.select(other)).scalar_one())
 
 
-def revive(connection: Connection, job_id: str) -> bool:
-    """Makes a failed job ready again, its attempts counted anew; its last error and its failures stay.
+def revive(connection: Connection, job_id: str, *, states: Sequence[JobState] = (JobState.FAILED,)) -> bool:
+    """Makes a job ready again that ended in one of these states, its attempts counted anew; its failures stay.
 
-    False where it is not failed, or no longer.
+    False where it is in none of them, or no longer.
     """
     values = {"state": JobState.READY, "attempts": 0, "run_at": _NOW, "finished_at": None}
-    return _if_failed(connection, job_id, values)
+    return _if_in(connection, job_id, states, values)
 
 
 def dismiss(connection: Connection, job_id: str) -> bool:
     """Puts a failed job away for good. False where it is not failed, or no longer."""
-    return _if_failed(connection, job_id, {"state": JobState.DISMISSED})
+    return _if_in(connection, job_id, (JobState.FAILED,), {"state": JobState.DISMISSED})
 
 
-def _if_failed(connection: Connection, job_id: str, values: Mapping[str, object]) -> bool:
-    changed = connection.execute(
-        jobs.update().where(jobs.c.id == job_id, jobs.c.state == JobState.FAILED).values(**values)
-    )
+def _if_in(connection: Connection, job_id: str, states: Sequence[JobState], values: Mapping[str, object]) -> bool:
+    changed = connection.execute(jobs.update().where(jobs.c.id == job_id, jobs.c.state.in_(states)).values(**values))
     return changed.rowcount == 1
 
 

@@ -59,6 +59,7 @@ def write(connection: Connection, run: ReplayRun, items: Sequence[Item]) -> bool
             confirmed=json.dumps(dict(run.confirmed), sort_keys=True),
             confirmed_unknown=run.confirmed_unknown,
             is_capped=run.is_capped,
+            of_events=run.of_events,
         )
         .on_conflict_do_nothing()
         .returning(replay_runs.c.name)

@@ -607,6 +607,7 @@ replay_runs = Table(
     Column("confirmed", Text, nullable=False),
     Column("confirmed_unknown", Integer, nullable=False),
     Column("is_capped", Boolean, nullable=False),
+    Column("of_events", Boolean, nullable=False, server_default=text("false")),
     Column("stop_asked_by", Text),
     Column("stopped_why", Text),
     Column("token", Text),

@@ -65,6 +65,9 @@ def _families(counts: views.Counts, accounts: list[str]) -> Iterator[GaugeMetric
     unknown = counts.oldest_unknown_seconds or 0
     yield _gauge("oldest_unknown_refund_age_seconds", "Age of the oldest refund of unknown outcome.", unknown)
     yield _gauge("inbox_events", "Events stored, ever.", counts.inbox)
+    yield _gauge("events_found_missing", "Events that never arrived and were fetched, ever.", counts.events_missed)
+    unproven = counts.events_unproven_seconds or 0
+    yield _gauge("events_unproven_seconds", "Since when Stripe's list of events was not compared.", unproven)
     yield _gauge("conversions", "Trials that turned into a charge, ever.", counts.conversions)
     yield _gauge("ledger_last_seq", "Number of the ledger's last entry.", counts.ledger_seq)
     modes = GaugeMetricFamily("billingbot_mode", "1 for the account's mode.", labels=["account", "mode"])

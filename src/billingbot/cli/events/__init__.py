@@ -3,6 +3,7 @@
 import typer
 
 from billingbot.cli.events.backfilling import backfill, backfills
+from billingbot.cli.events.replaying import replay
 from billingbot.cli.events.shown import list_, show
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -14,5 +15,5 @@ def _events() -> None:
 
 
 app.command("list")(list_)
-for command in (show, backfill, backfills):
+for command in (show, replay, backfill, backfills):
     app.command()(command)

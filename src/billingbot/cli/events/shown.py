@@ -1,19 +1,45 @@
 """`billingbot events list` and `show`: what Stripe told us, and what became of it."""
 
+import json
+import sys
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from billingbot.cli.output import After, AsJson, Limit, more, show_json, show_page, show_pairs, show_section, show_table
+from billingbot.cli.output import (
+    After,
+    AsJson,
+    Limit,
+    more,
+    plain,
+    say,
+    show_json,
+    show_page,
+    show_pairs,
+    show_section,
+    show_table,
+)
+from billingbot.cli.reading import instant_or_ago
 from billingbot.cli.session import read
+from billingbot.core.job import JobState
+
+OfAccount = Annotated[str | None, typer.Option(help="Only this account's.")]
+OfType = Annotated[str | None, typer.Option("--type", help="Only this type, such as charge.refunded.")]
+About = Annotated[str | None, typer.Option("--object", help="Only about this object of Stripe's.")]
+OfState = Annotated[JobState | None, typer.Option("--state", help="Only those whose newest job is in this state.")]
+Since = Annotated[str | None, typer.Option(help="Stored at or after: ISO 8601 with a zone, or 90m, 36h, 7d ago.")]
+Until = Annotated[str | None, typer.Option(help="Stored before: the same.")]
 
 
 def list_(
     *,
-    account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
-    type_: Annotated[str | None, typer.Option("--type", help="Only this type, such as charge.refunded.")] = None,
-    about: Annotated[str | None, typer.Option("--object", help="Only about this object of Stripe's.")] = None,
+    account: OfAccount = None,
+    type_: OfType = None,
+    about: About = None,
+    state: OfState = None,
+    since: Since = None,
+    until: Until = None,
     after: After = None,
     limit: Limit = 50,
     as_json: AsJson = False,
@@ -21,26 +47,44 @@ def list_(
     """Stored events, newest first."""
     from billingbot.store.views.events import EventFilter, event_list
 
-    wanted = EventFilter(account=account, type=type_, object_id=about)
+    wanted = EventFilter(
+        account=account,
+        type=type_,
+        object_id=about,
+        job_state=state,
+        since=instant_or_ago("--since", since) if since else None,
+        until=instant_or_ago("--until", until) if until else None,
+    )
     page = read(lambda connection: event_list(connection, wanted, after=after, limit=limit))
     if as_json:
         show_page(page.items, page.next)
         return
-    rows = ((one.id, one.event_id, one.type, one.object_id, one.account, one.received_at) for one in page.items)
-    show_table(("id", "at Stripe", "type", "object", "account", "received"), rows)
+    rows = (
+        (one.id, one.event_id, one.type, one.object_id, one.account, one.received_at, one.job_state)
+        for one in page.items
+    )
+    show_table(("id", "at Stripe", "type", "object", "account", "received", "job"), rows)
     more(page.next)
 
 
 def show(
-    event: Annotated[str, typer.Argument(help="Our id (inb_...) or Stripe's (evt_...).")], *, as_json: AsJson = False
+    event: Annotated[str, typer.Argument(help="Our id (inb_...) or Stripe's (evt_...).")],
+    *,
+    raw: Annotated[bool, typer.Option("--raw", help="Print the body alone, byte for byte as Stripe sent it.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """One event, without its body, and the jobs that it became."""
-    from billingbot.store.views.events import event_page
+    """One event: what it meant, its jobs, what came of it, and its body, which may hold personal data."""
+    from billingbot.store.views.events import event_body, event_page
 
+    body = read(lambda connection: event_body(connection, event))
+    if raw:
+        sys.stdout.buffer.write(body)
+        return
     page = read(lambda connection: event_page(connection, event))
     if as_json:
-        show_json(page)
+        show_json({**plain(page), "body": json.loads(body)})
         return
+    named = ", ".join(f"{name} {value}" for name, value in page.names.items() if value is not None)
     show_pairs(
         [
             ("event", page.event.id),
@@ -51,7 +95,11 @@ def show(
             ("API version", page.api_version),
             ("happened", datetime.fromtimestamp(page.created, UTC)),
             ("received", page.event.received_at),
+            ("means", f"{page.signal}: {named}" if page.signal else "nothing to us"),
         ]
     )
     jobs = ((job.id, job.state, job.attempts, job.run_at, job.finished_at, job.last_error) for job in page.jobs)
     show_section("Jobs", ("id", "state", "attempts", "due", "finished", "last error"), jobs)
+    came = ((one.kind, one.id, one.state) for one in page.came_of_it)
+    show_section("About the same object", ("what", "id", "state"), came)
+    say("", "Body:", json.dumps(json.loads(body), indent=2, ensure_ascii=False))

@@ -27,6 +27,8 @@ SELECT
      WHERE outcome IN ('open', 'unknown') AND refund_id IN (SELECT id FROM refunds WHERE state = 'unknown')
     ) AS oldest_unknown_seconds,
     (SELECT count(*) FROM inbox) AS inbox,
+    (SELECT coalesce(sum(missing), 0)::bigint FROM backfills) AS events_missed,
+    (SELECT EXTRACT(EPOCH FROM clock_timestamp() - min(read_to)) FROM event_marks) AS events_unproven_seconds,
     (SELECT count(*) FROM conversions) AS conversions,
     (SELECT coalesce(max(seq), 0) FROM ledger_entries) AS ledger_seq,
     (SELECT coalesce(json_object_agg(account, mode), '{}') FROM modes) AS modes,
@@ -71,6 +73,10 @@ class Counts:
     oldest_unknown_seconds: float | None
     """Since the oldest refund of unknown outcome was first sent."""
     inbox: int
+    events_missed: int
+    """Found in Stripe's list and not here, ever."""
+    events_unproven_seconds: float | None
+    """How far back the last whole pass over Stripe's list ends, for the account where that is longest ago."""
     conversions: int
     ledger_seq: int
     modes: Mapping[str, Mode]
@@ -106,6 +112,7 @@ def counts(connection: Connection) -> Counts:
         **{
             **row._mapping,
             "oldest_due_job_seconds": _seconds(row.oldest_due_job_seconds),
+            "events_unproven_seconds": _seconds(row.events_unproven_seconds),
             "oldest_unknown_seconds": _seconds(row.oldest_unknown_seconds),
             "breakers_open": tuple(row.breakers_open),
             "modes": {account: Mode(mode) for account, mode in row.modes.items()},

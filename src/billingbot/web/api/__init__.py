@@ -7,6 +7,7 @@ from billingbot.web.api import (
     breakers,
     cases,
     conversions,
+    events,
     jobs,
     ledger,
     modes,
@@ -16,5 +17,5 @@ from billingbot.web.api import (
 )
 
 router = APIRouter(prefix="/api/v1")
-for noun in (refund_requests, cases, refunds, conversions, ledger, modes, activity, jobs, notices, breakers):
+for noun in (refund_requests, cases, refunds, conversions, ledger, modes, activity, jobs, events, notices, breakers):
     router.include_router(noun.router)

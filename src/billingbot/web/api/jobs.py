@@ -1,6 +1,7 @@
 """`/api/v1/jobs`: what waits, what failed and why; and running failed jobs again, or putting them away."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Final, Self
 
@@ -14,6 +15,7 @@ from billingbot.core.money import Money
 from billingbot.core.replay import DEFAULT_RATE, FASTEST_RATE, ItemState, ReplayRun, RunState
 from billingbot.flows import replay as replaying
 from billingbot.flows import replay_runs
+from billingbot.flows.desk import Desk
 from billingbot.flows.replay import Effect, Preview, Totals
 from billingbot.store import replays, views
 from billingbot.store.jobs import FailedFilter
@@ -101,11 +103,9 @@ class ReplayQuery(Body):
     limit: Rows = views.PAGE_ROWS
 
 
-class ReplayWanted(Body):
-    """Failed jobs to run again, by their ids or by a filter; `name`, `by` and `why` unless it is a dry run."""
+class Act(Body):
+    """A replay: `name`, `by` and `why` unless it is a dry run."""
 
-    ids: Annotated[tuple[Word, ...] | None, Field(max_length=MOST_JOBS)] = None
-    filter: FailedWanted | None = None
     dry_run: YesNo = False
     name: Word | None = None
     by: Person | None = None
@@ -115,6 +115,13 @@ class ReplayWanted(Body):
         tuple[AmountWanted, ...] | None,
         Field(max_length=_MOST_CURRENCIES, description="The most that it may pay; it stops before it would pay more"),
     ] = None
+
+
+class ReplayWanted(Act):
+    """Failed jobs to run again, by their ids or by a filter."""
+
+    ids: Annotated[tuple[Word, ...] | None, Field(max_length=MOST_JOBS)] = None
+    filter: FailedWanted | None = None
 
 
 class PreviewShown(BaseModel):
@@ -153,6 +160,7 @@ class RunShown(BaseModel):
     started_by: str
     why: str
     rate: int
+    of_events: bool
     is_held: Annotated[bool, Field(description="Whether a process is at it now; running and not held: interrupted")]
     jobs: int
     waiting: int
@@ -250,14 +258,25 @@ def replay_jobs(wanted: ReplayWanted, desk: TheDesk) -> ReplayAnswer:
 
     A name that was used before begins nothing: the answer tells how that replay stands.
     """
+    return answer_to(desk, wanted, _chosen(wanted.ids, wanted.filter))
+
+
+@router.post("/dismiss", summary="Put failed jobs away for good")
+def dismiss_jobs(wanted: Dismissal, desk: TheDesk) -> DismissAnswer:
+    """Up to 500 jobs, oldest first; they stay readable under `state=dismissed`."""
     chosen = _chosen(wanted.ids, wanted.filter)
+    return DismissAnswer(count=replaying.dismiss(desk, chosen, by=wanted.by, why=wanted.why, limit=MOST_JOBS))
+
+
+def answer_to(desk: Desk, wanted: Act, chosen: FailedFilter, *, of_events: bool = False) -> ReplayAnswer:
+    """Tells what a replay of these jobs would do, and has it begin unless it is a dry run."""
     if not wanted.dry_run:
         replaying.check(name=wanted.name or "", by=wanted.by or "", why=wanted.why or "")
     previews = replaying.preview(desk, chosen, limit=MOST_JOBS)
     following = previews[-1].job.id if len(previews) == MOST_JOBS else None
     if wanted.dry_run:
         return ReplayAnswer.of(previews, None, following=following)
-    seen = FailedFilter(ids=tuple(told.job.id for told in previews))  # no others than the answer tells of
+    seen = replace(chosen, ids=tuple(told.job.id for told in previews))  # no others than the answer tells of
     run = replay_runs.start(
         desk,
         seen,
@@ -267,17 +286,11 @@ def replay_jobs(wanted: ReplayWanted, desk: TheDesk) -> ReplayAnswer:
         rate=wanted.rate,
         confirmed=_expected(wanted.expect_total) or replaying.totals(previews),
         is_capped=wanted.expect_total is not None,
+        of_events=of_events,
     )
     if run.state is RunState.RUNNING and not run.is_held:
         replay_runs.enqueue(desk, run.name)
     return ReplayAnswer.of(previews, run, following=following)
-
-
-@router.post("/dismiss", summary="Put failed jobs away for good")
-def dismiss_jobs(wanted: Dismissal, desk: TheDesk) -> DismissAnswer:
-    """Up to 500 jobs, oldest first; they stay readable under `state=dismissed`."""
-    chosen = _chosen(wanted.ids, wanted.filter)
-    return DismissAnswer(count=replaying.dismiss(desk, chosen, by=wanted.by, why=wanted.why, limit=MOST_JOBS))
 
 
 def _expected(amounts: Sequence[AmountWanted] | None) -> Totals | None:

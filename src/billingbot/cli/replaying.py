@@ -1,0 +1,193 @@
+"""Replays at the command line: shown before anything is done, agreed to, driven with a bar, stopped by Ctrl-C."""
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from billingbot.cli.output import money, progress, say, show_json, show_table, warn
+from billingbot.cli.reading import amount
+from billingbot.core.errors import InputError
+from billingbot.core.job import ENDED, JobState
+from billingbot.core.replay import DEFAULT_RATE, FASTEST_RATE, ItemState, ReplayRun, RunState
+
+if TYPE_CHECKING:
+    from billingbot.flows.desk import Desk
+    from billingbot.flows.replay import Preview, Totals
+    from billingbot.store.jobs import FailedFilter
+
+Name = Annotated[str, typer.Option(help="What it is for: under one name a replay runs once.")]
+Rate = Annotated[int, typer.Option(min=1, max=FASTEST_RATE, help=f"Jobs a second, at the most; else {DEFAULT_RATE}.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what it would do.")]
+Expect = Annotated[
+    list[str] | None,
+    typer.Option(metavar="AMOUNT", help="The most that it may pay, such as 'USD 4900.00'; one for each currency."),
+]
+Why = Annotated[str, typer.Option(help="Why; its digest stands in the ledger.")]
+Sure = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")]
+
+
+class Replay:
+    """One replay from its name to its end, at a terminal."""
+
+    def __init__(
+        self,
+        at: "Desk",
+        *,
+        name: str,
+        why: str,
+        by: str,
+        rate: int,
+        expected: "Totals | None",
+        yes: bool,
+        quiet: bool,
+        of_events: bool = False,
+    ) -> None:
+        self._at, self._name, self._why, self._by, self._rate = at, name, why, by, rate
+        self._expected, self._yes, self._quiet = expected, yes, quiet
+        self._of_events = of_events
+        self._states = ENDED if of_events else (JobState.FAILED,)
+        self._earlier: ReplayRun | None = None
+
+    def previews(self, wanted: "FailedFilter", *, dry_run: bool) -> "tuple[Preview, ...]":
+        """What is to be run: the chosen jobs, or what is left of the replay that has this name already."""
+        from billingbot.flows import replay_runs
+        from billingbot.flows.replay import preview
+        from billingbot.store import replays as stored
+        from billingbot.store.database import transaction
+
+        if self._name:
+            with transaction(self._at.db) as connection:
+                self._earlier = stored.find(connection, self._name)
+        if self._earlier is None:
+            return preview(self._at, wanted)
+        if not self._quiet:
+            warn(f"{self._name!r} is there already, {state_of(self._earlier)}: what is left of it")
+        left = replay_runs.remaining(self._at, self._name)
+        return left if dry_run or self._earlier.state is not RunState.DONE else ()
+
+    def run(self, previews: "tuple[Preview, ...]") -> ReplayRun | None:
+        """Runs them, once somebody has agreed; None where there is nothing to run."""
+        from billingbot.flows import replay_runs
+        from billingbot.flows.replay import totals
+        from billingbot.store.jobs import FailedFilter
+
+        if self._earlier is None:
+            if not previews:
+                return None
+            ask_first(f"Run {jobs_of(len(previews))} again?", yes=self._yes)
+            replay_runs.start(
+                self._at,
+                FailedFilter(ids=tuple(told.job.id for told in previews), states=self._states),
+                name=self._name,
+                by=self._by,
+                why=self._why,
+                rate=self._rate,
+                confirmed=self._expected or totals(previews),
+                is_capped=self._expected is not None,
+                of_events=self._of_events,
+            )
+        elif self._earlier.state is RunState.DONE:
+            return self._earlier
+        else:
+            ask_first(f"Go on with {jobs_of(len(previews))}?", yes=self._yes)
+            replay_runs.resume(self._at, self._name, by=self._by, expected=self._expected)
+        return self._drive(len(previews))
+
+    def whole(self, wanted: "FailedFilter", *, dry_run: bool) -> None:
+        """Everything in order: shown, agreed to, run, told. Ends with 1 where it did not come to its end."""
+        previews = self.previews(wanted, dry_run=dry_run)
+        if not self._quiet:
+            show(previews)
+        run = None if dry_run else self.run(previews)
+        if self._quiet:
+            from billingbot.web.api.jobs import ReplayAnswer
+
+            show_json(ReplayAnswer.of(previews, run))
+        elif run is not None:
+            tell(run)
+        if run is not None and run.state is not RunState.DONE:
+            raise typer.Exit(1)
+
+    def _drive(self, count: int) -> ReplayRun:
+        from billingbot.flows import replay_runs
+
+        try:
+            with progress("replaying", total=count) as bar:
+                return replay_runs.drive(self._at, self._name, pause=_sleep, moved=bar.forward)
+        except KeyboardInterrupt:
+            return replay_runs.let_go(self._at, self._name, by=self._by)
+
+
+def _sleep(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False
+
+
+def state_of(run: ReplayRun) -> str:
+    """Its state, told apart where nobody is at it any more."""
+    return "interrupted" if run.state is RunState.RUNNING and not run.is_held else str(run.state)
+
+
+def tell(run: ReplayRun) -> None:
+    """How it stands, in a line."""
+    why = f" ({run.stopped_why})" if run.stopped_why else ""
+    counts = {state: run.count(state) for state in ItemState}
+    say(
+        f"{run.name!r} is {state_of(run)}{why}: {jobs_of(counts[ItemState.REPLAYED])} ready again, "
+        f"{counts[ItemState.LEFT]} need a person, {counts[ItemState.GONE]} had been seen to, "
+        f"{counts[ItemState.WAITING]} wait."
+    )
+
+
+def expected(amounts: list[str] | None) -> "Totals | None":
+    """The most that a replay may pay, where somebody says so. InputError for what is no amount."""
+    from billingbot.flows.replay import Totals
+
+    if not amounts:
+        return None
+    return Totals(amounts=tuple(amount("--expect-total", text) for text in amounts), unknown=0)
+
+
+def show(previews: "Sequence[Preview]") -> None:
+    """What a replay of these jobs would do, and the money that it may move."""
+    from billingbot.flows.replay import Effect, totals
+
+    if not previews:
+        say("No such job has failed.")
+        return
+    rows = (
+        (
+            told.job.id,
+            told.job.actor,
+            told.effect,
+            money(told.amount_minor, told.currency),
+            told.why,
+            told.job.last_error,
+        )
+        for told in previews
+    )
+    show_table(("id", "actor", "a replay", "amount", "because", "last error"), rows)
+    counts = ((effect, sum(told.effect is effect for told in previews)) for effect in Effect)
+    warn(", ".join(f"{count} {effect.replace('_', ' ')}" for effect, count in counts if count))
+    sums = totals(previews)
+    if sums.amounts or sums.unknown:
+        told = [str(amount) for amount in sums.amounts]
+        told += [f"{sums.unknown} of an amount not known yet"] if sums.unknown else []
+        warn(f"Money that a replay may move: {', '.join(told)}")
+
+
+def ask_first(question: str, *, yes: bool) -> None:
+    """Goes on only where somebody agrees. InputError where nobody can be asked."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InputError("--yes", "expected, where nobody can be asked")
+    typer.confirm(question, abort=True, err=True)
+
+
+def jobs_of(count: int) -> str:
+    """So many jobs, in words."""
+    return "1 job" if count == 1 else f"{count} jobs"
