@@ -1,7 +1,7 @@
 """Publish: a policy file becomes a version that judges charges from a day on; checked first, kept for good."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from billingbot.core.canonical import timestamp
@@ -9,8 +9,8 @@ from billingbot.core.errors import ConflictError, InputError
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.person import person
 from billingbot.core.policy import Policy, PolicyError, load_policy
+from billingbot.core.policy.checks import Severity, check_policy
 from billingbot.core.policy.editions import BEGINNING, Edition, in_force, next_after
-from billingbot.core.policy.examples import try_examples
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.store import database, decisions, policies
 from billingbot.store.database import transaction
@@ -62,16 +62,16 @@ def publish(desk: Desk, wish: Wish) -> Publication:
     person(wish.by)
     if not wish.why.strip() or len(wish.why) > MOST_WHY or not wish.why.isprintable():
         raise InputError("why", f"expected 1 to {MOST_WHY} printable characters")
-    _refuse_what_fails(policy)
+    warnings = _checked(policy)
     with step(desk) as this:
         policies.hold_still(this.db)
         published = policies.editions(this.db)
         same = _same_version(this, policy, published, wish)
         if same is not None:
-            return _told(policy, same, published, again=True, decided=0)
+            return _told(same, published, again=True, decided=0)
         if not published:
             published = _keep_the_first(this, desk.policy(), policy, wish)
-        return _append(this, policy, published, wish)
+        return replace(_append(this, policy, published, wish), warnings=warnings)
 
 
 def published(desk: Desk) -> Sequence[Edition]:
@@ -87,14 +87,13 @@ def read_version(desk: Desk, version: str) -> tuple[Edition, Policy]:
         return edition, policies.loaded(connection, edition.digest)
 
 
-def _refuse_what_fails(policy: Policy) -> None:
-    failed = [tried for tried in try_examples(policy) if not tried.passed]
-    problems = [
-        f"{policy.filename}:{tried.example.line}: example '{tried.example.name}': {'; '.join(tried.wrong)}"
-        for tried in failed
-    ]
-    if problems:
-        raise PolicyError(problems)
+def _checked(policy: Policy) -> tuple[str, ...]:
+    """The warnings about a policy. PolicyError carries its errors, each with file and line."""
+    flaws = check_policy(policy)
+    errors = [f"{policy.filename}:{flaw.line}: {flaw.what}" for flaw in flaws if flaw.severity is Severity.ERROR]
+    if errors:
+        raise PolicyError(errors)
+    return tuple(flaw.what for flaw in flaws)
 
 
 def _same_version(this: Step, policy: Policy, published: Sequence[Edition], wish: Wish) -> Edition | None:
@@ -150,7 +149,7 @@ def _append(this: Step, policy: Policy, published: Sequence[Edition], wish: Wish
         if decided and not wish.retroactive:
             raise ConflictError(_already_decided(policy, effective_from, until, decided))
     edition = _write(this, policy, effective_from, by=wish.by, why=wish.why)
-    return _told(policy, edition, published, again=False, decided=decided)
+    return _told(edition, published, again=False, decided=decided)
 
 
 def _already_decided(policy: Policy, effective_from: datetime, until: Edition | None, decided: int) -> str:
@@ -186,7 +185,7 @@ def _write(this: Step, policy: Policy, effective_from: datetime, *, by: str, why
     return edition
 
 
-def _told(policy: Policy, edition: Edition, published: Sequence[Edition], *, again: bool, decided: int) -> Publication:
+def _told(edition: Edition, published: Sequence[Edition], *, again: bool, decided: int) -> Publication:
     others = [one for one in published if one.number != edition.number]
     replaced = in_force(others, edition.effective_from)
     return Publication(

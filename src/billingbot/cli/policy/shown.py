@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from billingbot.cli.output import AsJson, money, say, show_json, show_section, show_table
+from billingbot.cli.output import AsJson, money, say, show_json, show_section, show_table, warn
 from billingbot.cli.policy.named import File, in_force, named, read_file
 
 if TYPE_CHECKING:
     from billingbot.core.policy import Policy, Rule
+    from billingbot.core.policy.checks import Supply
 
 Which = Annotated[
     str | None, typer.Argument(help="A published version, or a file. Default: the policy that is in force now.")
@@ -20,16 +21,27 @@ def check(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Loads a policy file: every expression compiled, every name and type checked. All problems at once.
+    """Loads a policy file and looks for what is wrong with it: every problem of the file at once, then every flaw.
 
-    Exit code 2 where it cannot be used.
+    A flaw is a rule that can never match, two rules that differ in nothing, a refund that can never pay, an example
+    that fails (errors: it cannot be published), or a fact that no configured source supplies, a rule that no example
+    decides (warnings). Exit code 2 where the file cannot be used, 1 where it has errors.
     """
+    from billingbot.core.policy.checks import Severity, check_policy
+
     found = read_file(file)
+    flaws = check_policy(found, supply=_supply())
+    errors = [flaw for flaw in flaws if flaw.severity is Severity.ERROR]
     if as_json:
-        show_json(_summary(found))
-        return
-    say(f"{found.filename} can be used: policy {found.id}, version {found.version}, {len(found.rules)} rules.", "")
-    _show_rules(found)
+        show_json({**_summary(found), "flaws": list(flaws)})
+    else:
+        can = "can be used, and not be published" if errors else "can be used"
+        say(f"{found.filename} {can}: policy {found.id}, version {found.version}, {len(found.rules)} rules.", "")
+        _show_rules(found)
+        for flaw in flaws:
+            warn(f"{found.filename}:{flaw.line}: {flaw.severity}: {flaw.what}")
+    if errors:
+        raise typer.Exit(1)
 
 
 def show(
@@ -50,6 +62,21 @@ def show(
         say(f"Rule {rule.id} (row {rule.row}, line {rule.line}): {rule.summary}", f"  then {_verdict(rule)}")
         say(*(f"  if {name}: {condition.source}" for name, condition in rule.conditions.items()), "")
     _show_limits(found)
+
+
+def _supply() -> "Supply | None":
+    """What the configured sources can tell; None where the configuration cannot be read: `doctor` says why."""
+    from billingbot.bootstrap.settings import read_environment
+    from billingbot.bootstrap.settings import read_file as read_configuration
+    from billingbot.core.errors import ConfigError
+    from billingbot.evidence.config import read_evidence_config
+    from billingbot.evidence.supply import supply_of
+
+    try:
+        written = read_configuration(read_environment().config)
+        return supply_of(read_evidence_config(written.text, file=str(written.path)))
+    except ConfigError:
+        return None
 
 
 def _show_rules(policy: "Policy") -> None:
