@@ -44,6 +44,7 @@ _READING: Final[dict[str, tuple[float, dict[str, Any]]]] = {
     "error_before": (0.005, {}),
     "slow": (0.003, {"seconds": 0.5}),
 }
+_LONG_PAUSES: Final = 0.08
 # Longer than the slowest answer of the local Stripe: after this no call is under way.
 CALLS_END_SECONDS: Final = 2.5
 NIGHT_HOURS: Final = 25
@@ -140,7 +141,9 @@ class Chaos:
     def pause(self) -> None:
         """A process stands still for a while, and for all that the others can tell for longer than its lease."""
         member = self.dice.choice(self.crew.members)
-        if not self.crew.pause(member, self.dice.uniform(0.5, 4)):
+        # Now and then beyond a whole lease, and beyond the half minute within which a committed call has to leave.
+        seconds = self.dice.uniform(35, 70) if self.dice.random() < _LONG_PAUSES else self.dice.uniform(0.5, 4)
+        if not self.crew.pause(member, seconds):
             return
         self.stage.tally.add(f"process.pause_{member.words[0]}")
         if member.words[0] == "worker":

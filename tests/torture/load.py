@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from queue import Empty, PriorityQueue
 from typing import Any, Final
 
@@ -55,7 +56,8 @@ class Load:
 
     def start(self) -> None:
         """Starts everybody."""
-        turns: list[Callable[[], None]] = [*[self._ask] * _ASKERS, self._people, self._dashboard]
+        people = [partial(self._person, name) for name in _PEOPLE]
+        turns: list[Callable[[], None]] = [*[self._ask] * _ASKERS, *people, self._dashboard]
         for number, turn in enumerate(turns):
             thread = threading.Thread(target=turn, name=f"load-{number}", daemon=True)
             self._threads.append(thread)
@@ -126,8 +128,8 @@ class Load:
 
     # ------------------------------------------------------------ people
 
-    def _people(self) -> None:
-        dice = random.Random(f"{self.seed}:people")
+    def _person(self, name: str) -> None:
+        dice = random.Random(f"{self.seed}:{name}")
         seen: set[str] = set()
         with self._client() as api:
             while not self._stop.wait(0.3):
@@ -139,12 +141,12 @@ class Load:
                     for case in dice.sample(fresh, min(3, len(fresh))):
                         seen.add(case["id"])
                         if dice.random() < _DECIDED_SHARE:
-                            self._decide(api, case, dice)
+                            self._decide(api, name, case, dice)
 
-    def _decide(self, api: httpx.Client, case: dict[str, Any], dice: random.Random) -> None:
+    def _decide(self, api: httpx.Client, name: str, case: dict[str, Any], dice: random.Random) -> None:
         """Approves or denies, twice over now and then, as an impatient finger on a button."""
         how = dice.choice(("approve", "approve", "deny", "reassess"))
-        act = {"by": dice.choice(_PEOPLE), "version": case["version"], "reason": "torture"}
+        act = {"by": name, "version": case["version"], "reason": "torture"}
         for _ in range(dice.choice((1, 1, 2))):
             with suppress(httpx.HTTPError):
                 api.post(f"/api/v1/cases/{case['id']}/{how}", json=act)

@@ -41,6 +41,8 @@ WEBHOOK_SECRET: Final = "whsec_torture"
 # All that happens at Stripe lies in the past of Postgres's clock, and no further back than a backfill reaches.
 BEFORE_NOW: Final = timedelta(days=28, hours=12)
 _PATIENCE_SECONDS: Final = 60.0
+MOST_PER_HOUR: Final = 3_600
+"""The breaker's pace, out of the way: a run is as many refunds in an hour as a shop has in a year."""
 _CONFIG: Final = """\
 [desk]
 recheck_after_seconds = 2
@@ -277,6 +279,8 @@ def policy_text(*, small_budget: int, daily_count: int) -> str:
     """
     text = (ROOT / "config" / "policy.toml").read_text("utf-8")
     text = _replaced(text, r"(?m)^daily_count_max = \d+", f"daily_count_max = {daily_count}")
+    text = _replaced(text, r"(?m)^refunds_per_hour = \d+", f"refunds_per_hour = {MOST_PER_HOUR}")
+    text = _replaced(text, r"(?m)^refunded_percent_max = \d+", "refunded_percent_max = 100")
     head, start_of, rest = text.partition("[limits.automatic_refund_max]\n")
     amounts, mark, tail = rest.partition("\n\n")
     amounts = re.sub(r"(?m)^(\w+) = \d+", rf"\1 = {small_budget}", amounts)
