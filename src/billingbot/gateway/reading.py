@@ -41,7 +41,7 @@ class Reader:
 
     def invoice(self, invoice_id: str) -> Invoice:
         """An invoice with all its lines and payments."""
-        return self._whole(self._transport.get("invoices", invoice_id))
+        return self._whole(self._transport.get("invoices", invoice_id, expand=["payments"]))  # else a second call
 
     def invoices(self, **filters: Any) -> tuple[Invoice, ...]:
         """All invoices that the filters name, each with its lines and payments."""
