@@ -89,6 +89,17 @@ def test_everything_wrong_with_the_configuration_is_told_at_once_with_file_and_l
     assert not any(secret in said.err for secret in ("hunter2", "not-a-secret-of-stripes", "rk_live_abcdef"))
 
 
+def test_a_file_that_cannot_be_read_does_not_hide_what_is_wrong_with_the_policy(tmp_path: Path) -> None:
+    config, policy = tmp_path / "billingbot.toml", tmp_path / "policy.toml"
+    config.write_text("[[usage]\n", encoding="utf-8")
+    shipped = (ROOT / "config" / "policy.toml").read_text("utf-8")
+    policy.write_text(shipped.replace("!request.ambiguous", "request.nonsense", 1), encoding="utf-8")
+    said = typed({**KEYS, "BILLINGBOT_CONFIG": str(config), "BILLINGBOT_POLICY": str(policy)}, "up")
+    assert said.code == 2
+    assert str(config) in said.err
+    assert re.search(rf"{re.escape(str(policy))}:\d+: ", said.err)
+
+
 def test_a_variable_that_is_wrong_is_named(tmp_path: Path) -> None:
     said = typed({**KEYS, "BILLINGBOT_PORT": "many", "BILLINGBOT_DATA_DIR": str(tmp_path)}, "up")
     assert said.code == 2

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -53,7 +53,10 @@ class Runtime:
 
 def read_config(environment: Environment) -> Config:
     """Reads and checks everything. ConfigError carries all problems of all files at once."""
-    file = read_file(environment.config)
+    try:
+        file = read_file(environment.config)
+    except ConfigError as fault:  # not even readable: the policy's problems can be told all the same
+        raise ConfigError([*fault.problems, *_problems_of_policy(environment.policy)]) from None
     problems: list[str] = []
     accounts, evidence, policy = None, None, None
     try:
@@ -81,6 +84,14 @@ def read_config(environment: Environment) -> Config:
     return Config(
         environment=environment, file=file, accounts=accounts, evidence=evidence, policy=policy, routes=routes
     )
+
+
+def _problems_of_policy(path: Path) -> Sequence[str]:
+    try:
+        read_policy(path)
+    except ConfigError as fault:
+        return fault.problems
+    return ()
 
 
 def read_policy(path: Path) -> Policy:
