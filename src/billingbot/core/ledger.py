@@ -31,6 +31,7 @@ class EntryKind(StrEnum):
     REFUND_ATTEMPTED = "refund.attempted"
     REFUND_UNKNOWN = "refund.unknown"
     REFUND_CHANGED = "refund.changed"
+    REFUND_CROSSED = "refund.crossed"
     REFUND_ADOPTED = "refund.adopted"
     CANCELLATION_INTENDED = "cancellation.intended"
     CANCELLATION_ATTEMPTED = "cancellation.attempted"

@@ -5,6 +5,7 @@ from billingbot.core.job import Actor, Job
 from billingbot.core.notice import Notice, NoticeKind
 from billingbot.core.refund import RefundState
 from billingbot.flows.assess import give_up
+from billingbot.flows.bad_news import tell_unknown
 from billingbot.flows.cancel import abandon_cancellation
 from billingbot.flows.desk import Step
 from billingbot.flows.notify import tell
@@ -30,6 +31,7 @@ def abandon(this: Step, job: Job) -> None:  # noqa: C901 - one case per kind of 
                 withdraw_unsent(this, refund, why="could not look again before paying")
             elif refund.state in {RefundState.SUBMITTING, RefundState.UNKNOWN}:
                 show_to_person(this, refund, reason="outcome-unknown")
+                tell_unknown(this, refund)
         case Actor.CANCEL:
             abandon_cancellation(this, job.subject)
         case Actor.NOTIFY:

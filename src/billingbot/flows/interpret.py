@@ -27,6 +27,7 @@ from billingbot.core.signals import (
 )
 from billingbot.core.trial import charged_at_end, earlier_paid
 from billingbot.flows.desk import Account, Desk, step
+from billingbot.flows.late import cross
 from billingbot.flows.recheck import reassess
 from billingbot.flows.request import Ask, ask
 from billingbot.flows.settle import apply_refund
@@ -171,6 +172,9 @@ def read_dispute(desk: Desk, account: Account, dispute_id: str) -> Dispute:
     elif dispute.status in CHARGEBACK_OPEN:
         _bank_asks(desk, account, dispute.charge_id, dispute.id, Channel.DISPUTE)
     _touch(desk, account, dispute.charge_id, why=f"dispute {dispute.id} is {dispute.status}")
+    if dispute.status in CHARGEBACK_OPEN:
+        with step(desk) as this:
+            cross(this, account.name, dispute)
     with transaction(desk.db) as connection:
         disputes.looked_at(connection, account.name, dispute)
     return dispute

@@ -20,6 +20,7 @@ from billingbot.core.refund import (
     state_of,
 )
 from billingbot.flows.aftercare import follow_up, waits_for_person
+from billingbot.flows.bad_news import CROSSED, CROSSED_REASON, tell_ended_badly
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.recheck import reassess
 from billingbot.flows.verdict import letter
@@ -127,12 +128,18 @@ def _take_over(this: Step, refund: RefundIntent, state: RefundState, found: doss
     elif state is RefundState.SUCCEEDED and refund.origin is not Origin.EXTERNAL:
         _close_case(this, refund)
     elif state in ENDED_BADLY:
-        show_to_person(this, refund, reason=f"refund-{state}", reopen=True)
+        reason = CROSSED if why == CROSSED_REASON else f"refund-{state}"
+        show_to_person(this, refund, reason=reason, reopen=True)
+        tell_ended_badly(this, refund, state, why)
 
 
 def _close_case(this: Step, refund: RefundIntent) -> None:
     case = cases.lock(this.db, refund.case_id) if refund.case_id else None
     if case is not None and case.state is CaseState.REVIEW and waits_for_person(this, refund):
+        return
+    if case is not None and case.state is CaseState.REVIEW and refunds.is_crossed(this.db, refund.id):
+        # Paid, and disputed all the same: the bank still waits for an answer.
+        _look_anew(this, case, why="the refund that a dispute had met succeeded")
         return
     if case is not None and can(case.state, CaseMove.REFUND_SUCCEEDED):
         now = database.now(this.db)

@@ -36,6 +36,7 @@ from billingbot.core.refund import (
     RefundState,
 )
 from billingbot.core.restore import restore_decision
+from billingbot.flows.bad_news import tell_refused, tell_unknown
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.look import Findings, look, mode_of
 from billingbot.flows.settle import adopt_ours, apply_refund, show_to_person
@@ -47,6 +48,7 @@ from billingbot.store.database import transaction
 
 # Stripe's own refusal to run two requests under one key, or its rate limit: the next look may come soon.
 BUSY_WAIT: Final = timedelta(seconds=5)
+NO_TRACE: Final = "no-trace-at-stripe"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +102,7 @@ def _make(desk: Desk, job: Job, known: Known, move: Move, verdict: Verdict | Non
         raise RetryLaterError(f"refund {refund.id}: waiting until no earlier call can be under way")
     elif move is Move.GIVE_UP:
         why = f"{MOST_ATTEMPTS} attempts under different keys left no trace at Stripe"
-        _stop(desk, job, known, RefundState.WITHDRAWN, reason="no-trace-at-stripe", why=why)
+        _stop(desk, job, known, RefundState.WITHDRAWN, reason=NO_TRACE, why=why)
     else:
         with transaction(desk.db) as connection:
             jobs.finish(connection, job)
@@ -326,6 +328,8 @@ def _stop(desk: Desk, job: Job, known: Known, state: RefundState, *, reason: str
         if _stands(this, locked, known):
             _end(this, locked, state, why)
             show_to_person(this, locked, reason=reason)
+            if reason == NO_TRACE:
+                tell_unknown(this, locked)
         jobs.finish(this.db, job)
 
 
@@ -336,6 +340,7 @@ def _refuse(desk: Desk, job: Job, refund: RefundIntent, sent: Attempt, answer: R
         if is_current(locked, refunds.unresolved_attempt(this.db, refund.id), sent):
             _end(this, locked, RefundState.REFUSED, answer.message)
             show_to_person(this, locked, reason=f"refused-{answer.reason}")
+            tell_refused(this, locked, answer.reason)
         jobs.finish(this.db, job)
 
 

@@ -43,6 +43,12 @@ def tried_last(connection: Connection, kind: NoticeKind) -> datetime | None:
     return last
 
 
+def was_told(connection: Connection, kind: NoticeKind, subject: str) -> bool:
+    """Whether there is a notice of this kind about this subject."""
+    found = sa.exists().where(notices.c.subject == subject, notices.c.kind == kind)
+    return bool(connection.execute(sa.select(found)).scalar_one())
+
+
 def claim(connection: Connection, kind: NoticeKind, route: str) -> Sequence[Claimed]:
     """Takes every notice of the kind that this destination has not had, oldest first; nobody else sends it now."""
     wanted = (

@@ -13,6 +13,8 @@ from sqlalchemy.dialects.postgresql import insert
 from billingbot.core.canonical import canonical_bytes
 from billingbot.core.errors import ConflictError, NotFoundError
 from billingbot.core.job import Actor, JobState
+from billingbot.core.ledger import EntryKind
+from billingbot.core.notice import NoticeKind
 from billingbot.core.refund import (
     LIVE_STATES,
     Attempt,
@@ -24,7 +26,7 @@ from billingbot.core.refund import (
 )
 from billingbot.core.refund_terms import CancelWhen, RefundWith
 from billingbot.store import database
-from billingbot.store.schema import jobs, refund_attempts, refunds
+from billingbot.store.schema import jobs, ledger_entries, notices, refund_attempts, refunds
 
 _NOW = sa.func.clock_timestamp()
 _FIELDS = tuple(RefundIntent.__slots__)
@@ -156,6 +158,25 @@ def live_at_stripe(connection: Connection, *, older_than: timedelta, limit: int)
         .limit(limit)
     )
     return found.scalars().all()
+
+
+def pending_since(connection: Connection, *, older_than: timedelta, limit: int) -> Sequence[RefundIntent]:
+    """Refunds that Stripe has kept pending for so long and that no notice tells of, whoever wanted them."""
+    told = sa.exists().where(notices.c.subject == refunds.c.id, notices.c.kind == NoticeKind.REFUND_OVERDUE)
+    rows = connection.execute(
+        _select()
+        .where(refunds.c.state.in_((RefundState.PENDING, RefundState.REQUIRES_ACTION)))
+        .where(refunds.c.intended_at < _NOW - older_than, ~told)
+        .order_by(refunds.c.intended_at)
+        .limit(limit)
+    )
+    return [_intent(row) for row in rows]
+
+
+def is_crossed(connection: Connection, refund_id: str) -> bool:
+    """Whether the ledger says already that a dispute met this refund."""
+    found = sa.exists().where(ledger_entries.c.subject == refund_id, ledger_entries.c.kind == EntryKind.REFUND_CROSSED)
+    return bool(connection.execute(sa.select(found)).scalar_one())
 
 
 def unresolved(connection: Connection, *, older_than: timedelta, limit: int) -> Sequence[str]:

@@ -12,6 +12,7 @@ from billingbot.core.job import Actor
 from billingbot.core.notice import GROUPED_WITHIN
 from billingbot.flows.backfill import keep_up
 from billingbot.flows.desk import Desk, step
+from billingbot.flows.late import tell_of_overdue
 from billingbot.flows.reconcile import start_due
 from billingbot.store import cancellations, cases, database, history, jobs, notices, refunds, ticks
 from billingbot.store.database import transaction
@@ -125,6 +126,7 @@ TASKS: Final[Mapping[str, tuple[timedelta, Callable[[Desk], int]]]] = {
     "resolve_refunds": (timedelta(minutes=5), _resolve_refunds),
     "assess_forgotten": (timedelta(minutes=5), _assess_forgotten),
     "notices": (timedelta(minutes=2), _notices),
+    "overdue_refunds": (timedelta(hours=1), tell_of_overdue),
     "resolve_cancellations": (timedelta(minutes=5), _resolve_cancellations),
     "pending_refunds": (timedelta(hours=1), _ask_after_pending),
     "missed_events": (timedelta(minutes=1), keep_up),
