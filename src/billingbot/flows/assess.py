@@ -15,7 +15,7 @@ from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.mode import Mode
 from billingbot.core.policy import daily_limits, with_limit
 from billingbot.core.refund import Origin, RefundIntent, RefundState
-from billingbot.core.request import Candidate
+from billingbot.core.request import Candidate, NamedBy
 from billingbot.flows.aftercare import under_terms
 from billingbot.flows.breaker import TrippedError, stay_below, trip
 from billingbot.flows.desk import Account, Desk, Step, step
@@ -45,7 +45,7 @@ def assess(desk: Desk, job: Job) -> None:
         return _hand_over_undecided(desk, job, case, reason="nobody-asked")  # reconcile opened it, for a person
     if _history_on_its_way(desk, job, case):
         return None
-    meant = _resolve(account, case, asked)
+    meant = _resolve(desk, account, case, asked)
     if meant.charge_id is not None and case.charge_id is None:
         joined, case = _attach(desk, job, case, meant.charge_id)
         if joined:
@@ -267,15 +267,31 @@ class _Meant:
     nothing_charged: bool = False
 
 
-def _resolve(account: Account, case: Case, asked: Sequence[requests.Request]) -> _Meant:
+def _resolve(desk: Desk, account: Account, case: Case, asked: Sequence[requests.Request]) -> _Meant:
     if case.charge_id is not None:
         return _Meant(charge_id=case.charge_id)
     first = asked[0]
-    candidates = account.stripe.find_charges(first.named_by, first.named)
+    candidates = _candidates(desk, account, first)
     if len(candidates) == 1:
         return _Meant(charge_id=candidates[0].charge_id, candidates=candidates)
     free = not candidates and account.stripe.never_charged(first.named_by, first.named)
     return _Meant(charge_id=None, candidates=candidates, nothing_charged=free)
+
+
+def _candidates(desk: Desk, account: Account, asked: requests.Request) -> tuple[Candidate, ...]:
+    """The charges a request can mean, newest first.
+
+    Stripe compares e-mails letter by letter; our own digests know the mailbox in every spelling. Whoever is found by
+    either counts, so that two people of one mailbox stay ambiguous.
+    """
+    found = list(account.stripe.find_charges(asked.named_by, asked.named))
+    if asked.named_by is NamedBy.EMAIL:
+        with transaction(desk.db) as connection:
+            customers = history.customers_of_mailbox(connection, account.name, asked.named)
+        for customer_id in customers:
+            found += account.stripe.find_charges(NamedBy.CUSTOMER, customer_id)
+    unique = {one.charge_id: one for one in found}
+    return tuple(sorted(unique.values(), key=lambda one: (one.created_at, one.charge_id), reverse=True))
 
 
 def _attach(desk: Desk, job: Job, case: Case, charge_id: str) -> tuple[bool, Case]:

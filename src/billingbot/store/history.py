@@ -140,6 +140,25 @@ def trials_of(connection: Connection, account: str, customer_id: str) -> Sequenc
     return found.scalars().all()
 
 
+def customers_of_mailbox(connection: Connection, account: str, email: str) -> Sequence[str]:
+    """The customers whose trials we know under this mailbox, however Stripe spells it."""
+    found = connection.execute(
+        sa.select(trials.c.customer_id)
+        .distinct()
+        .join(
+            trial_identities,
+            sa.and_(
+                trial_identities.c.account == trials.c.account,
+                trial_identities.c.subscription_id == trials.c.subscription_id,
+            ),
+        )
+        .where(trials.c.account == account, trial_identities.c.kind == LinkKind.EMAIL)
+        .where(trial_identities.c.digest == email_digest(email))
+        .order_by(trials.c.customer_id)
+    )
+    return found.scalars().all()
+
+
 def first_trial_end(connection: Connection, account: str, subscription_id: str) -> datetime | None:
     """The latest end of this trial that we ever saw announced."""
     found: datetime | None = connection.execute(
