@@ -20,5 +20,10 @@ def web(
     with role() as (_, runtime, stop):
         check_free(*at)
         if not stop.is_set():
-            app = make_app(runtime.desk, runtime.endpoints, redis=lambda: bool(runtime.broker.client.ping()))
+            app = make_app(
+                runtime.desk,
+                runtime.endpoints,
+                redis=lambda: bool(runtime.broker.client.ping()),
+                dropped_bells=lambda: runtime.bell.dropped,
+            )
             serve(app, *at)

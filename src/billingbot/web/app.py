@@ -1,6 +1,6 @@
 """The web application: every HTTP door of billingbot, put together."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
@@ -23,15 +23,22 @@ THREADS: Final = 14
 
 
 def make_app(
-    desk: Desk, endpoints: Mapping[str, Endpoint], *, redis: health.Ping | None = None, threads: int = THREADS
+    desk: Desk,
+    endpoints: Mapping[str, Endpoint],
+    *,
+    redis: health.Ping | None = None,
+    dropped_bells: Callable[[], int] | None = None,
+    threads: int = THREADS,
 ) -> FastAPI:
     """The application over this desk; `endpoints` are the webhook endpoints by account name.
 
-    `redis` says whether the doorbell's Redis answers, for `/readyz` to tell. `threads` is how many API requests run
-    at a time.
+    `redis` says whether the doorbell's Redis answers, for `/readyz` to tell; `dropped_bells` how many bells this
+    process did not ring, for `/metrics`. `threads` is how many API requests run at a time.
     """
     metrics = Metrics()
     metrics.registry.register(DeskGauges(desk))
+    if dropped_bells is not None:
+        metrics.count_dropped_bells(dropped_bells)
     batches = Batches(partial(store, desk), metrics)
 
     @asynccontextmanager

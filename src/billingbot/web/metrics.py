@@ -1,5 +1,6 @@
 """What this process counts and times, in a registry of its own; gauges of the whole desk are in `gauges`."""
 
+from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -58,6 +59,15 @@ class Metrics:
             buckets=_REQUEST_BUCKETS,
             registry=self.registry,
         )
+
+    def count_dropped_bells(self, dropped: Callable[[], int]) -> None:
+        """Has the count of bells that were not rung read at each scrape."""
+        bells = Gauge(
+            "billingbot_bells_dropped",
+            "Bells of this process that were not rung since too many waited; the sweeper found those jobs.",
+            registry=self.registry,
+        )
+        bells.set_function(dropped)
 
     def stored(self, *, new: int, events: int, seconds: float) -> None:
         """One commit of the intake."""

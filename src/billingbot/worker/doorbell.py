@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from queue import Empty, Full, Queue
 from threading import Event, Thread
+from time import time
 from typing import Final, TypeAlias
+from uuid import uuid4
 
 import dramatiq
 import redis
@@ -20,6 +22,8 @@ _ACTOR: Final = "run"
 _NAMESPACE: Final = "billingbot"
 # Bells that wait to be rung when Redis hangs. Beyond that they are dropped: the sweeper rings for what is left.
 _MOST_WAITING: Final = 10_000
+# Bells of one round trip: three milliseconds of work, so that the door beside it gets its turn.
+_MOST_AT_ONCE: Final = 100
 # More ids than this in Redis mean that workers are busy, not deaf: ringing again would only pile up copies.
 _CROWDED: Final = 500
 
@@ -66,15 +70,18 @@ class RedisBell:
         self._broker = broker
         self._waiting: Queue[str] = Queue(_MOST_WAITING)
         self._closing = Event()
+        self.dropped = 0
+        """Bells that were not rung since too many waited: those jobs were found by the sweeper."""
         self._thread = Thread(target=self._work, name="doorbell", daemon=True)
         self._thread.start()
 
     def ring(self, job_ids: Sequence[str]) -> None:
         """Asks for a worker for each job; returns at once."""
-        for job_id in job_ids:
+        for number, job_id in enumerate(job_ids):
             try:
                 self._waiting.put_nowait(job_id)
             except Full:
+                self.dropped += len(job_ids) - number
                 return
 
     def is_crowded(self) -> bool:
@@ -91,15 +98,38 @@ class RedisBell:
 
     def _work(self) -> None:
         while not (self._closing.is_set() and self._waiting.empty()):
-            try:
-                job_id = self._waiting.get(timeout=0.2)
-            except Empty:
+            job_ids = self._next()
+            if not job_ids:
                 continue
             try:
-                self._broker.enqueue(_message(job_id))
-            except (dramatiq.BrokerConnectionError, redis.RedisError) as fault:
+                self._enqueue(job_ids)
+            except redis.RedisError as fault:
                 log.warning("doorbell.not_rung", why=type(fault).__name__)
-                self._closing.wait(1)  # the sweeper and the pollers see to the job meanwhile
+                self._closing.wait(1)  # the sweeper and the pollers see to the jobs meanwhile
+
+    def _next(self) -> list[str]:
+        """What waits, as much as goes in one round trip; nothing where nothing came for a moment."""
+        job_ids: list[str] = []
+        try:
+            job_ids.append(self._waiting.get(timeout=0.2))
+            while len(job_ids) < _MOST_AT_ONCE:
+                job_ids.append(self._waiting.get_nowait())
+        except Empty:
+            pass
+        return job_ids
+
+    def _enqueue(self, job_ids: Sequence[str]) -> None:
+        """Puts them into Redis by Dramatiq's own script, in one round trip: a third of the work of one call each."""
+        broker, pipe = self._broker, self._broker.client.pipeline(transaction=False)
+        most_unpacked = broker._max_unpack_size()  # type: ignore[no-untyped-call] # noqa: SLF001 - untyped, and the script wants it with every command; Dramatiq is pinned, and a test hears whether these bells still ring
+        for job_id in job_ids:
+            redis_id = str(uuid4())  # Dramatiq's name for a message in Redis, another than the message's own
+            body = _message(job_id).copy(options={"redis_message_id": redis_id}).encode()
+            # As the broker calls it for one message, but without maintenance: whoever fetches sees to that.
+            about = ("enqueue", int(time() * 1000), QUEUE, broker.broker_id, broker.heartbeat_timeout)
+            args = (*about, broker.dead_message_ttl, 0, most_unpacked, redis_id, body)
+            broker.scripts["dispatch"](keys=[broker.namespace], args=args, client=pipe)
+        pipe.execute()
 
 
 def _message(job_id: str) -> dramatiq.Message[None]:
