@@ -12,10 +12,24 @@ from billingbot.web.api import (
     ledger,
     modes,
     notices,
+    policies,
     refund_requests,
     refunds,
 )
 
 router = APIRouter(prefix="/api/v1")
-for noun in (refund_requests, cases, refunds, conversions, ledger, modes, activity, jobs, events, notices, breakers):
+for noun in (
+    refund_requests,
+    cases,
+    refunds,
+    conversions,
+    ledger,
+    modes,
+    policies,
+    activity,
+    jobs,
+    events,
+    notices,
+    breakers,
+):
     router.include_router(noun.router)
