@@ -153,6 +153,7 @@ def _engines() -> Findings:
         return
     yield _tried("Postgres", lambda: _postgres(here))
     yield _tried("breaker", lambda: _breaker(here))
+    yield _tried("agreement with Stripe", lambda: _agreement(here))
     if here.redis_url is None:
         found = "none named: jobs start within seconds instead of at once"
         yield Finding(what="Redis", state=State.WARNING, found=found)
@@ -203,6 +204,31 @@ def _breaker(here: "Place") -> Finding:
         return Finding(what="breaker", state=State.OK, found="closed: refunds are neither too many nor too fast")
     found = "; ".join(f"account {one.account} pays nothing by itself: {one.observed}, {one.allowed}" for one in stopped)
     return Finding(what="breaker", state=State.WARNING, found=f"{found}: billingbot breaker close")
+
+
+def _agreement(here: "Place") -> Finding:
+    from billingbot.flows.reconcile import OVERDUE
+    from billingbot.store.database import make_engine, transaction
+    from billingbot.store.views.reconcile import agreement
+
+    what = "agreement with Stripe"
+    engine = make_engine(here.database_url, pool_size=1)
+    try:
+        with transaction(engine) as connection:
+            now = agreement(connection)
+    finally:
+        engine.dispose()
+    ages = now.last_whole_seconds
+    if not ages:
+        found = "not compared yet: it begins by itself within the hour, or billingbot reconcile"
+        return Finding(what=what, state=State.WARNING, found=found)
+    oldest = max(ages, key=lambda account: ages[account])
+    found = f"{oldest} compared {int(ages[oldest] // 60)} minutes ago; {sum(now.unsettled.values())} breaks not settled"
+    if ages[oldest] > OVERDUE.total_seconds():
+        return Finding(what=what, state=State.WARNING, found=f"{found}: billingbot jobs list --actor reconcile")
+    if now.unsettled:
+        return Finding(what=what, state=State.WARNING, found=f"{found}: billingbot reconcile report")
+    return Finding(what=what, state=State.OK, found=found)
 
 
 def _redis(url: str) -> Finding:

@@ -38,6 +38,7 @@ NOUNS: Final = {
     "conversions": Noun("Trials that turned into a charge.", _LOOK, "conversions"),
     "ledger": Noun("The ledger: list, verify, export.", _LOOK, "ledger"),
     "jobs": Noun("Steps of work, and what became of them.", _LOOK, "jobs"),
+    "reconcile": Noun("Compare Stripe with our books, and see where they differ.", _LOOK, "reconcile"),
     "events": Noun("What Stripe told us.", _LOOK, "events"),
     "notices": Noun("What people were told, and whether it arrived.", _LOOK, "notices"),
     "sources": Noun("Ask the usage and support sources about a customer.", _LOOK, "sources"),

@@ -45,12 +45,12 @@ def get(connection: Connection, account: str, kind: BreakKind, object_id: str) -
         .where(breaks.c.account == account, breaks.c.kind == kind, breaks.c.object_id == object_id)
         .with_for_update()
     ).one_or_none()
-    return _break(row) if row else None
+    return from_row(row) if row else None
 
 
 def lock(connection: Connection, break_id: str) -> Break:
     """The break, locked until the transaction ends."""
-    return _break(connection.execute(sa.select(breaks).where(breaks.c.id == break_id).with_for_update()).one())
+    return from_row(connection.execute(sa.select(breaks).where(breaks.c.id == break_id).with_for_update()).one())
 
 
 def settle(connection: Connection, found: Break, *, how: str) -> Break:
@@ -75,12 +75,12 @@ def unseen(connection: Connection, account: str, *, since: datetime, after: str 
     )
     if after is not None:
         query = query.where(breaks.c.id > after)
-    return [_break(row) for row in connection.execute(query.order_by(breaks.c.id).limit(limit))]
+    return [from_row(row) for row in connection.execute(query.order_by(breaks.c.id).limit(limit))]
 
 
 def _change(connection: Connection, break_id: str, values: dict[str, Any]) -> Break:
     row = connection.execute(breaks.update().where(breaks.c.id == break_id).values(**values).returning(breaks)).one()
-    return _break(row)
+    return from_row(row)
 
 
 def _columns_of(what: Mismatch) -> dict[str, Any]:
@@ -94,7 +94,8 @@ def _columns_of(what: Mismatch) -> dict[str, Any]:
     }
 
 
-def _break(row: sa.Row[Any]) -> Break:
+def from_row(row: sa.Row[Any]) -> Break:
+    """The break that a row of the table is."""
     return Break(
         id=row.id,
         account=row.account,

@@ -31,10 +31,10 @@ def begin(connection: Connection, began: Pass, *, scheduled: bool) -> bool:
 
 def get(connection: Connection, pass_id: str) -> Pass:
     """The pass. Raises NotFoundError."""
-    row = connection.execute(_select().where(reconcile_passes.c.id == pass_id)).one_or_none()
+    row = connection.execute(select().where(reconcile_passes.c.id == pass_id)).one_or_none()
     if row is None:
         raise NotFoundError(f"pass {pass_id}: there is none")
-    return _pass(row)
+    return from_row(row)
 
 
 def advance(connection: Connection, at: Pass, *, stage: Stage | None, cursor: str | None, tally: Tally) -> bool:
@@ -57,7 +57,7 @@ def advance(connection: Connection, at: Pass, *, stage: Stage | None, cursor: st
 
 def last_whole(connection: Connection, account: str, *, deep: bool = False) -> Pass | None:
     """The newest pass of the account by the schedule's own windows that came to its end; only deep ones if `deep`."""
-    query = _select().where(
+    query = select().where(
         reconcile_passes.c.account == account,
         reconcile_passes.c.state == PassState.WHOLE,
         reconcile_passes.c.scheduled,
@@ -65,37 +65,39 @@ def last_whole(connection: Connection, account: str, *, deep: bool = False) -> P
     if deep:
         query = query.where(reconcile_passes.c.deep)
     row = connection.execute(query.order_by(reconcile_passes.c.until.desc()).limit(1)).one_or_none()
-    return _pass(row) if row else None
+    return from_row(row) if row else None
 
 
 def running(connection: Connection, account: str, *, silent_for: timedelta) -> Sequence[Pass]:
     """The account's passes that are not whole and have not moved for so long, oldest first."""
     rows = connection.execute(
-        _select()
+        select()
         .where(reconcile_passes.c.account == account, reconcile_passes.c.state == PassState.RUNNING)
         .where(reconcile_passes.c.advanced_at <= _NOW - silent_for)
         .order_by(reconcile_passes.c.id)
     )
-    return [_pass(row) for row in rows]
+    return [from_row(row) for row in rows]
 
 
 def same_window(connection: Connection, account: str, *, since: datetime, until: datetime) -> Pass | None:
     """A pass by hand over exactly this window that was cut short: the same command goes on with it."""
     row = connection.execute(
-        _select()
+        select()
         .where(reconcile_passes.c.account == account, reconcile_passes.c.state == PassState.RUNNING)
         .where(~reconcile_passes.c.scheduled, reconcile_passes.c.since == since, reconcile_passes.c.until == until)
         .order_by(reconcile_passes.c.id)
         .limit(1)
     ).one_or_none()
-    return _pass(row) if row else None
+    return from_row(row) if row else None
 
 
-def _select() -> sa.Select[Any]:
+def select() -> sa.Select[Any]:
+    """All that a pass is made of."""
     return sa.select(*(reconcile_passes.c[name] for name in (*_FIELDS, *_TALLY)))
 
 
-def _pass(row: sa.Row[Any]) -> Pass:
+def from_row(row: sa.Row[Any]) -> Pass:
+    """The pass that a row of `select` is."""
     fields = {name: row._mapping[name] for name in _FIELDS}
     fields |= {"state": PassState(row.state), "stage": Stage(row.stage)}
     return Pass(**fields, tally=Tally(**{name: row._mapping[name] for name in _TALLY}))

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from billingbot.flows.desk import Desk
 from billingbot.flows.receive import Endpoint, store
 from billingbot.web import answers, api, health
+from billingbot.web.agreement_gauges import AgreementGauges
 from billingbot.web.batches import Batches
 from billingbot.web.gauges import DeskGauges
 from billingbot.web.metrics import Metrics
@@ -39,6 +40,7 @@ def make_app(
     metrics.registry.register(DeskGauges(desk))
     if dropped_bells is not None:
         metrics.count_dropped_bells(dropped_bells)
+    metrics.registry.register(AgreementGauges(desk))
     batches = Batches(partial(store, desk), metrics)
 
     @asynccontextmanager

@@ -39,6 +39,7 @@ def agree_on_refund(at: Round, stripe_refund_id: str) -> bool:
         if not found.charge_id:
             return True  # from a customer's balance: no charge was refunded
         with step(at.desk) as this:
+            at.hold(this, found.id)
             met = [at.meet(this, one) for one in _differences(this, at, found)]
             if met:
                 apply_refund(this, at.account.name, at.account.livemode, found)
@@ -113,6 +114,7 @@ def agree_on_dispute(at: Round, dispute_id: str) -> None:
     """Acts on a dispute that we do not know, or not in its present status, as on an event of it."""
     found = at.account.stripe.dispute(dispute_id)
     with step(at.desk) as this:
+        at.hold(this, dispute_id)
         known = disputes.statuses(this.db, at.account.name, [dispute_id]).get(dispute_id)
         if known == found.status:
             return

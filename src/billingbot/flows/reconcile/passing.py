@@ -14,6 +14,7 @@ from billingbot.flows.desk import Account, Desk, step
 from billingbot.flows.notify import tell
 from billingbot.flows.reconcile.pages import PAGES
 from billingbot.flows.reconcile.round import Round
+from billingbot.flows.review import person
 from billingbot.gateway.lists import MOST
 from billingbot.store import database, history, jobs, passes
 from billingbot.store.database import transaction
@@ -109,6 +110,15 @@ def reconcile_whole(
             at = passes.get(connection, at.id)
         moved(at)
         time.sleep(pace.total_seconds())
+    return at
+
+
+def ask(desk: Desk, account: str, *, by: str, since: datetime | None = None, until: datetime | None = None) -> Pass:
+    """Has the workers compare one account with Stripe; windows and errors as in `reconcile_whole`."""
+    person(by)
+    at = _begin_by_hand(desk, desk.account(account), by=by, since=since, until=until)
+    with step(desk) as this:
+        this.enqueue(Actor.RECONCILE, at.id)
     return at
 
 

@@ -72,8 +72,14 @@ class Round:
             self.found.add(met.id)
         return met
 
+    def hold(self, this: Step, object_id: str) -> None:
+        """Holds one object until the transaction ends: two passes at once look at it one after the other."""
+        database.advisory_lock(this.db, f"reconcile:{self.account.name}:{object_id}")
+
     def settle(self, this: Step, met: Break, how: str) -> None:
-        """Ends a break by itself, with its ledger entry."""
+        """Ends a break by itself, with its ledger entry; once, whoever is first."""
+        if met.state is BreakState.SETTLED:
+            return
         breaks.settle(this.db, met, how=how)
         self.settled.add(met.id)
         this.record(_draft(EntryKind.BREAK_SETTLED, met, {"how": how}))

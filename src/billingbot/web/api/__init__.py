@@ -13,6 +13,7 @@ from billingbot.web.api import (
     modes,
     notices,
     policies,
+    reconcile,
     refund_requests,
     refunds,
 )
@@ -31,5 +32,6 @@ for noun in (
     events,
     notices,
     breakers,
+    reconcile,
 ):
     router.include_router(noun.router)
