@@ -10,11 +10,11 @@ from billingbot.core.errors import InputError, RetryLaterError
 from billingbot.core.ids import Kind
 from billingbot.core.job import Actor, Job, backoff
 from billingbot.core.notice import Notice, NoticeKind
+from billingbot.core.person import person
 from billingbot.flows.desk import Account, Desk, step
 from billingbot.flows.notify import tell
 from billingbot.flows.reconcile.pages import PAGES
 from billingbot.flows.reconcile.round import Round
-from billingbot.flows.review import person
 from billingbot.gateway.lists import MOST
 from billingbot.store import database, history, jobs, passes
 from billingbot.store.database import transaction
