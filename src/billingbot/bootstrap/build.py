@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from billingbot.bootstrap.accounts import AccountSettings, NoAccountError, read_accounts
-from billingbot.bootstrap.notices import read_routes
+from billingbot.bootstrap.notices import read_mail, read_routes
 from billingbot.bootstrap.settings import ConfigFile, Environment, read_file
 from billingbot.core.errors import ConfigError
 from billingbot.core.ids import CHANCE_BYTES, Kind, make_id
@@ -25,6 +25,7 @@ from billingbot.flows.desk import Desk
 from billingbot.flows.receive import Endpoint
 from billingbot.store import activity
 from billingbot.store.database import make_engine, transaction
+from billingbot.telling.mail import Mail
 from billingbot.telling.route import Route
 from billingbot.worker.doorbell import Broker, RedisBell, make_broker
 
@@ -39,6 +40,7 @@ class Config:
     evidence: EvidenceConfig
     policy: Policy
     routes: tuple[Route, ...] = ()
+    mail: Mail | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +77,25 @@ def read_config(environment: Environment) -> Config:
     except ConfigError as fault:
         problems += fault.problems
     routes: tuple[Route, ...] = ()
+    mail: Mail | None = None
     try:
         routes = read_routes(file)
+    except ConfigError as fault:
+        problems += fault.problems
+    try:
+        mail = read_mail(file)
     except ConfigError as fault:
         problems += fault.problems
     if problems or accounts is None or evidence is None or policy is None:
         raise ConfigError(problems)
     return Config(
-        environment=environment, file=file, accounts=accounts, evidence=evidence, policy=policy, routes=routes
+        environment=environment,
+        file=file,
+        accounts=accounts,
+        evidence=evidence,
+        policy=policy,
+        routes=routes,
+        mail=mail,
     )
 
 
@@ -123,6 +136,7 @@ def runtime(config: Config, *, database_url: str, redis_url: str, pool_size: int
         new_id=new_id,
         recheck_after=timedelta(seconds=config.file.desk.recheck_after_seconds),
         routes=config.routes,
+        mail=config.mail,
         public_url=config.file.desk.public_url,
     )
     try:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from billingbot.bootstrap.settings import ConfigFile, NotificationSection
 from billingbot.core.errors import ConfigError
 from billingbot.telling.by_url import sender
+from billingbot.telling.mail import Mail
 from billingbot.telling.route import QuietHours, Route
 
 
@@ -22,6 +23,21 @@ def read_routes(file: ConfigFile) -> tuple[Route, ...]:
     if problems:
         raise ConfigError(problems)
     return tuple(routes)
+
+
+def read_mail(file: ConfigFile) -> Mail | None:
+    """The way out for replies to customers, if one is configured. ConfigError names what is wrong, and no URL."""
+    section = file.mail
+    if section is None:
+        return None
+    url = os.environ.get(section.url_env, "").strip()
+    if not url:
+        missing = f"expected {section.url_env} in the environment, but it is missing or empty"
+        raise ConfigError([f"{file.path}: mail: url_env: {missing}"])
+    try:
+        return Mail(url=url, sender=section.sender, reply_to=section.reply_to, automatic=section.automatic)
+    except ValueError as fault:
+        raise ConfigError([f"{file.path}: mail: {fault}"]) from None
 
 
 def _route(section: NotificationSection) -> Route:

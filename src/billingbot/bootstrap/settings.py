@@ -68,6 +68,17 @@ class NotificationSection(BaseModel):
     quiet_zone: str = "UTC"
 
 
+class MailSection(BaseModel):
+    """`[mail]` of the file: how replies reach customers; the server's URL is named by an environment variable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+    sender: Annotated[str, Field(pattern=r"^[^\r\n]+$", max_length=320)]
+    reply_to: Annotated[str, Field(pattern=r"^[^\r\n]+$", max_length=320)] | None = None
+    automatic: bool = False
+
+
 class DeskSection(BaseModel):
     """`[desk]`: how the desk works."""
 
@@ -88,6 +99,7 @@ class _File(BaseModel):
     """Read by `billingbot.evidence`, which knows its sources."""
     support: tuple[object, ...] = ()
     notifications: tuple[NotificationSection, ...] = ()
+    mail: MailSection | None = None
 
 
 class ConfigFile(BaseModel):
@@ -100,6 +112,7 @@ class ConfigFile(BaseModel):
     accounts: tuple[AccountSection, ...]
     desk: DeskSection
     notifications: tuple[NotificationSection, ...] = ()
+    mail: MailSection | None = None
 
 
 def read_environment() -> Environment:
@@ -128,7 +141,9 @@ def read_file(path: Path) -> ConfigFile:
             f"{path}:{_line(text, error['loc'])}: {_where(error['loc'])}: {error['msg']}" for error in fault.errors()
         ]
         raise ConfigError(problems) from None
-    return ConfigFile(path=path, text=text, accounts=file.accounts, desk=file.desk, notifications=file.notifications)
+    return ConfigFile(
+        path=path, text=text, accounts=file.accounts, desk=file.desk, notifications=file.notifications, mail=file.mail
+    )
 
 
 def _variable(error: object) -> str:

@@ -48,6 +48,8 @@ def show_case(page: CasePage, blockers: Sequence[str]) -> None:
     show_section("Credit notes", ("number", "id", "refund"), [row for row in notes if row[1]])
     ends = ((one.id, one.cancel_when, one.state, one.why, one.waits_for) for one in page.cancellations)
     show_section("Subscription", ("id", "cancel", "state", "why", "waits for"), ends)
+    sent = ((one.written_at, one.state, one.subject, one.written_by, one.why) for one in page.letters)
+    show_section("Letters", ("written", "state", "subject", "by", "why"), sent)
     show_section("Notes", ("when", "by", "note"), ((one.written_at, one.author, one.text) for one in page.notes))
     happened = ((entry.at, entry.kind, entry.actor, entry.seq) for entry in page.timeline)
     show_section("What happened", ("when", "what", "by", "entry"), happened)

@@ -198,6 +198,19 @@ def deny(
 
 
 @app.command()
+def send(case: CaseId, version: Seen = None, by: By = me(), *, as_json: AsJson = False) -> None:
+    """Sends the case's reply to its customer by e-mail, once. Needs [mail] in the configuration."""
+    from billingbot.flows import letters
+
+    with desk() as at:
+        letter = letters.send(at, _act(case, by, version))
+    if as_json:
+        show_json({"letter": letter.id, "case": letter.case_id, "state": letter.state, "subject": letter.subject})
+        return
+    say(f"{letter.id} is on its way: {letter.subject}")
+
+
+@app.command()
 def note(
     case: CaseId,
     text: Annotated[str, typer.Argument(help="The note.")],

@@ -18,6 +18,8 @@ class Actor(StrEnum):
     IMPORT_HISTORY = "import_history"
     NOTIFY = "notify"
     """Its argument is the kind of notice, of which all that waits is sent together."""
+    DELIVER = "deliver"
+    """Its argument is a letter to a customer."""
     BACKFILL = "backfill"
     RECONCILE = "reconcile"
     REPLAY = "replay"

@@ -38,6 +38,8 @@ class EntryKind(StrEnum):
     CANCELLATION_UNKNOWN = "cancellation.unknown"
     CANCELLATION_CHANGED = "cancellation.changed"
     CANCELLATION_SHOWN = "cancellation.shown"
+    LETTER_WRITTEN = "letter.written"
+    LETTER_ENDED = "letter.ended"
     MODE_CHANGED = "mode.changed"
     BREAKER_OPENED = "breaker.opened"
     BREAKER_CLOSED = "breaker.closed"

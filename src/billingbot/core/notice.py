@@ -41,6 +41,8 @@ class NoticeKind(StrEnum):
     RECONCILE_FAILING = "reconcile_failing"
     EVENTS_MISSED = "events_missed"
     """Events of Stripe never reached us and were fetched afterwards."""
+    LETTER_FAILED = "letter_failed"
+    """A reply to a customer did not arrive, or may not have."""
     JOB_FAILED = "job_failed"
     """A job was tried to the end and waits for a person."""
     DEADLINE_NEAR = "deadline_near"

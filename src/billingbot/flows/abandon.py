@@ -8,6 +8,7 @@ from billingbot.flows.assess import give_up
 from billingbot.flows.bad_news import tell_unknown
 from billingbot.flows.cancel import abandon_cancellation
 from billingbot.flows.desk import Step
+from billingbot.flows.letters import give_up_letter
 from billingbot.flows.notify import tell
 from billingbot.flows.replay_runs import interrupt
 from billingbot.flows.settle import show_to_person
@@ -39,6 +40,8 @@ def abandon(this: Step, job: Job) -> None:  # noqa: C901 - one case per kind of 
             return  # nobody is told that nobody can be told
         case Actor.REPLAY:
             interrupt(this, job.subject, why="its worker gave up")
+        case Actor.DELIVER:
+            give_up_letter(this, job.subject)
         case Actor.BACKFILL:
             backfills.fail(this.db, job.subject)
         case Actor.INTERPRET | Actor.RECHECK | Actor.SETTLE | Actor.IMPORT_HISTORY | Actor.RECONCILE:

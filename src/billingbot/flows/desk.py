@@ -17,6 +17,7 @@ from billingbot.evidence.sources import SupportSource, UsageSource
 from billingbot.gateway.client import StripeGateway
 from billingbot.store import jobs, ledger, policies
 from billingbot.store.database import transaction
+from billingbot.telling.mail import Mail
 from billingbot.telling.route import Route
 
 
@@ -54,6 +55,8 @@ class Desk:
     routes: tuple[Route, ...] = ()
     public_url: str | None = None
     """Where people reach the screens, for links in notices; None for no links."""
+    mail: Mail | None = None
+    """The way out for replies to customers; None where people copy them by hand."""
 
     def account(self, name: str) -> Account:
         """The account of this name. InputError where none is configured."""

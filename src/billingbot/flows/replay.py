@@ -18,6 +18,7 @@ from billingbot.core.errors import InputError, NotFoundError
 from billingbot.core.facts import Known
 from billingbot.core.job import Actor
 from billingbot.core.ledger import Draft, EntryKind
+from billingbot.core.letter import LetterState
 from billingbot.core.mode import Mode
 from billingbot.core.money import Money
 from billingbot.core.person import MOST_NAME, person
@@ -38,6 +39,7 @@ from billingbot.store import (
     history,
     inbox,
     jobs,
+    letters,
     modes,
     passes,
     refunds,
@@ -293,6 +295,13 @@ def _tell_notify(_connection: Connection, job: FailedJob, _by_policy: str) -> Pr
     return Preview(job=job, effect=Effect.DECIDES, why="sends the notices that wait, and decides nothing", account="")
 
 
+def _tell_deliver(connection: Connection, job: FailedJob, _by_policy: str) -> Preview:
+    letter = letters.get(connection, job.subject)
+    if letter.state is not LetterState.WAITING:
+        return Preview(job=job, effect=Effect.NOTHING, why=f"the letter is {letter.state}", account=letter.account)
+    return Preview(job=job, effect=Effect.DECIDES, why="sends a reply, and decides nothing", account=letter.account)
+
+
 def _tell_backfill(connection: Connection, job: FailedJob, by_policy: str) -> Preview:
     read = backfills.get(connection, job.subject)
     if read.state is BackfillState.DONE:
@@ -339,6 +348,7 @@ _TELL: Final[Mapping[Actor, Callable[[Connection, FailedJob, str], Preview]]] = 
     Actor.CANCEL: _tell_cancel,
     Actor.IMPORT_HISTORY: _tell_import,
     Actor.NOTIFY: _tell_notify,
+    Actor.DELIVER: _tell_deliver,
     Actor.REPLAY: _tell_replay,
     Actor.BACKFILL: _tell_backfill,
     Actor.RECONCILE: _tell_reconcile,

@@ -16,6 +16,7 @@ from billingbot.flows.backfill import backfill
 from billingbot.flows.cancel import cancel
 from billingbot.flows.desk import Desk, step
 from billingbot.flows.interpret import interpret
+from billingbot.flows.letters import deliver
 from billingbot.flows.notify import notify
 from billingbot.flows.recheck import recheck
 from billingbot.flows.reconcile import reconcile
@@ -35,6 +36,7 @@ VERBS: Final[Mapping[Actor, Callable[[Desk, Job], None]]] = {
     Actor.CANCEL: cancel,
     Actor.IMPORT_HISTORY: import_history,
     Actor.NOTIFY: notify,
+    Actor.DELIVER: deliver,
     Actor.BACKFILL: backfill,
     Actor.RECONCILE: reconcile,
     Actor.REPLAY: carry_on,

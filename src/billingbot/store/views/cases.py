@@ -15,11 +15,13 @@ from billingbot.core.errors import InputError
 from billingbot.core.facts import Facts
 from billingbot.core.ids import Kind, is_id
 from billingbot.core.ledger import Entry
+from billingbot.core.letter import Letter
 from billingbot.core.restore import restore_decision, restore_facts
 from billingbot.store import approvals as approval_rows
 from billingbot.store import cancellations as cancellation_rows
 from billingbot.store import cases as case_rows
 from billingbot.store import decisions as decision_rows
+from billingbot.store import letters as letter_rows
 from billingbot.store import notes as note_rows
 from billingbot.store import requests as request_rows
 from billingbot.store.approvals import FirstApproval
@@ -88,6 +90,8 @@ class CasePage:
     notes: tuple[note_rows.Note, ...]
     joined: tuple[str, ...]
     timeline: tuple[Entry, ...]
+    letters: tuple[Letter, ...] = ()
+    """Replies that were sent to the customer, oldest first."""
     first_approval: FirstApproval | None = None
     """Where a large refund has been approved by one person, and waits for another."""
 
@@ -123,6 +127,7 @@ def case_page(connection: Connection, case_id: str) -> CasePage:
         notes=tuple(note_rows.of_case(connection, case_id)),
         joined=_joined(connection, case_id),
         timeline=tuple(timeline(connection, case_id)),
+        letters=letter_rows.of_case(connection, case_id),
         first_approval=approval_rows.waiting(connection, case_id),
     )
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from billingbot.core.errors import NotFoundError
 from billingbot.core.job import Actor, JobState
 from billingbot.store.jobs import last_error_class, of_account, of_case
-from billingbot.store.schema import cancellations, inbox, job_failures, jobs, refunds
+from billingbot.store.schema import cancellations, inbox, job_failures, jobs, letters, refunds
 from billingbot.store.views.paging import PAGE_ROWS, Page, newest_first
 
 
@@ -142,6 +142,9 @@ def _case_id(connection: Connection, job: JobLine) -> str | None:
             return found.scalar_one_or_none()
         case Actor.CANCEL:
             found = connection.execute(sa.select(cancellations.c.case_id).where(cancellations.c.id == job.subject))
+            return found.scalar_one_or_none()
+        case Actor.DELIVER:
+            found = connection.execute(sa.select(letters.c.case_id).where(letters.c.id == job.subject))
             return found.scalar_one_or_none()
         case Actor.INTERPRET | Actor.IMPORT_HISTORY | Actor.NOTIFY | Actor.BACKFILL | Actor.RECONCILE | Actor.REPLAY:
             return None

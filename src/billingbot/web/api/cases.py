@@ -9,11 +9,11 @@ from pydantic import AwareDatetime, BaseModel, Field
 from billingbot.core.case import Case, CaseState
 from billingbot.core.decision import Priority
 from billingbot.core.ids import Kind
-from billingbot.flows import review
+from billingbot.flows import letters, review
 from billingbot.store import cases as case_rows
 from billingbot.store import views
 from billingbot.web.api.fields import Body, Cursor, Person, Prose, Rows, Word, id_of
-from billingbot.web.api.shown import CasePageShown, CaseShown, Listed
+from billingbot.web.api.shown import CasePageShown, CaseShown, LetterShown, Listed
 from billingbot.web.auth import SignedInRoute, TheDesk, bearer
 from billingbot.web.reading import read
 
@@ -153,6 +153,12 @@ def deny(case_id: str, act: Denial, desk: TheDesk) -> CaseAnswer:
 def reassess(case_id: str, act: ReasonedAct, desk: TheDesk) -> CaseAnswer:
     """Has the facts gathered and the case decided anew."""
     return _answer(review.ask_again(desk, _act(case_id, act), act.reason))
+
+
+@router.post("/{case_id}/send", summary="Send the reply to the customer")
+def send_reply(case_id: str, act: Act, desk: TheDesk) -> LetterShown:
+    """By e-mail, once. 403 where no mail is configured, 409 where it was sent or is not true yet."""
+    return LetterShown.of(letters.send(desk, _act(case_id, act)))
 
 
 @router.post("/{case_id}/note", summary="Write a note on a case")

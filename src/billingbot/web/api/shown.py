@@ -11,6 +11,7 @@ from billingbot.core.case import Case, CaseState
 from billingbot.core.decision import LimitTrace, Outcome, Priority, Recommendation, RuleTrace
 from billingbot.core.facts import CATALOGUE, Facts, Known
 from billingbot.core.ledger import Entry
+from billingbot.core.letter import Letter, LetterState
 from billingbot.core.money import Money
 from billingbot.core.refund import AttemptOutcome, Origin, RefundState
 from billingbot.core.refund_terms import CancelWhen, RefundWith
@@ -65,6 +66,8 @@ class CaseShown(BaseModel):
     joined_case_id: str | None
     outcome: str | None
     reply: str | None
+    reply_subject: str | None
+    reply_language: str | None
     opened_at: datetime
     decided_at: datetime | None
     due_at: datetime | None
@@ -224,6 +227,26 @@ class FirstApprovalShown(BaseModel):
         return cls(by=first.maker, at=first.made_at, amount=AmountShown.of(first.amount_minor, first.currency))
 
 
+class LetterShown(BaseModel):
+    """A reply that was sent to a customer, or is on its way."""
+
+    id: str
+    case_id: str
+    state: LetterState
+    language: str | None
+    subject: str
+    text: str
+    written_by: str
+    written_at: datetime
+    sent_at: datetime | None
+    why: str | None
+
+    @classmethod
+    def of(cls, letter: Letter) -> Self:
+        """The letter from outside."""
+        return cls(**{name: getattr(letter, name) for name in cls.model_fields})
+
+
 class CasePageShown(BaseModel):
     """Everything about one case."""
 
@@ -240,6 +263,7 @@ class CasePageShown(BaseModel):
     refunds: list[RefundShown]
     cancellations: list[Cancellation]
     notes: list[Note]
+    letters: list[LetterShown]
     joined: list[str]
     timeline: list[Entry]
     first_approval: FirstApprovalShown | None
@@ -262,6 +286,7 @@ class CasePageShown(BaseModel):
             refunds=[RefundShown.of(line) for line in page.refunds],
             cancellations=list(page.cancellations),
             notes=list(page.notes),
+            letters=[LetterShown.of(letter) for letter in page.letters],
             joined=list(page.joined),
             timeline=list(page.timeline),
             first_approval=FirstApprovalShown.of(page.first_approval) if page.first_approval else None,
