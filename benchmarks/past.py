@@ -11,7 +11,6 @@ from typing import Any, Final
 import psycopg
 from tests import builders
 
-from benchmarks.stage import ROOT
 from billingbot.core.canonical import canonical_bytes, digest
 from billingbot.core.dossier import Dossier
 from billingbot.core.establish import establish
@@ -69,15 +68,15 @@ def fill(url: str, cases: int, policy: Policy, *, processes: int) -> None:
         )
     parts = [(first, min(first + _PART, cases)) for first in range(0, cases, _PART)]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for future in [pool.submit(_fill, url, first, last, cases) for first, last in parts]:
+        for future in [pool.submit(_fill, url, policy.source, first, last, cases) for first, last in parts]:
             future.result()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("ANALYZE cases, decisions, refunds")
         connection.execute("CHECKPOINT")
 
 
-def _fill(url: str, first: int, last: int, of: int) -> None:
-    policy = load_policy((ROOT / "config" / "policy.toml").read_bytes(), filename="policy.toml")
+def _fill(url: str, source: str, first: int, last: int, of: int) -> None:
+    policy = load_policy(source, filename="policy.toml")
     rows = list(_rows(policy, first, last, of))
     with psycopg.connect(url) as connection:
         connection.execute("SET session_replication_role = replica")
