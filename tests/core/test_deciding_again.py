@@ -68,15 +68,15 @@ def _policy(rules: Sequence[tuple[str, Sequence[str]]]) -> Policy:
         when = "\n".join(f'c{number} = "{one}"' for number, one in enumerate((*conditions, *evidence)))
         texts.append(f'[[rule]]\nid = "rule{index}"\nrow = 1\n{end}\nsummary = "x"\n[rule.when]\n{when}\n')
     head = POLICY.source.partition("[define]")[0]
-    rest = POLICY.source[POLICY.source.index("[limits]") :]
+    rest = POLICY.source[POLICY.source.index("[limits]") : POLICY.source.index("[examples.base]")]
     last = '[[rule]]\nid = "last"\nrow = 9\noutcome = "review"\nsummary = "x"\n[rule.when]\nalways = "true"\n'
     return load_policy("\n".join([head, "[define]", defines, *texts, last, rest]), filename="made-up.toml")
 
 
 A_RULE = st.tuples(st.sampled_from(_ENDS), st.lists(st.sampled_from(_CONDITIONS), min_size=1, max_size=3))
 POLICIES = st.lists(A_RULE, min_size=1, max_size=7).map(_policy)
-SEVERAL = st.lists(SOME_FACTS, min_size=1, max_size=6)
-MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SEVERAL = st.lists(SOME_FACTS, min_size=1, max_size=4)
+MANY = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def _told(one: Verdict | Decision) -> tuple[object, ...]:

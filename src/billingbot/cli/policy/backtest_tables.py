@@ -1,6 +1,6 @@
 """A backtest on the terminal: the few figures that decide, then who, how much, and why."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from billingbot.cli.output import money, say, show_section
@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 
 # As many as fit on a screen beside the other tables.
 _LISTED: Final = 10
+# The newest ones: a quarter in half a dozen currencies. The page and the JSON have them all.
+_MONTHS: Final = 18
 
 
 def show_tables(found: "Backtest") -> None:
     """Everything for people, on stdout."""
-    say(*headline(found), "")
+    say(*headline(found))
     told = found.report
     changed = [line for line in told.outcomes if line.before != line.after]
     show_section("What flips", ("before", "after", "cases"), ((one.before, one.after, one.cases) for one in changed))
@@ -29,7 +31,7 @@ def show_tables(found: "Backtest") -> None:
         ),
     )
     columns = ("before", "after", "gained", "lost", "net")
-    show_section("Refunds that leave by themselves", ("currency", *columns), map(_money_row, told.money))
+    show_section("Refunds that leave by themselves", ("currency", *columns), map(_money_row, _changed(told.money)))
     show_section("By month", ("month", "currency", *columns), ((one.month, *_money_row(one)) for one in _months(told)))
     show_section(
         "Cases by what decides them", ("reason", "before", "after"), ((o.reason, o.before, o.after) for o in told.rules)
@@ -98,6 +100,8 @@ def notes(found: "Backtest") -> list[str]:
         lines.append(
             f"{told.day_limited:,} cases were only held back by the day's budget: compared as the refunds they were."
         )
+    if told.flips > _LISTED:
+        lines.append("Every flip stands in the CSV (--csv), every month and currency on the page (--html).")
     if len(told.over_budget) > _LISTED:
         lines.append(f"{len(told.over_budget):,} days go over this policy's own budget; the first are shown.")
     if found.as_mode:
@@ -119,8 +123,13 @@ def net(line: "MoneyLine") -> int:
     return line.gained.amount_minor - line.lost.amount_minor
 
 
+def _changed(lines: "Sequence[MoneyLine]") -> "list[MoneyLine]":
+    return [line for line in lines if line.gained.cases or line.lost.cases]
+
+
 def _months(told: "Report") -> "list[MoneyLine]":
-    return list(told.money_by_month) if len({line.month for line in told.money_by_month}) > 1 else []
+    lines = _changed(told.money_by_month)
+    return lines[-_MONTHS:] if len({line.month for line in lines}) > 1 else []
 
 
 def _money_row(line: "MoneyLine") -> tuple[str, ...]:
