@@ -244,12 +244,15 @@ def _environment(directory: Path, stripe_url: str, port: int) -> dict[str, str]:
 
 
 def _roomy_policy() -> str:
-    """The shipped policy, but for the day's limits: a burst is just what they are there to stop."""
+    """The shipped policy, but for the day's limits and the breaker: a burst is just what they are there to stop."""
     text = (stage.ROOT / "config" / "policy.toml").read_text("utf-8")
     text, counts = re.subn(r"(?m)^daily_count_max = \d+", "daily_count_max = 86400", text)
+    text, paces = re.subn(r"(?m)^refunds_per_hour = \d+", "refunds_per_hour = 3600", text)
+    text, shares = re.subn(r"(?m)^refunded_percent_max = \d+", "refunded_percent_max = 100", text)
     head, section, limits = text.partition("[limits.daily_amount_max]\n")
     limits, amounts = re.subn(r"\Ausd = \d+", "usd = 100000000", limits)
-    assert (counts, amounts) == (1, 1), "config/policy.toml: expected the day's limits where they used to stand"
+    found = (counts, amounts, paces, shares)
+    assert found == (1, 1, 1, 1), "config/policy.toml: expected the limits where they used to stand"
     return head + section + limits
 
 

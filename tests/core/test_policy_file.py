@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.builders import CHARGED, POLICY_FILE, shipped_policy
 
+from billingbot.core.breaker import DEFAULT_BREAKER
 from billingbot.core.canonical import digest
 from billingbot.core.facts import CATALOGUE
 from billingbot.core.money import Money
@@ -228,6 +229,17 @@ BROKEN: list[tuple[str, str, str]] = [
         "one_automatic_refund_per_days = 0",
         "one_automatic_refund_per_days: expected a whole number of days from 1",
     ),
+    ("[due_hours]\n", "[limits.breaker]\nrefunds_per_hour = 5\n[due_hours]\n", "refunded_percent_max: missing"),
+    (
+        "[due_hours]\n",
+        "[limits.breaker]\nrefunds_per_hour = 5\nrefunded_percent_max = 101\npercent_from_requests = 9\n[due_hours]\n",
+        "refunded_percent_max: expected a whole number of requests in a hundred from 0 to 100, got 101",
+    ),
+    (
+        "[due_hours]\n",
+        "[limits.second_approval_above]\nusd = -1\n[due_hours]\n",
+        "usd: expected a whole number of minor units",
+    ),
     ('["customer"]', '["person"]', "earlier_refunds_by: no way to count is named 'person'"),
     ('["customer"]', "[]", "earlier_refunds_by: expected at least one of customer, card, email"),
     ('["customer"]', '["card", "card"]', "earlier_refunds_by: names a way to count twice"),
@@ -395,3 +407,19 @@ def test_every_shipped_clause_is_cited_but_the_definition() -> None:
 def test_no_rule_reads_a_fact_outside_the_catalogue() -> None:
     for rule in shipped_policy().rules:
         assert rule.facts <= set(CATALOGUE)
+
+
+def test_a_policy_without_a_breaker_has_the_shipped_one_and_asks_nobody_for_two_people() -> None:
+    limits = load_policy(SMALL, filename="p.toml").limits
+    assert limits.breaker == DEFAULT_BREAKER == shipped_policy().limits.breaker
+    assert not limits.wants_two(10**9, "usd")
+
+
+@pytest.mark.parametrize(
+    ("amount_minor", "currency", "two"),
+    [(100_000, "usd", False), (100_001, "usd", True), (1, "sek", True), (150_000, "jpy", False)],
+)
+def test_two_people_approve_above_the_amount_and_in_a_currency_that_is_not_listed(
+    amount_minor: int, currency: str, *, two: bool
+) -> None:
+    assert shipped_policy().limits.wants_two(amount_minor, currency) is two

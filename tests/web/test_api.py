@@ -9,10 +9,13 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from billingbot.core.breaker import Trip, TrippedBy
 from billingbot.core.ids import Kind
 from billingbot.core.mode import Mode
-from billingbot.flows.desk import Desk
+from billingbot.flows.breaker import TrippedError, trip
+from billingbot.flows.desk import Desk, step
 from billingbot.flows.switch import create_key, revoke_key
+from billingbot.store import cases, modes
 from billingbot.web.app import make_app
 from tests.flows.shop import Shop
 from tests.web.street import close_desk, endpoints, open_desk, served
@@ -275,6 +278,32 @@ def test_modes_are_shown_and_set_per_account_and_the_ledger_knows_who(api: httpx
     assert set(fields(api.put("/api/v1/mode", json=wanted | {"by": " "}))) == {"by"}
     entries = api.get("/api/v1/ledger", params={"kind": "mode.changed"}).json()["items"]
     assert [(entry["actor"], entry["subject"]) for entry in entries] == [("ada", "second")]
+
+
+def test_a_breaker_is_shown_and_closed_and_notices_tell_of_it(desk: Desk, api: httpx.Client) -> None:
+    assert api.get("/api/v1/breakers").json() == {"breakers": []}
+    with step(desk) as this:
+        case_id = this.new_id(Kind.CASE)
+        case, _ = cases.open_case(this.db, case_id, account="second", livemode=False, charge_id="ch_1")
+        modes.write(this.db, "second", Mode.AUTO, by="ada", why=None)
+        found = Trip(by=TrippedBy.PACE, observed="41 within an hour", allowed="at most 40")
+        trip(this, case, TrippedError(found, opens=True, closed_at=None))
+
+    [breaker] = api.get("/api/v1/breakers").json()["breakers"]
+    assert (breaker["account"], breaker["open"], breaker["case_id"]) == ("second", True, case_id)
+    assert api.get("/readyz").json()["breakers_open"] == ["second"]
+    assert 'billingbot_breaker_open{account="second"} 1.0' in api.get("/metrics").text
+    auto = {"account": "second", "mode": "auto", "by": "ada"}
+    assert api.put("/api/v1/mode", json=auto).status_code == 403
+    [notice] = api.get("/api/v1/notices", params={"kind": "breaker_open"}).json()["items"]
+    assert (notice["subject"], notice["state"], notice["deliveries"]) == (case_id, "waiting", [])
+
+    close = "/api/v1/breakers/second/close"
+    assert set(fields(api.post(close, json={"by": "ada"}))) == {"why"}
+    assert api.post(close, json={"by": "ada", "why": "all real"}).json()["open"] is False
+    assert api.post(close, json={"by": "ada", "why": "again"}).status_code == 409
+    shown = {mode["account"]: mode["mode"] for mode in api.get("/api/v1/mode").json()["modes"]}
+    assert shown["second"] == "auto"
 
 
 def test_the_ledger_is_listed_and_proven(api: httpx.Client) -> None:

@@ -1,5 +1,6 @@
 """`billingbot policy check` and `show`: whether a policy file can be used, and what it says."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -85,6 +86,13 @@ def _show_rules(policy: "Policy") -> None:
     _show_limits(policy)
 
 
+def _two_people(above: Mapping[str, int] | None) -> str:
+    if above is None:
+        return "One person's approval is enough for any amount."
+    amounts = ", ".join(money(most, currency) for currency, most in sorted(above.items())) or "nothing"
+    return f"Two people approve above {amounts}; in any other currency always."
+
+
 def _show_limits(policy: "Policy") -> None:
     limits = policy.limits
     amounts = (
@@ -101,6 +109,10 @@ def _show_limits(policy: "Policy") -> None:
         "",
         f"At most {limits.daily_count_max} automatic refunds a day, "
         f"and one per {by} in {limits.one_automatic_refund_per_days} days.",
+        f"The breaker opens above {limits.breaker.refunds_per_hour} automatic refunds an hour, or where more than "
+        f"{limits.breaker.refunded_percent_max} in a hundred of at least {limits.breaker.percent_from_requests} "
+        "requests a day end in one.",
+        _two_people(limits.second_approval_above),
         "A person looks within: " + ", ".join(f"{hours} h ({name})" for name, hours in policy.due_hours.items()) + ".",
     )
 
