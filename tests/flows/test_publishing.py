@@ -17,6 +17,7 @@ from billingbot.core.usage import Subject, UsageReport
 from billingbot.flows.desk import Desk
 from billingbot.flows.publish import Publication, Wish, publish, published, read_version
 from billingbot.store.database import transaction
+from billingbot.store.views.explanation import Explanation, explanation
 from tests.desks import a_desk
 from tests.engines.shared import Database
 from tests.flows.shop import Shop
@@ -288,6 +289,28 @@ class PublishesMeanwhile:
         if not published(self.shop.desk):
             publish_from(self.shop, "2026-12", charge_of(self.shop, self.charge))
         return self.shop.usage.report(subject, now=now)
+
+
+@pytest.mark.parametrize("days", [(-30, -1, 0, 1), (1, 0, -1, -30), (0, 1, -30, -1)])
+def test_whatever_is_published_in_whatever_order_a_stored_decision_comes_out_the_same(
+    shop: Shop, days: tuple[int, ...]
+) -> None:
+    _, charge = shop.charged_trial()
+    shop.ask(charge, unused=True)
+    shop.work()
+    [case] = shop.cases_of(charge)
+    before = explained(shop, case.id)
+    charged = charge_of(shop, charge)
+    for number, apart in enumerate(days):
+        publish_from(shop, f"2027-{number}", charged + timedelta(days=apart))
+        now = explained(shop, case.id)
+        assert now.reproduces
+        assert now == before
+
+
+def explained(shop: Shop, case_id: str) -> Explanation:
+    with transaction(shop.desk.db) as connection:
+        return explanation(connection, case_id)
 
 
 def decided_and_not_paid(shop: Shop) -> str:
