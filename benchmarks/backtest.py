@@ -21,7 +21,7 @@ from billingbot.engines.postgres import start_postgres
 ROUNDS: Final = 2
 # The default of --seconds, 4, is a million cases.
 _CASES_PER_SECOND: Final = 250_000
-# `decide` on each case would take a quarter of an hour: a sample of this many thousands says as much.
+# `decide` on each case would take a quarter of an hour: a sample of this many stretches says as much.
 _DECIDE_STRETCHES: Final = 10
 # What a finance person might try: two limits, and a rule that gives more away.
 _CHANGES: Final = (
