@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -44,6 +45,9 @@ class Result:
     """Against another policy: two policies for each case."""
     plain: list[float]
     reading: list[float]
+    stored_cpu: list[float]
+    """Processor seconds of all its processes and of PostgreSQL: on a busy machine, the steadier figure."""
+    plain_cpu: list[float]
     decide: list[float]
     """Extrapolated from the sample."""
     parent_mb: list[float]
@@ -85,11 +89,13 @@ def _rounds(result: Result, new: str, settings: Mapping[str, str], rounds: int) 
         assert (told["cases"], told["unreadable"]) == (result.cases, 0)
         flips = told["flips"]
         result.stored.append(ours.seconds)
+        result.stored_cpu.append(ours.cpu)
         result.parent_mb.append(ours.parent_mb)
         result.process_mb.append(ours.process_mb)
         by_hand = _watched("benchmarks.again", "plain", new, env=settings)
         assert sum(json.loads(by_hand.out).values()) == result.cases
         result.plain.append(by_hand.seconds)
+        result.plain_cpu.append(by_hand.cpu)
         result.against.append(_watched(*command, "--against", shipped, env=settings).seconds)
         result.reading.append(_watched("benchmarks.again", "reading", new, env=settings).seconds)
         sample = _watched("benchmarks.again", "decide", new, str(_DECIDE_STRETCHES), env=settings)
@@ -111,12 +117,13 @@ class _Run:
 
     out: str
     seconds: float
+    cpu: float
     parent_mb: float
     process_mb: float
 
 
 def _watched(*argv: str, env: Mapping[str, str]) -> _Run:
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), _processor_seconds(env)
     process = subprocess.Popen(
         [sys.executable, "-m", *argv], cwd=ROOT, env={**outside(), **env}, stdout=subprocess.PIPE, text=True
     )
@@ -129,7 +136,18 @@ def _watched(*argv: str, env: Mapping[str, str]) -> _Run:
     if process.returncode != 0:
         raise RuntimeError(f"{' '.join(argv[:3])} failed with {process.returncode}")
     parent = peaks.pop(process.pid, 0.0)
-    return _Run(out=out, seconds=seconds, parent_mb=parent, process_mb=max(peaks.values(), default=0.0))
+    cpu = _processor_seconds(env) - cpu
+    return _Run(out=out, seconds=seconds, cpu=cpu, parent_mb=parent, process_mb=max(peaks.values(), default=0.0))
+
+
+def _processor_seconds(env: Mapping[str, str]) -> float:
+    """Of all that we have run and waited for so far, and of all connections that PostgreSQL has served and closed."""
+    ours = resource.getrusage(resource.RUSAGE_CHILDREN)
+    lock = Path(env["BILLINGBOT_DATA_DIR"]) / "postgres" / "cluster" / "postmaster.pid"
+    postmaster = lock.read_text("utf-8").split()[0]
+    # Fields 16 and 17: of its children that ended. The name before them may hold spaces.
+    ended = Path(f"/proc/{postmaster}/stat").read_text("ascii").rpartition(")")[2].split()[13:15]
+    return ours.ru_utime + ours.ru_stime + sum(map(int, ended)) / os.sysconf("SC_CLK_TCK")
 
 
 def _watch(pid: int, peaks: dict[int, float]) -> None:
@@ -199,6 +217,10 @@ def table(result: Result) -> list[str]:
             for what, times in rows.items()
         ),
         "",
+        (
+            f"Processor seconds with PostgreSQL's: billingbot {spread(result.stored_cpu).text(1)}, plain Python "
+            f"{spread(result.plain_cpu).text(1)}, ×{pair_by_pair(result.stored_cpu, result.plain_cpu).text(2)}."
+        ),
         memory,
     ]
 
