@@ -21,7 +21,7 @@ _ASKERS: Final = 6
 _AGAIN_SECONDS: Final = (0.2, 1.0)
 _TIMEOUT_SECONDS: Final = 10.0
 # People decide about so many of the cases that they see; the others stay in the queue, which is an end as well.
-_DECIDED_SHARE: Final = 0.3
+_DECIDED_SHARE: Final = 0.5
 _PEOPLE: Final = ("kim", "robin", "sascha")
 
 
