@@ -166,10 +166,17 @@ def attempts_come_first(seen: Evidence) -> Iterator[Violation]:
 
 
 def limits_hold(seen: Evidence) -> Iterator[Violation]:
-    """In the order of the ledger: at no instant more than a day's sum and count of automatic refunds stood."""
+    """In the order of the ledger: at no instant more than a day's sum and count of automatic refunds stood.
+
+    A day is one of Postgres's, in UTC: what was intended before midnight does not count after it.
+    """
+    today = None
     standing: dict[str, tuple[str, int]] = {}
     for entry in seen.books.entries:
         body = entry.body
+        if today != entry.at.date():
+            today = entry.at.date()
+            standing.clear()
         if entry.kind == "refund.intended" and body["origin"] == "policy":
             standing[entry.subject] = (body["currency"], body["amount_minor"])
             yield from _passed(seen, standing, body["currency"], entry.subject)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,12 +18,13 @@ from tests.torture.town import AMOUNT, Charge, Town
 _AT = datetime(2026, 11, 24, tzinfo=UTC)
 
 
-def entries(*drafts: tuple[EntryKind, str, dict[str, Any]]) -> list[Entry]:
+def entries(*drafts: tuple[EntryKind, str, dict[str, Any]], days_apart: int = 0) -> list[Entry]:
     chain: list[Entry] = []
-    for kind, subject, body in drafts:
+    for number, (kind, subject, body) in enumerate(drafts):
         draft = Draft(kind=kind, account="default", subject=subject, actor="billingbot", body=body)
         previous = chain[-1].hash if chain else GENESIS
-        chain.append(seal(draft, seq=len(chain) + 1, at=_AT, previous_hash=previous))
+        at = _AT + timedelta(days=days_apart * number)
+        chain.append(seal(draft, seq=len(chain) + 1, at=at, previous_hash=previous))
     return chain
 
 
@@ -184,6 +185,14 @@ def test_a_refund_that_was_withdrawn_makes_room_within_a_limit(seen: Evidence) -
     books = {"entries": entries(*first, *life("rfd_1"))}
     rows = {**seen.books.refunds, "rfd_0": with_us("rfd_0", stripe_refund_id=None, state="withdrawn")}
     assert broken(replace(seen, daily_count=1), **books, refunds=rows) == set()
+
+
+def test_each_day_has_its_own_limit(seen: Evidence) -> None:
+    both = {**seen.books.refunds, "rfd_0": with_us("rfd_0", stripe_refund_id=None, state="withdrawn")}
+    intents = [life("rfd_0")[0], *life("rfd_1")]
+    once = replace(seen, daily_count=1)
+    assert broken(once, entries=entries(*intents), refunds=both) == {"limits"}
+    assert broken(once, entries=entries(*intents, days_apart=1), refunds=both) == set()
 
 
 def test_a_flaw_of_the_chain_is_noticed(seen: Evidence) -> None:
