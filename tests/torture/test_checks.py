@@ -10,7 +10,7 @@ import pytest
 from billingbot.core.ledger import GENESIS, Draft, Entry, EntryKind, Flaw, seal
 from billingbot.sandbox.client import SandboxClient
 from tests.torture.books import Books
-from tests.torture.checks import Evidence, check_all
+from tests.torture.checks import Evidence, check_all, saved_by_stripe
 from tests.torture.load import Load
 from tests.torture.product import Product
 from tests.torture.town import AMOUNT, Charge, Town
@@ -90,6 +90,12 @@ def seen() -> Evidence:
 def broken(seen: Evidence, **books: Any) -> set[str]:
     """The checks that notice, with these parts of the books changed."""
     return {one.check for one in check_all(replace(seen, books=replace(seen.books, **books)))}
+
+
+def test_a_second_call_that_stripe_alone_refused_is_counted(seen: Evidence) -> None:
+    second = call(code="charge_already_refunded")
+    assert saved_by_stripe(replace(seen.books, paying_calls=[call(), second])) == 1
+    assert saved_by_stripe(replace(seen.books, paying_calls=[second], at_stripe={"re_1": at_stripe(ours="")})) == 0
 
 
 def test_books_in_order_give_no_violation(seen: Evidence) -> None:
