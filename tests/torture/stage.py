@@ -105,7 +105,7 @@ class Stage:
         environment = {**self.environment, **self.straight()}
         done = subprocess.run(
             [sys.executable, "-m", "billingbot", *words],
-            env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
+            env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=1800,  # a backlog may stand before it
         )  # fmt: skip
         if done.returncode != 0:
             raise RuntimeError(f"billingbot {' '.join(words)}: {done.stderr.strip()[-2000:]}")
