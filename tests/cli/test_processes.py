@@ -9,21 +9,25 @@ import socket
 import stat
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 import sqlalchemy as sa
 
+from billingbot.cli.serving import wait_for_postgres
 from billingbot.engines.places import remove_data_dir
 from billingbot.engines.processes import started_at
 from billingbot.sandbox.server import RunningSandbox
-from billingbot.store.migrate import drift
+from billingbot.store.database import make_engine
+from billingbot.store.migrate import drift, is_current
 from tests.cli.conftest import Start
 from tests.cli.terminal import KEYS, run, typed
-from tests.engines.shared import Database, SharedPostgres
+from tests.engines.shared import Database, SharedPostgres, plain
 
 Settings = dict[str, str]
 
@@ -85,6 +89,25 @@ def test_a_worker_waits_for_postgres_and_ends_on_request(settings: Settings, sta
     assert worker.poll() is None
     worker.terminate()
     assert worker.wait(15) == 0
+
+
+def test_a_process_whose_first_connection_breaks_waits_for_the_next_one(database: Database) -> None:
+    engine, looks = make_engine(database.app_url, pool_size=1), 0
+
+    def look(connection: sa.Connection) -> bool:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            process = connection.scalar(sa.text("SELECT pg_backend_pid()"))
+            with psycopg.connect(plain(database.superuser_url)) as superuser:
+                superuser.execute("SELECT pg_terminate_backend(%s)", [process])
+        return is_current(connection)
+
+    try:
+        assert wait_for_postgres(engine, threading.Event(), look=look)
+    finally:
+        engine.dispose()
+    assert looks == 2
 
 
 def test_worker_scheduler_and_web_work_together_and_end_on_request(

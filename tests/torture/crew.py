@@ -91,7 +91,8 @@ class Crew:
 
     def _bury(self, member: Member, process: Spawned) -> None:
         if process.pid not in self.killed:
-            self.unexpected.append(f"{member.name} ended by itself with exit code {process.returncode}")
+            said = (self.stage.directory / f"{member.name}.log").read_text("utf-8", "replace").splitlines()[-3:]
+            self.unexpected.append(f"{member.name} ended by itself with exit code {process.returncode}: {said}")
 
     def _spawn(self, member: Member) -> None:
         module = ("billingbot", *member.words)

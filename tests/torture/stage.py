@@ -101,11 +101,14 @@ class Stage:
         return next(link for link in self.links.all if link.name == name)
 
     def command(self, *words: str) -> str:
-        """Runs a `billingbot` command straight on the engines, as a person at the machine; returns what it prints."""
+        """Runs a `billingbot` command straight on the engines, as a person at the machine; returns what it prints.
+
+        It may take its time: the workers may have a backlog before them.
+        """
         environment = {**self.environment, **self.straight()}
         done = subprocess.run(
             [sys.executable, "-m", "billingbot", *words],
-            env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=1800,  # a backlog may stand before it
+            env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=1800,
         )  # fmt: skip
         if done.returncode != 0:
             raise RuntimeError(f"billingbot {' '.join(words)}: {done.stderr.strip()[-2000:]}")

@@ -3,7 +3,7 @@
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Final
@@ -12,7 +12,7 @@ from billingbot.core.errors import BillingbotError, ConfigError, RetryLaterError
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from billingbot.bootstrap.build import Config, Runtime
     from billingbot.bootstrap.settings import Environment
@@ -53,8 +53,7 @@ def role(*, pool_size: int = 10) -> "Iterator[tuple[Config, Runtime, threading.E
         stopping() as stop,
         runtime(config, database_url=database_url, redis_url=redis_url, pool_size=pool_size) as found,
     ):
-        if wait_for_postgres(found.desk.db, stop):
-            _check_migrated(found.desk.db)
+        wait_for_postgres(found.desk.db, stop, look=_check_migrated)
         yield config, found, stop
 
 
@@ -74,8 +73,14 @@ def stopping() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def wait_for_postgres(engine: "Engine", stop: threading.Event) -> bool:
-    """Waits until Postgres answers, and says so while it does not. False where `stop` came first."""
+def wait_for_postgres(
+    engine: "Engine", stop: threading.Event, *, look: "Callable[[Connection], object] | None" = None
+) -> bool:
+    """Waits until Postgres answers, and says so while it does not. False where `stop` came first.
+
+    `look` is what has to be read of it before anything starts: a connection that breaks meanwhile is waited for
+    as well. Raises what `look` raises.
+    """
     import structlog
 
     from billingbot.store import database
@@ -84,7 +89,7 @@ def wait_for_postgres(engine: "Engine", stop: threading.Event) -> bool:
     while not stop.is_set():
         try:
             with database.transaction(engine) as connection:
-                database.now(connection)
+                (look or database.now)(connection)
         except RetryLaterError as fault:
             log.warning("postgres.waiting", why=str(fault), again_in_seconds=_AGAIN_SECONDS)
             stop.wait(_AGAIN_SECONDS)
@@ -161,10 +166,8 @@ def _is_redis(url: str) -> bool:
     return url.startswith(("redis://", "rediss://", "unix://"))
 
 
-def _check_migrated(engine: "Engine") -> None:
-    from billingbot.store.database import transaction
+def _check_migrated(connection: "Connection") -> None:
     from billingbot.store.migrate import is_current
 
-    with transaction(engine) as connection:
-        if not is_current(connection):
-            raise NotMigratedError
+    if not is_current(connection):
+        raise NotMigratedError
