@@ -252,6 +252,16 @@ def nothing_is_stuck(seen: Evidence) -> Iterator[Violation]:
             yield Violation(check="stuck", says=f"case {case['id']} is assessing", about=case["id"])
 
 
+def evidence_is_asked_for_again(seen: Evidence) -> Iterator[Violation]:
+    """Where only a gap in the evidence put a case before a person, the machine looked again once it was closed."""
+    for case in seen.books.cases.values():
+        charge = seen.town.charges.get(case["charge_id"] or "")
+        gap = case["state"] == "review" and case["reason"] in {"undecided-rule", "evidence-incomplete"}
+        if gap and charge is not None and charge.kind != "silent" and case["assignee"] is None:
+            says = f"case {case['id']} still waits with {case['reason']}, though every source answers"
+            yield Violation(check="stuck", says=says, about=charge.id)
+
+
 def the_database_refuses(seen: Evidence) -> Iterator[Violation]:
     """What the application's role must not do, the database did not let happen."""
     for name in sorted(set(seen.accepted_by_database)):
@@ -271,6 +281,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     subscriptions_follow,
     the_chain_verifies,
     nothing_is_stuck,
+    evidence_is_asked_for_again,
     the_database_refuses,
 )
 

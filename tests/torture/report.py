@@ -22,6 +22,7 @@ def report(result: Result) -> str:
         f"{result.customers:,} customers, {result.charges:,} charges, {result.requests:,} requests",
         f"{result.nights} nights, {result.acts:,} acts of people, {result.events:,} events, {result.jobs:,} jobs",
         f"refunds at Stripe: {refunds}",
+        f"cases: {', '.join(f'{count:,} {end}' for end, count in result.cases.items())}",
         f"{result.calls_to_pay:,} calls to pay, {result.saved_by_stripe} that Stripe alone refused as paid already",
     ]
     if not result.violations:

@@ -63,6 +63,8 @@ class Result:
     requests: int = 0
     acts: int = 0
     refunds: dict[str, int] = field(default_factory=dict)
+    cases: dict[str, int] = field(default_factory=dict)
+    """How cases ended: outcomes of the closed ones, reasons of those that are with a person."""
     nights: int = 0
     events: int = 0
     jobs: int = 0
@@ -188,6 +190,8 @@ def _count(result: Result, stage: Stage, books: Books, town: Town, load: Load, c
     result.requests, result.acts, result.nights = len(load.answered), load.acts, chaos.nights
     origins = Counter(_origin(books, found) for found in books.at_stripe.values() if found["status"] == "succeeded")
     result.refunds = dict(sorted(origins.items()))
+    ends = Counter(str(case["outcome"] or case["reason"]) for case in books.cases.values())
+    result.cases = dict(ends.most_common())
     result.events = len(stage.rows("SELECT 1 FROM inbox"))
     result.jobs = len(stage.rows("SELECT 1 FROM jobs"))
     result.calls_to_pay = sum(call["witness"] != "outside" for call in books.paying_calls)

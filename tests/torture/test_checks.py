@@ -47,6 +47,10 @@ def with_us(refund: str = "rfd_1", charge: str = "ch_1", stripe: str = "re_1", *
     return {**known, "amount_minor": AMOUNT, "currency": "usd", "stripe_refund_id": stripe, **other}
 
 
+def a_case(state: str = "closed", reason: str | None = None) -> dict[str, Any]:
+    return {"id": "case_1", "state": state, "charge_id": "ch_1", "reason": reason, "assignee": None}
+
+
 def call(**other: Any) -> dict[str, Any]:
     return {"key": "key-rfd_1", "form": "charge=ch_1", "witness": "ok", "replayed": False, "code": None, **other}
 
@@ -66,7 +70,7 @@ def seen() -> Evidence:
         paying_calls=[call()],
         refunds={"rfd_1": with_us()},
         attempts=[{"refund_id": "rfd_1", "key": "key-rfd_1", "outcome": "accepted"}],
-        cases={"case_1": {"id": "case_1", "state": "closed"}},
+        cases={"case_1": a_case()},
         requests=[{"idempotency_key": "ch_1-0", "case_id": "case_1"}],
         jobs=[],
         entries=entries(*life("rfd_1")),
@@ -113,7 +117,13 @@ def test_a_request_that_is_stored_twice_is_noticed(seen: Evidence) -> None:
 
 @pytest.mark.parametrize("state", ["assessing", "refunding"])
 def test_a_case_in_nobodys_hands_is_noticed(seen: Evidence, state: str) -> None:
-    assert "requests" in broken(seen, cases={"case_1": {"id": "case_1", "state": state}})
+    assert "requests" in broken(seen, cases={"case_1": a_case(state)})
+
+
+@pytest.mark.parametrize(("kind", "checks"), [("unused", {"stuck"}), ("silent", set())])
+def test_a_gap_that_nobody_looked_at_again_is_noticed(seen: Evidence, kind: str, checks: set[str]) -> None:
+    seen.town.charges["ch_1"] = replace(seen.town.charges["ch_1"], kind=kind)
+    assert broken(seen, cases={"case_1": a_case("review", "evidence-incomplete")}) == checks
 
 
 def test_two_refunds_of_one_charge_are_noticed(seen: Evidence) -> None:
