@@ -55,7 +55,7 @@ def look(
         breaker = breakers.find_open(connection, account.name)
     dossier = account.stripe.dossier(charge_id, now=now) if charge_id else None
     policy = desk.policy_for(dossier.charge.created_at if dossier else None)
-    usage, support = _reports(desk, account, dossier, now)
+    usage, support = reports(desk, account, dossier, now)
     payee = payee_of(dossier)
     report = _history(desk, account, dossier, payee, policy, now)
     facts = establish(
@@ -116,7 +116,7 @@ def _email(dossier: Dossier) -> str | None:
     return registered or dossier.charge.billing_email
 
 
-def _reports(
+def reports(
     desk: Desk, account: Account, dossier: Dossier | None, now: datetime
 ) -> tuple[tuple[UsageReport, ...], tuple[SupportReport, ...]]:
     """Asks all sources at the same time. Nobody can be asked about a charge without a customer."""
