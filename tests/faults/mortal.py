@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, event
 from tests.flows.shop import Shop
 
-from billingbot.gateway.answers import RefundAnswer
+from billingbot.gateway.answers import CancelAnswer, RefundAnswer
 from billingbot.gateway.client import StripeGateway
+
+Answer = TypeVar("Answer")
 
 
 class Died(BaseException):
@@ -35,15 +37,24 @@ class Fate:
 
 
 class MortalGateway(StripeGateway):
-    """The real gateway, whose process may die around the call that pays."""
+    """The real gateway, whose process may die around the calls that change something at Stripe."""
 
     fate: Fate
 
     def create_refund(self, **asked: Any) -> RefundAnswer:
+        return self._around(lambda: super(MortalGateway, self).create_refund(**asked))
+
+    def create_credit_note(self, **asked: Any) -> RefundAnswer:
+        return self._around(lambda: super(MortalGateway, self).create_credit_note(**asked))
+
+    def cancel_subscription(self, **asked: Any) -> CancelAnswer:
+        return self._around(lambda: super(MortalGateway, self).cancel_subscription(**asked))
+
+    def _around(self, call: Callable[[], Answer]) -> Answer:
         dies = self.fate.meets()
         if dies and not self.fate.after:
             raise Died
-        answer = super().create_refund(**asked)
+        answer = call()
         if dies:
             raise Died  # with the answer
         return answer

@@ -1,6 +1,8 @@
 """The process dies around any commit or call of a refund's life; whoever comes after pays once, or not at all."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from tests.faults.mortal import Died, Fate, die_everywhere, make_mortal
@@ -8,6 +10,7 @@ from tests.flows.shop import Shop
 
 from billingbot.core.case import CaseState
 from billingbot.core.job import Actor
+from billingbot.core.refund_terms import CancelWhen, RefundWith
 from billingbot.flows.review import approve
 
 # Small charges, and the day's limits out of the way: a hundred lives are led within one day.
@@ -19,13 +22,20 @@ class Lives:
     """One charge after the other is asked for and worked on, by processes that die and are started again."""
 
     def __init__(self, shop: Shop, fate: Fate) -> None:
-        shop.allow(daily_count_max=10_000, daily_amount_max={"usd": 10_000_000})
-        self.shop, self.fate = shop, fate
+        never = replace(shop.policy.limits.breaker, refunds_per_hour=10_000, percent_from_requests=10_000)
+        shop.allow(daily_count_max=10_000, daily_amount_max={"usd": 10_000_000}, breaker=never)
+        self.shop = shop
+        self.under_terms(cancel_subscription=CancelWhen.NO)  # a life of its own, below
+        self.fate = fate
         trials = [shop.start_trial(amount=AMOUNT) for _ in range(MOST_LIVES)]
         shop.end_trials()
         shop.skip_events()
         self._waiting = [(trial, shop.last_charge(trial)) for trial in trials]
         self.trial, self.charge = self._waiting[0]
+
+    def under_terms(self, **terms: Any) -> None:
+        """Other terms than the shipped policy's."""
+        self.shop.policy = replace(self.shop.policy, terms=replace(self.shop.policy.terms, **terms))
 
     def begin(self) -> None:
         """The next life: another charge."""
@@ -143,5 +153,45 @@ def test_a_refund_that_stripe_never_made_survives_a_death_at_any_instant(shop: S
         lives.work()
         shop.stripe.clear_faults()
         shop.assert_paid_once(lives.charge, amount=AMOUNT)
+
+    assert die_everywhere(fate, live) >= 4
+
+
+def test_a_refund_by_credit_note_survives_a_death_at_any_instant(shop: Shop, fate: Fate, lives: Lives) -> None:
+    lives.under_terms(refund_with=RefundWith.CREDIT_NOTE)
+
+    def live() -> None:
+        lives.without_dying().begin()
+        lives.ask()
+        shop.work(only=Actor.ASSESS)
+        shop.stripe.fault("lost_answer", method="POST", path="/v1/credit_notes", times=1)
+        lives.mortal_again()
+        lives.work()
+        shop.stripe.clear_faults()
+        shop.assert_paid_once(lives.charge, amount=AMOUNT)
+        invoice = shop.refunds_of(lives.charge)[0].invoice_id
+        assert len(shop.stripe.get("/credit_notes", invoice=invoice)["data"]) == 1
+
+    assert die_everywhere(fate, live) >= 6
+
+
+def test_a_cancellation_survives_a_death_at_any_instant(shop: Shop, fate: Fate, lives: Lives) -> None:
+    """Its first call meets an error without effect, so that two calls and all between them are died around."""
+    lives.under_terms(cancel_subscription=CancelWhen.NOW)
+
+    def live() -> None:
+        lives.without_dying().begin()
+        lives.ask()
+        shop.work(only=Actor.ASSESS)
+        shop.work(only=Actor.SUBMIT)
+        shop.stripe.fault("error_before", method="DELETE", path="/v1/subscriptions/", times=1)
+        lives.mortal_again()
+        lives.work()
+        shop.stripe.clear_faults()
+        shop.assert_paid_once(lives.charge, amount=AMOUNT)
+        [row] = shop.rows("SELECT * FROM cancellations WHERE charge_id = :c", c=lives.charge)
+        assert (row.state, row.waits_for) == ("done", None)
+        ended = [e for e in shop.stripe.objects("event") if e["type"] == "customer.subscription.deleted"]
+        assert [e["data"]["object"]["id"] for e in ended].count(lives.trial.subscription) == 1
 
     assert die_everywhere(fate, live) >= 4

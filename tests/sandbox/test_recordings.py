@@ -26,7 +26,6 @@ ADDED_SINCE = {"discount": {"customer_account"}}
 # What the sandbox leaves out on purpose.
 LEFT_OUT = {
     "application_fees": "Connect is not modelled",
-    "credit_notes": "credit notes are not modelled: billingbot refunds charges",
     "POST /v1/disputes": "evidence cannot be submitted to the sandbox yet",
 }
 AT_ITS_VERSION = "2020-08-27"  # these subscriptions expand what basil took away, so they are asked at their version

@@ -30,7 +30,7 @@ from billingbot.flows.desk import Account, Desk, step
 from billingbot.flows.late import cross
 from billingbot.flows.recheck import reassess
 from billingbot.flows.request import Ask, ask
-from billingbot.flows.settle import apply_refund
+from billingbot.flows.settle import apply_refund, recognise
 from billingbot.flows.trials import remember, remember_customer
 from billingbot.store import cases, conversions, database, disputes, inbox, jobs
 from billingbot.store.database import transaction
@@ -74,6 +74,7 @@ def _act(desk: Desk, account: Account, envelope: Envelope) -> None:  # noqa: C90
             found = account.stripe.refund(refund_id)
             if not found.charge_id:
                 return  # from a customer's balance: no charge was refunded
+            found = recognise(desk, account.name, found)
             with step(desk) as this:
                 apply_refund(this, account.name, account.livemode, found)
         case ChargeChanged(charge_id=charge_id):
@@ -156,7 +157,8 @@ def conversion_of(desk: Desk, account: Account, invoice_id: str) -> NewConversio
 
 def _read_refunds(desk: Desk, account: Account, charge_id: str) -> None:
     """All refunds of a charge, since `charge.refunded` names the charge and not the refund."""
-    for refund in account.stripe.refunds_of_charge(charge_id):
+    for listed in account.stripe.refunds_of_charge(charge_id):
+        refund = recognise(desk, account.name, listed)
         with step(desk) as this:  # one each: two in one transaction could hold what another wants in turn
             apply_refund(this, account.name, account.livemode, refund)
 

@@ -19,6 +19,7 @@ from billingbot.core.refund import (
     RefundState,
     state_of,
 )
+from billingbot.core.refund_terms import RefundWith
 from billingbot.flows.aftercare import follow_up, waits_for_person
 from billingbot.flows.bad_news import CROSSED, CROSSED_REASON, tell_ended_badly
 from billingbot.flows.desk import Desk, Step, step
@@ -50,7 +51,8 @@ def adopt_ours(desk: Desk, refund: RefundIntent, job: Job) -> bool:
 
     The list is complete and read from Stripe's primary data (unlike Search), so an absence in it means something.
     """
-    listed = desk.account(refund.account).stripe.refunds_of_charge(refund.charge_id)
+    stripe = desk.account(refund.account).stripe
+    listed = stripe.refunds_of_charge(refund.charge_id, credited_on=credited_on(refund))
     ours = [found for found in listed if found.our_refund_id == refund.id]
     if not ours:
         return False
@@ -59,6 +61,27 @@ def adopt_ours(desk: Desk, refund: RefundIntent, job: Job) -> bool:
             apply_refund(this, refund.account, refund.livemode, found)
         jobs.finish(this.db, job)
     return True
+
+
+def credited_on(refund: RefundIntent) -> str | None:
+    """The invoice whose credit notes have to be asked for this refund; None for one that is paid plainly."""
+    return refund.invoice_id if refund.refund_with is RefundWith.CREDIT_NOTE else None
+
+
+def recognise(desk: Desk, account: str, found: dossier.Refund) -> dossier.Refund:
+    """The refund as ours where a credit note of ours made it: it carries no word of us, and its note does.
+
+    To be asked before `apply_refund`, outside any transaction; asks Stripe only where such a refund is waited for.
+    """
+    if found.our_refund_id is not None or not found.charge_id:
+        return found
+    with transaction(desk.db) as connection:
+        if refunds.find_by_stripe_id(connection, account, found.id) is not None:
+            return found
+        wanted = refunds.awaited_by_note(connection, account, found.charge_id)
+    if wanted is None or wanted.invoice_id is None:
+        return found
+    return desk.account(account).stripe.refund_by_note(found.id, wanted.invoice_id)
 
 
 def apply_refund(this: Step, account: str, livemode: bool, found: dossier.Refund) -> None:  # noqa: FBT001 - Stripe's own field
@@ -104,7 +127,9 @@ def _take_over(this: Step, refund: RefundIntent, state: RefundState, found: doss
     refunds.resolve_attempts(this.db, refund.id, AttemptOutcome.ACCEPTED, found.id)
     why = found.failure_reason or (found.pending_reason if state is RefundState.PENDING else None)
     if state is not refund.state:
-        refunds.set_state(this.db, refund, state, stripe_refund_id=found.id, why=why)
+        note = {"credit_note_id": found.credit_note_id, "credit_note_number": found.credit_note_number}
+        known = note if found.credit_note_id else {}
+        refunds.set_state(this.db, refund, state, stripe_refund_id=found.id, why=why, **known)
     body = {
         "from": refund.state,
         "to": state,
@@ -112,6 +137,7 @@ def _take_over(this: Step, refund: RefundIntent, state: RefundState, found: doss
         "amount_minor": found.amount_minor,
         "currency": found.currency,
         "why": why,
+        **({"credit_note": found.credit_note_id} if found.credit_note_id else {}),
     }
     this.record(
         Draft(
@@ -196,8 +222,20 @@ def show_charge(
     return case
 
 
+def _not_just_now(this: Step, account: str, found: dossier.Refund) -> None:
+    """A credit note of ours is on its way, and this refund may be what it makes, told before the note itself.
+
+    Raises RetryLaterError until its call is over, or quiet for so long that the notes' list can be relied on.
+    """
+    awaited = refunds.awaited_by_note(this.db, account, found.charge_id)
+    attempt = refunds.unresolved_attempt(this.db, awaited.id) if awaited else None
+    if attempt is not None and not attempt.is_quiet(database.now(this.db)):
+        raise RetryLaterError(f"refund {found.id}: may be made by the credit note that {attempt.refund_id} asked for")
+
+
 def _adopt_external(this: Step, account: str, livemode: bool, found: dossier.Refund) -> None:  # noqa: FBT001 - as above
     """A refund made in the Dashboard or by another program: into the books, and its open case is looked at anew."""
+    _not_just_now(this, account, found)
     case = cases.find_open(this.db, account, found.charge_id)
     refund = RefundIntent(
         id=this.new_id(Kind.REFUND),

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Final, assert_never
 
 from billingbot.core.case import CaseMove, CaseState
+from billingbot.core.credit import credit_obstacle
 from billingbot.core.decision import Limit, Outcome
 from billingbot.core.errors import RetryLaterError
 from billingbot.core.ids import Kind, attempt_key
@@ -35,13 +36,14 @@ from billingbot.core.refund import (
     RefundIntent,
     RefundState,
 )
+from billingbot.core.refund_terms import RefundWith
 from billingbot.core.restore import restore_decision
 from billingbot.flows.bad_news import tell_refused, tell_unknown
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.look import Findings, look, mode_of
 from billingbot.flows.settle import adopt_ours, apply_refund, show_to_person
 from billingbot.flows.verdict import hand_over, write_down
-from billingbot.gateway.answers import Accepted, Halted, NotDone, Refused, UnknownOutcome
+from billingbot.gateway.answers import Accepted, Halted, NotDone, RefundAnswer, Refused, UnknownOutcome
 from billingbot.gateway.client import StripeGateway
 from billingbot.store import breakers, cases, database, decisions, jobs, modes, policies, refunds, requests
 from billingbot.store.database import transaction
@@ -61,6 +63,7 @@ class Verdict:
     found: Findings
     go: bool
     why: str
+    reason: str = "changed-before-paying"
     newly_judged: bool = False
 
 
@@ -82,7 +85,7 @@ def submit(desk: Desk, job: Job) -> None:
                 looked = known.go is not None
                 known = replace(known, absent_before=known.absent_before or not looked, absent_after=looked)
             case Move.LOOK:
-                verdict = _look_again(desk, refund)
+                verdict = _as_it_is_paid(refund, _look_again(desk, refund))
                 known = replace(known, go=verdict.go)
             case move:
                 _make(desk, job, known, move, verdict)
@@ -132,6 +135,14 @@ def _look_again(desk: Desk, refund: RefundIntent) -> Verdict:
     return Verdict(found=found, go=go, why=found.decision.reason, newly_judged=newly_judged)
 
 
+def _as_it_is_paid(refund: RefundIntent, verdict: Verdict) -> Verdict:
+    """No refund without its credit note, where the policy wants one: books that are wrong are a person's to mend."""
+    if not verdict.go or refund.refund_with is not RefundWith.CREDIT_NOTE:
+        return verdict
+    obstacle = credit_obstacle(verdict.found.dossier, refund.amount_minor)
+    return replace(verdict, go=False, why=obstacle, reason="no-credit-note") if obstacle else verdict
+
+
 def _person_verdict(desk: Desk, refund: RefundIntent, found: Findings) -> Verdict:
     if not mode_of(desk, refund.account).lets_money_move:
         return Verdict(found=found, go=False, why=Limit.MODE)
@@ -164,16 +175,7 @@ def _commit_attempt(desk: Desk, job: Job, known: Known, verdict: Verdict) -> Lea
     """
     refund, number, began = known.refund, number_after(known.attempt), monotonic()
     key = attempt_key(livemode=refund.livemode, charge_id=refund.charge_id, refund_id=refund.id, attempt=number)
-    params = {
-        "charge": refund.charge_id,
-        "amount": refund.amount_minor,  # explicit: without it Stripe refunds whatever remains
-        "reason": "requested_by_customer",  # `fraudulent` would put card and e-mail on Radar's block lists
-        "metadata": {
-            "billingbot_refund": refund.id,
-            "billingbot_case": refund.case_id or "",
-            "billingbot_key": key,
-        },
-    }
+    params = _params(refund, key)
     with step(desk) as this:
         locked = refunds.lock(this.db, refund.id)
         if not _stands(this, locked, known):
@@ -184,9 +186,29 @@ def _commit_attempt(desk: Desk, job: Job, known: Known, verdict: Verdict) -> Lea
         attempt = refunds.start_attempt(this.db, this.new_id(Kind.ATTEMPT), refund.id, number, key, params)
         if locked.state is not RefundState.SUBMITTING:
             refunds.set_state(this.db, locked, RefundState.SUBMITTING)
-        body = {"attempt": number, "key": key, "amount_minor": refund.amount_minor, "currency": refund.currency}
+        body = {
+            "attempt": number,
+            "key": key,
+            "with": refund.refund_with,
+            "amount_minor": refund.amount_minor,
+            "currency": refund.currency,
+        }
         this.record(_draft(refund, EntryKind.REFUND_ATTEMPTED, body))
     return Leave(attempt=attempt, committed=began)
+
+
+def _params(refund: RefundIntent, key: str) -> dict[str, object]:
+    """What is frozen for an attempt; an `invoice` says that it is a credit note's."""
+    metadata = {
+        "billingbot_refund": refund.id,
+        "billingbot_case": refund.case_id or "",
+        "billingbot_key": key,
+    }
+    # The amount is explicit: without it Stripe refunds whatever remains.
+    frozen = {"charge": refund.charge_id, "amount": refund.amount_minor, "metadata": metadata}
+    if refund.refund_with is RefundWith.CREDIT_NOTE:
+        return {**frozen, "invoice": refund.invoice_id}
+    return {**frozen, "reason": "requested_by_customer"}  # `fraudulent` would fill Radar's block lists
 
 
 def _commit_resend(desk: Desk, job: Job, known: Known, attempt: Attempt, verdict: Verdict) -> Leave:
@@ -242,21 +264,9 @@ def _send(desk: Desk, job: Job, refund: RefundIntent, leave: Leave | None) -> No
     """The one call that moves money, outside any transaction, with nothing that is not on the committed row."""
     if leave is None:
         return
-    stripe: StripeGateway = desk.account(refund.account).stripe
-    attempt, params = leave.attempt, leave.attempt.params
-    metadata = params["metadata"]
-    if not isinstance(metadata, dict):
-        raise TypeError(f"attempt {attempt.id}: expected metadata to be an object")
     if leave.is_late():
         raise RetryLaterError(f"refund {refund.id}: held up between commit and call, so nothing was sent")
-    answer = stripe.create_refund(
-        charge_id=str(params["charge"]),
-        amount_minor=int(str(params["amount"])),
-        reason=str(params["reason"]),
-        metadata=metadata,
-        idempotency_key=attempt.key,
-        currency=refund.currency,
-    )
+    answer = _call(desk.account(refund.account).stripe, refund, leave.attempt)
     match answer:
         case Accepted():
             with step(desk) as this:
@@ -264,7 +274,7 @@ def _send(desk: Desk, job: Job, refund: RefundIntent, leave: Leave | None) -> No
                 jobs.finish(this.db, job)
         case Refused():
             if not adopt_ours(desk, refund, job):  # "already refunded" may be our own earlier call
-                _refuse(desk, job, refund, attempt, answer)
+                _refuse(desk, job, refund, leave.attempt, answer)
         case NotDone():
             _wait(desk, job, refund, answer)
         case UnknownOutcome():
@@ -274,6 +284,32 @@ def _send(desk: Desk, job: Job, refund: RefundIntent, leave: Leave | None) -> No
             raise RetryLaterError(f"refund {refund.id}: Stripe refuses our key: {answer.why}")
         case _:
             assert_never(answer)
+
+
+def _call(stripe: StripeGateway, refund: RefundIntent, attempt: Attempt) -> RefundAnswer:
+    """By the call that the frozen parameters are for: a credit note where they name an invoice."""
+    params = attempt.params
+    metadata = params["metadata"]
+    if not isinstance(metadata, dict):
+        raise TypeError(f"attempt {attempt.id}: expected metadata to be an object")
+    charge_id, amount_minor = str(params["charge"]), int(str(params["amount"]))
+    if "invoice" in params:
+        return stripe.create_credit_note(
+            invoice_id=str(params["invoice"]),
+            charge_id=charge_id,
+            amount_minor=amount_minor,
+            metadata=metadata,
+            idempotency_key=attempt.key,
+            currency=refund.currency,
+        )
+    return stripe.create_refund(
+        charge_id=charge_id,
+        amount_minor=amount_minor,
+        reason=str(params["reason"]),
+        metadata=metadata,
+        idempotency_key=attempt.key,
+        currency=refund.currency,
+    )
 
 
 def _wait(desk: Desk, job: Job, refund: RefundIntent, answer: NotDone) -> None:
@@ -299,7 +335,7 @@ def _withdraw(desk: Desk, job: Job, known: Known, verdict: Verdict) -> None:
     """Nothing was paid and nothing will be: the case goes where the new look sends it."""
     refund, decision = known.refund, verdict.found.decision
     if refund.origin is Origin.PERSON or decision.outcome is Outcome.REFUND:
-        _stop(desk, job, known, RefundState.WITHDRAWN, reason="changed-before-paying", why=verdict.why)
+        _stop(desk, job, known, RefundState.WITHDRAWN, reason=verdict.reason, why=verdict.why)
         return
     with step(desk) as this:
         locked = refunds.lock(this.db, refund.id)

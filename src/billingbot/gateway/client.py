@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from billingbot.core.credit import with_its_note
 from billingbot.core.dossier import (
     Charge,
     Customer,
@@ -25,6 +26,7 @@ from billingbot.gateway import translate
 from billingbot.gateway.answers import CancelAnswer, RefundAnswer
 from billingbot.gateway.cancelling import CancelAsk, cancel, still_collected
 from billingbot.gateway.candidates import find_charges, never_charged
+from billingbot.gateway.crediting import CreditAsk, credit
 from billingbot.gateway.dossier import read_dossier
 from billingbot.gateway.lists import Listing, Span, created_within
 from billingbot.gateway.past_events import EventPage, Whose, read_page
@@ -107,9 +109,25 @@ class StripeGateway:
         """A refund."""
         return self._reader.refund(refund_id)
 
-    def refunds_of_charge(self, charge_id: str) -> tuple[Refund, ...]:
-        """All refunds of a charge, ours or not, newest first."""
-        return self._reader.refunds_of_charge(charge_id)
+    def refunds_of_charge(self, charge_id: str, *, credited_on: str | None = None) -> tuple[Refund, ...]:
+        """All refunds of a charge, ours or not, newest first.
+
+        With `credited_on`, its invoice, those that credit notes made carry the marks of their notes. A refund that a
+        note of ours names and the list lacks is read by itself: absent it is not.
+        """
+        listed = self._reader.refunds_of_charge(charge_id)
+        if credited_on is None:
+            return listed
+        notes = self._reader.credit_notes(credited_on)
+        ids = {refund.id for refund in listed}
+        lacking = [name for note in notes if note.our_refund_id for name in note.refunds if name not in ids]
+        found = (*listed, *(self._reader.refund(name) for name in lacking))
+        return tuple(with_its_note(refund, notes) for refund in found)
+
+    def refund_by_note(self, refund_id: str, invoice_id: str) -> Refund:
+        """A refund, with the marks of the credit note of this invoice that made it, where one did."""
+        refund = self._reader.refund(refund_id)
+        return with_its_note(refund, self._reader.credit_notes(invoice_id))
 
     def refunds_created(self, span: Span, *, after: str | None, limit: int) -> Listing[Refund]:
         """One page of all refunds of the account that were made within the span, newest first."""
@@ -187,6 +205,30 @@ class StripeGateway:
             key=idempotency_key,
         )
         return pay(self._transport, ask)
+
+    def create_credit_note(
+        self,
+        *,
+        invoice_id: str,
+        charge_id: str,
+        amount_minor: int,
+        metadata: Mapping[str, str],
+        idempotency_key: str,
+        currency: str | None = None,
+    ) -> RefundAnswer:
+        """Pay a refund by a credit note of its invoice, which makes the refund: one attempt. Otherwise as a refund.
+
+        The accepted refund carries the note's marks. `charge_id` is what the refund has to be of.
+        """
+        refund = Ask(
+            charge_id=charge_id,
+            amount_minor=amount_minor,
+            currency=currency,
+            reason="requested_by_customer",
+            metadata=metadata,
+            key=idempotency_key,
+        )
+        return credit(self._transport, self._reader, CreditAsk(invoice_id=invoice_id, refund=refund))
 
     def cancel_subscription(
         self, *, subscription_id: str, cancel_when: CancelWhen, cancellation_id: str, idempotency_key: str

@@ -147,6 +147,13 @@ class Fields:
             self._refuse(field, "expected a list of texts")
         return tuple(_storable(word) for word in raw)
 
+    def objects(self, field: str) -> "list[Fields]":
+        """The objects of a plain array; none where it is missing or null."""
+        raw = self._raw.get(field)
+        if raw is not None and not isinstance(raw, list):
+            self._refuse(field, "expected an array")
+        return [Fields(entry, None, f"{self._name}: {field}") for entry in raw or ()]
+
     def metadata(self) -> dict[str, str]:
         """The object's metadata; missing is none."""
         raw = self._raw.get("metadata") or {}

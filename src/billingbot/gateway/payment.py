@@ -110,7 +110,7 @@ def _accepted(body: object, headers: Mapping[str, str], ask: Ask) -> RefundAnswe
         refund = translate.refund(body)
     except StripeAnswerError as error:
         return UnknownOutcome(why=f"Stripe accepted something that cannot be read: {error}")
-    strange = _differences(refund, ask)
+    strange = differences(refund, ask)
     if strange:
         return UnknownOutcome(
             why=f"A PERSON MUST LOOK: Stripe accepted {refund.id} for {ask.charge_id}, but {'; '.join(strange)}"
@@ -118,7 +118,7 @@ def _accepted(body: object, headers: Mapping[str, str], ask: Ask) -> RefundAnswe
     return Accepted(refund=refund, replayed=headers.get("Idempotent-Replayed") == "true")
 
 
-def _differences(refund: Refund, ask: Ask) -> list[str]:
+def differences(refund: Refund, ask: Ask) -> list[str]:
     """Where the refund that was made is not the one that was asked for."""
     pairs = {
         "charge": (ask.charge_id, refund.charge_id),

@@ -6,6 +6,7 @@ from typing import Any
 
 from billingbot.core.dossier import (
     Charge,
+    CreditNote,
     Customer,
     Dispute,
     FraudWarning,
@@ -108,6 +109,13 @@ class Reader:
         if any(refund.charge_id != charge_id for refund in refunds):
             raise StripeAnswerError(f"refunds: charge: expected those of {charge_id} only")
         return refunds
+
+    def credit_notes(self, invoice_id: str) -> tuple[CreditNote, ...]:
+        """All credit notes of an invoice, newest first."""
+        notes = tuple(translate.credit_note(raw) for raw in self._transport.listed("credit_notes", invoice=invoice_id))
+        if any(note.invoice_id != invoice_id for note in notes):
+            raise StripeAnswerError(f"credit_notes: invoice: expected those of {invoice_id} only")
+        return notes
 
     def dispute(self, dispute_id: str) -> Dispute:
         """A dispute with the fee of its withdrawal."""

@@ -10,6 +10,7 @@ from typing import Final
 
 from billingbot.core.dossier import (
     Charge,
+    CreditNote,
     Customer,
     Dispute,
     FraudWarning,
@@ -229,6 +230,24 @@ def refund(raw: object) -> Refund:
         failure_reason=it.optional_text("failure_reason"),
         pending_reason=it.optional_text("pending_reason"),
         created_at=it.moment("created"),
+        our_refund_id=metadata.get(OUR_REFUND),
+        our_attempt_key=metadata.get(OUR_KEY),
+    )
+
+
+def credit_note(raw: object) -> CreditNote:
+    """A credit note (https://docs.stripe.com/api/credit_notes/object); before 2025-03-31 one refund, in `refund`."""
+    it = Fields(raw, "credit_note")
+    metadata = it.metadata()
+    older = it.optional_ref("refund")
+    made = [entry.optional_ref("refund") for entry in it.objects("refunds")]
+    return CreditNote(
+        id=it.text("id"),
+        number=it.optional_text("number"),
+        invoice_id=it.ref("invoice"),
+        amount_minor=it.amount("amount"),
+        currency=it.currency("currency"),
+        refunds=tuple(dict.fromkeys(name for name in (older, *made) if name is not None)),
         our_refund_id=metadata.get(OUR_REFUND),
         our_attempt_key=metadata.get(OUR_KEY),
     )

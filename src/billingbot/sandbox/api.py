@@ -11,6 +11,7 @@ from billingbot.sandbox import (  # each registers its endpoints when imported
     account,
     catalog,
     charges,
+    credit_notes,
     customers,
     disputes,
     early_fraud,
@@ -33,8 +34,8 @@ from billingbot.sandbox.state import API_VERSION, Origin
 from billingbot.sandbox.tables import Obj, encode
 
 RESOURCES: Final = (
-    account, catalog, charges, customers, disputes, early_fraud, invoice_routes, payment_methods, refunds, settlement,
-    subscription_changes, subscriptions,
+    account, catalog, charges, credit_notes, customers, disputes, early_fraud, invoice_routes, payment_methods, refunds,
+    settlement, subscription_changes, subscriptions,
 )  # fmt: skip
 _BAD_GATEWAY: Final = b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
 

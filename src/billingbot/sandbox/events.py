@@ -12,6 +12,7 @@ RETENTION_SECONDS: Final = 30 * 86_400  # https://docs.stripe.com/api/events: ev
 
 _URLS: Final = {
     "charge": "charges",
+    "credit_note": "credit_notes",
     "customer": "customers",
     "dispute": "disputes",
     "invoice": "invoices",

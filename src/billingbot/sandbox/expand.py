@@ -16,6 +16,7 @@ _TABLE_OF: Final = {
     "balance_transaction": "balance_transaction",
     "charge": "charge",
     "coupon": "coupon",
+    "credit_note": "credit_note",
     "customer": "customer",
     "default_payment_method": "payment_method",
     "default_price": "price",

@@ -42,8 +42,7 @@ def create(call: Call) -> Obj:
     """Give back a charge, all that remains or a part."""
     box, given = call.box, call.params
     charge = _charge_of(box, given)
-    remaining = charge["amount_captured"] - _given_back(box, charge)
-    _check(box, charge, remaining, given.get("amount"))
+    remaining = check_refundable(box, charge, given.get("amount"))
     return give_back(box, charge, given.get("amount", remaining), given)
 
 
@@ -69,7 +68,9 @@ def _given_back(box: Sandbox, charge: Obj) -> int:
     return sum(each["amount"] for each in refunds if each["status"] not in ("failed", "canceled"))
 
 
-def _check(box: Sandbox, charge: Obj, remaining: int, amount: int | None) -> None:
+def check_refundable(box: Sandbox, charge: Obj, amount: int | None) -> int:
+    """What may still be given back of a charge. Raises StripeError where it, or this amount of it, may not."""
+    remaining: int = charge["amount_captured"] - _given_back(box, charge)
     if not charge_is_refundable(box, charge):
         message = f"Charge {charge['id']} has been charged back; cannot issue a refund."
         raise refused(message, code="charge_disputed")
@@ -83,11 +84,13 @@ def _check(box: Sandbox, charge: Obj, remaining: int, amount: int | None) -> Non
         message = f"Charge {charge['id']} has already been refunded."
         raise refused(message, code="charge_already_refunded")
     if amount is not None and amount > remaining:
-        spoken = f"({_money(amount, charge)}) is greater than unrefunded amount on charge ({_money(remaining, charge)})"
-        raise refused(f"Refund amount {spoken}", "amount")
+        said = f"({spoken(amount, charge)}) is greater than unrefunded amount on charge ({spoken(remaining, charge)})"
+        raise refused(f"Refund amount {said}", "amount")
+    return remaining
 
 
-def _money(amount: int, charge: Obj) -> str:
+def spoken(amount: int, charge: Obj) -> str:
+    """An amount as Stripe's messages spell it, in the currency of the charge or invoice."""
     digits = minor_unit_digits(charge["currency"])
     whole, part = divmod(amount, 10**digits)
     number = f"{whole:,}.{part:0{digits}d}" if digits else f"{whole:,}"
@@ -108,7 +111,7 @@ def give_back(box: Sandbox, charge: Obj, amount: int, given: Obj) -> Obj:
     if outcome.status == "requires_action":
         _ask_for_details(refund, given)
     if not (outcome.status == "pending" and outcome.pending_reason == "insufficient_funds"):
-        _move_money(box, charge, refund)
+        _movespoken(box, charge, refund)
     else:
         box.at(box.now() + WAIT_FOR_FUNDS_SECONDS, lambda: _give_up(box, refund))
     with changing(box, charge, "charge.refunded"):
@@ -164,7 +167,7 @@ def _blank(box: Sandbox, charge: Obj, amount: int, given: Obj) -> Obj:
     return refund
 
 
-def _move_money(box: Sandbox, charge: Obj, refund: Obj) -> None:
+def _movespoken(box: Sandbox, charge: Obj, refund: Obj) -> None:
     described = f" ({charge['description']})" if charge["description"] else ""
     entry = {"type": "refund", "reporting_category": "refund", "description": f"REFUND FOR CHARGE{described}"}
     refund["balance_transaction"] = book(box, refund, -refund["amount"], entry)["id"]
@@ -187,9 +190,9 @@ def turn(box: Sandbox, refund: Obj, status: str, failure_reason: str = "unknown"
         for name in ("pending_reason", "next_action"):
             refund.pop(name, None)
         if status == "succeeded" and refund["balance_transaction"] is None:
-            _move_money(box, charge, refund)
+            _movespoken(box, charge, refund)
         if status in ("failed", "canceled"):
-            _return_money(box, charge, refund, status, failure_reason)
+            _returnspoken(box, charge, refund, status, failure_reason)
     with changing(box, charge, "charge.updated"):
         _count(box, charge)
     if status == "failed":
@@ -199,7 +202,7 @@ def turn(box: Sandbox, refund: Obj, status: str, failure_reason: str = "unknown"
 STATUSES_AFTER_PENDING: Final = ("succeeded", "failed", "canceled")
 
 
-def _return_money(box: Sandbox, charge: Obj, refund: Obj, status: str, reason: str) -> None:
+def _returnspoken(box: Sandbox, charge: Obj, refund: Obj, status: str, reason: str) -> None:
     if status == "failed":
         refund["failure_reason"] = reason
     if refund["balance_transaction"] is None:

@@ -155,6 +155,7 @@ def _subscription_of(invoice: Obj) -> str | None:
 def _tables() -> dict[str, Table]:
     charge, customer, intent = _field("charge"), _field("customer"), _field("payment_intent")
     return {
+        "credit_note": Table({"invoice": _field("invoice"), "customer": customer}),
         "customer": Table({"email": _field("email")}),
         "payment_method": Table({"customer": customer}),
         "product": Table(),

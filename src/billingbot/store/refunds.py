@@ -135,6 +135,20 @@ def live_of_charge(connection: Connection, account: str, charge_id: str) -> Refu
     return _intent(row) if row else None
 
 
+def awaited_by_note(connection: Connection, account: str, charge_id: str) -> RefundIntent | None:
+    """The refund of this charge that a credit note of ours was asked to make and that Stripe has not told of.
+
+    Among them those that were refused or withdrawn, since Stripe may roll a call forward long after; newest first.
+    """
+    row = connection.execute(
+        _select().where(refunds.c.account == account, refunds.c.charge_id == charge_id)
+        .where(refunds.c.refund_with == RefundWith.CREDIT_NOTE, refunds.c.stripe_refund_id.is_(None))
+        .order_by(refunds.c.id.desc())
+        .limit(1)
+    ).one_or_none()  # fmt: skip
+    return _intent(row) if row else None
+
+
 def tie(connection: Connection, refund: RefundIntent, stripe_refund_id: str) -> None:
     """Notes which refund at Stripe this is, without a change of state."""
     connection.execute(refunds.update().where(refunds.c.id == refund.id).values(stripe_refund_id=stripe_refund_id))

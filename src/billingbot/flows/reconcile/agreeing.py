@@ -19,7 +19,7 @@ from billingbot.core.refund import AT_STRIPE, RefundIntent
 from billingbot.flows.desk import Step, step
 from billingbot.flows.interpret import conversion_of, notice, read_dispute
 from billingbot.flows.reconcile.round import Round
-from billingbot.flows.settle import apply_refund
+from billingbot.flows.settle import apply_refund, credited_on, recognise
 from billingbot.store import agreement, breaks, disputes, refunds
 from billingbot.store.database import transaction
 
@@ -35,7 +35,7 @@ def agree_on_refund(at: Round, stripe_refund_id: str) -> bool:
     Raises StripeNotFoundError where Stripe has none of this id.
     """
     for look in range(_LOOKS):
-        found = at.account.stripe.refund(stripe_refund_id)
+        found = recognise(at.desk, at.account.name, at.account.stripe.refund(stripe_refund_id))
         if not found.charge_id:
             return True  # from a customer's balance: no charge was refunded
         with step(at.desk) as this:
@@ -65,7 +65,7 @@ def agree_on_ours(at: Round, refund_id: str) -> None:
         except StripeNotFoundError:
             _not_there(at, refund, [missing_at_stripe(refund)])
         return
-    own = [found for found in _of_charge(at, refund.charge_id) if found.our_refund_id == refund.id]
+    own = [found for found in _of_charge(at, refund) if found.our_refund_id == refund.id]
     for found in own:
         agree_on_refund(at, found.id)
     if own:
@@ -159,9 +159,9 @@ def _differences(this: Step, at: Round, found: dossier.Refund) -> Sequence[Misma
     return agreement.mismatches(this.db, at.account.name, [found]).get(found.id, ())
 
 
-def _of_charge(at: Round, charge_id: str) -> tuple[dossier.Refund, ...]:
+def _of_charge(at: Round, refund: RefundIntent) -> tuple[dossier.Refund, ...]:
     try:
-        return at.account.stripe.refunds_of_charge(charge_id)
+        return at.account.stripe.refunds_of_charge(refund.charge_id, credited_on=credited_on(refund))
     except StripeNotFoundError:
         return ()
 
