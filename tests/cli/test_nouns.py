@@ -292,6 +292,7 @@ def test_the_doctor_names_what_is_wrong(settings: Settings) -> None:
         "notifications": "warning",
         "Postgres": "ok",
         "breaker": "ok",
+        "agreement with Stripe": "warning",
         "Redis": "ok",
         "web": "bad",
     }

@@ -27,6 +27,7 @@ class Kind(StrEnum):
     NOTICE = "ntc"
     APPROVAL = "apv"
     LETTER = "ltr"
+    SHADOW = "shd"
     BACKFILL = "bkf"
     CANCELLATION = "cnl"
     RECONCILIATION = "rec"

@@ -48,6 +48,8 @@ class EntryKind(StrEnum):
     JOB_REPLAYED = "job.replayed"
     JOB_DISMISSED = "job.dismissed"
     POLICY_PUBLISHED = "policy.published"
+    SHADOW_STARTED = "shadow.started"
+    SHADOW_STOPPED = "shadow.stopped"
     REPLAY_STARTED = "replay.started"
     REPLAY_RESUMED = "replay.resumed"
     REPLAY_STOPPED = "replay.stopped"

@@ -310,6 +310,35 @@ decisions = Table(
     Column("decision_digest", Text, nullable=False),
     _time("decided_at", now=True),
     Index("ix_decisions_case_id", "case_id"),
+    Index("ix_decisions_decided_at", "decided_at"),
+)
+
+# A candidate policy beside the live one: at most one at a time.
+shadows = Table(
+    "shadows",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("digest", Text, ForeignKey("policies.digest"), nullable=False),
+    Column("why", Text, nullable=False),
+    Column("started_by", Text, nullable=False),
+    _time("started_at", now=True),
+    Column("stopped_by", Text),
+    _time("stopped_at", optional=True),
+    Index("uq_shadows_running", text("(true)"), unique=True, postgresql_where=text("stopped_at IS NULL")),
+)
+
+# What it says to the facts of each live verdict; without an outcome where they could not be read.
+shadow_verdicts = Table(
+    "shadow_verdicts",
+    metadata,
+    Column("shadow_id", Text, ForeignKey("shadows.id"), primary_key=True),
+    Column("decision_id", Text, ForeignKey("decisions.id"), primary_key=True),
+    Column("outcome", Text),
+    Column("rule", Text),
+    Column("reason", Text),
+    Column("recommendation", Text),
+    Column("amount_minor", BigInteger),
+    Column("currency", Text),
 )
 
 refunds = Table(

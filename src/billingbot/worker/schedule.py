@@ -15,6 +15,7 @@ from billingbot.flows.desk import Desk, step
 from billingbot.flows.late import tell_of_overdue
 from billingbot.flows.letters import send_due
 from billingbot.flows.reconcile import start_due
+from billingbot.flows.shadow import follow
 from billingbot.store import cancellations, cases, database, history, jobs, notices, refunds, ticks
 from billingbot.store.database import transaction
 from billingbot.worker.doorbell import RedisBell
@@ -130,6 +131,7 @@ TASKS: Final[Mapping[str, tuple[timedelta, Callable[[Desk], int]]]] = {
     "overdue_refunds": (timedelta(hours=1), tell_of_overdue),
     "resolve_cancellations": (timedelta(minutes=5), _resolve_cancellations),
     "pending_refunds": (timedelta(hours=1), _ask_after_pending),
+    "shadow": (timedelta(seconds=2), follow),
     "letters": (timedelta(seconds=30), lambda desk: send_due(desk, limit=_BATCH)),
     "missed_events": (timedelta(minutes=1), keep_up),
     "reconcile": (timedelta(hours=1), start_due),

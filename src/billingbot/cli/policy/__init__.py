@@ -5,6 +5,7 @@ import typer
 from billingbot.cli.policy.backtest import backtest
 from billingbot.cli.policy.comparing import diff
 from billingbot.cli.policy.publishing import list_, publish
+from billingbot.cli.policy.shadowing import shadow
 from billingbot.cli.policy.shown import check, show
 from billingbot.cli.policy.trying import try_
 
@@ -23,3 +24,4 @@ app.command()(backtest)
 app.command()(publish)
 app.command("list")(list_)
 app.command()(show)
+app.add_typer(shadow, name="shadow")

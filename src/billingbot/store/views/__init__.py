@@ -25,6 +25,7 @@ from billingbot.store.views.refunds import (
     refund_log,
     refunds_of_case,
 )
+from billingbot.store.views.shadow import RuleWord, ShadowReport, live_against_people, shadow_report
 
 __all__ = [
     "PAGE_ROWS",
@@ -53,6 +54,8 @@ __all__ = [
     "Redecided",
     "RefundFilter",
     "RefundLine",
+    "RuleWord",
+    "ShadowReport",
     "case_page",
     "conversion_list",
     "counts",
@@ -62,11 +65,13 @@ __all__ = [
     "job_page",
     "latencies",
     "ledger_page",
+    "live_against_people",
     "notice_list",
     "oldest_due_job_seconds",
     "queue",
     "refund_log",
     "refunds_of_case",
+    "shadow_report",
     "timeline",
     "verify_ledger",
 ]
