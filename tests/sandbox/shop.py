@@ -15,7 +15,7 @@ class Shop:
     def __init__(self, sandbox: RunningSandbox, key: str = "sk_test_shop") -> None:
         self.sandbox = sandbox
         self.control = sandbox.client
-        self.sdk = stripe.StripeClient(key, base_addresses={"api": sandbox.url})
+        self.sdk = stripe.StripeClient(key, base_addresses={"api": sandbox.url, "files": sandbox.url})
 
     def customer(self, token: str | None = "pm_card_visa", email: str = "jo@example.com") -> Any:
         customer = self.sdk.v1.customers.create({"email": email})

@@ -15,7 +15,9 @@ from billingbot.sandbox import (  # each registers its endpoints when imported
     customers,
     disputes,
     early_fraud,
+    evidence,
     expand,
+    files,
     forms,
     invoice_routes,
     payment_methods,
@@ -34,8 +36,8 @@ from billingbot.sandbox.state import API_VERSION, Origin
 from billingbot.sandbox.tables import Obj, encode
 
 RESOURCES: Final = (
-    account, catalog, charges, credit_notes, customers, disputes, early_fraud, invoice_routes, payment_methods, refunds,
-    settlement, subscription_changes, subscriptions,
+    account, catalog, charges, credit_notes, customers, disputes, early_fraud, evidence, files, invoice_routes,
+    payment_methods, refunds, settlement, subscription_changes, subscriptions,
 )  # fmt: skip
 _BAD_GATEWAY: Final = b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
 

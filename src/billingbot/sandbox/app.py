@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from billingbot.sandbox import control
+from billingbot.sandbox import control, files
 from billingbot.sandbox.api import Incoming, Reply, answer, crash_reply
 from billingbot.sandbox.local import LocalStripe
 
@@ -49,6 +49,8 @@ def _incoming(request: Request, body: bytes) -> Incoming:
     if request.method == "DELETE" and body:
         form = "&".join(part for part in (form, body.decode("utf-8", "replace")) if part)
     headers = {name.lower(): value for name, value in request.headers.items()}
+    if with_body and headers.get("content-type", "").startswith("multipart/form-data"):
+        form = files.as_form(headers["content-type"], body)
     return Incoming(method=request.method, path=request.url.path, form=form, headers=headers)
 
 

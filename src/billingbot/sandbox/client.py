@@ -143,7 +143,7 @@ class SandboxClient:
     # Banks and money.
 
     def dispute(self, charge: str, **how: Any) -> Any:
-        """Open a dispute: status, reason, amount, fee (cents), case_type, rdr."""
+        """Open a dispute: status, reason, amount, fee (cents), case_type, due_by, rdr."""
         return self._command("POST", "/disputes", charge=charge, **how)
 
     def move_dispute(self, dispute: str, status: str) -> Any:

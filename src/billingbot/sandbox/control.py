@@ -203,9 +203,9 @@ def clear_faults(local: LocalStripe, _ids: dict[str, str], _given: Obj) -> Obj:
 @command("POST", "/disputes")
 def add_dispute(local: LocalStripe, _ids: dict[str, str], given: Obj) -> Obj:
     """POST /_sandbox/disputes `{"charge", "status"="needs_response", "reason"="fraudulent", "amount", "fee" (cents),
-    "case_type", "rdr": bool}`: what the bank opens. `rdr` is a dispute that Visa's rules resolved by themselves:
-    lost, without a fee."""
-    _only(given, "charge", "status", "reason", "amount", "fee", "case_type", "rdr")
+    "case_type", "due_by" (0: no answer possible), "rdr": bool}`: what the bank opens. `rdr` is a dispute that Visa's
+    rules resolved by themselves: lost, without a fee."""
+    _only(given, "charge", "status", "reason", "amount", "fee", "case_type", "due_by", "rdr")
     charge = _find(local, "charge", given.pop("charge"))
     if given.pop("rdr", False):
         given = {"status": "lost", "fee": 0, "case_type": "resolution", **given}

@@ -4,9 +4,8 @@ from typing import Final
 
 from billingbot.sandbox import forms
 from billingbot.sandbox.early_fraud import refresh_warnings
-from billingbot.sandbox.errors import refused
 from billingbot.sandbox.events import changing, emit
-from billingbot.sandbox.router import Call, endpoint, listable, retrievable
+from billingbot.sandbox.router import listable, retrievable
 from billingbot.sandbox.settlement import book
 from billingbot.sandbox.state import Sandbox
 from billingbot.sandbox.tables import Obj, snapshot
@@ -28,7 +27,7 @@ _NETWORK_CODES: Final = {
     "fraudulent": "10.4", "subscription_canceled": "13.2", "credit_not_processed": "13.6", "duplicate": "12.6",
     "product_not_received": "13.1", "product_unacceptable": "13.3", "unrecognized": "10.4",
 }  # fmt: skip
-_EVIDENCE: Final = (
+EVIDENCE: Final = (
     "access_activity_log", "billing_address", "cancellation_policy", "cancellation_policy_disclosure",
     "cancellation_rebuttal", "customer_communication", "customer_email_address", "customer_name",
     "customer_purchase_ip", "customer_signature", "duplicate_charge_documentation", "duplicate_charge_explanation",
@@ -51,7 +50,8 @@ def open_dispute(
     **how: int | str | None,
 ) -> Obj:
     """A dispute of a charge in any status. `how`: `amount` (minor units, default the charge's), `fee` (cents,
-    default 15 USD for chargebacks; 0 is how RDR looks), `case_type`.
+    default 15 USD for chargebacks; 0 is how RDR looks), `case_type`, `due_by` (Unix seconds; 0 means that no answer
+    is possible).
 
     Raises ValueError for an unknown status or reason.
     """
@@ -89,9 +89,9 @@ def _blank(box: Sandbox, charge: Obj, status: str, reason: str, how: Obj) -> Obj
         "created": box.now(),
         "currency": charge["currency"],
         "enhanced_eligibility_types": [],
-        "evidence": {**dict.fromkeys(_EVIDENCE), "enhanced_evidence": {}},
+        "evidence": {**dict.fromkeys(EVIDENCE), "enhanced_evidence": {}},
         "evidence_details": {
-            "due_by": (box.now() // _DAY + DAYS_TO_RESPOND + 1) * _DAY - 1,
+            "due_by": _due_by(box, how),
             "enhanced_eligibility": {},
             "has_evidence": False,
             "past_due": False,
@@ -105,6 +105,11 @@ def _blank(box: Sandbox, charge: Obj, status: str, reason: str, how: Obj) -> Obj
         "reason": reason,
         "status": status,
     }
+
+
+def _due_by(box: Sandbox, how: Obj) -> int:
+    given = how.get("due_by")
+    return (box.now() // _DAY + DAYS_TO_RESPOND + 1) * _DAY - 1 if given is None else int(given)
 
 
 def _refundable(status: str) -> bool:
@@ -169,23 +174,3 @@ def resolve_inquiry(box: Sandbox, charge: Obj) -> None:
     for dispute in box.tables["dispute"].find("charge", charge["id"]):
         if dispute["status"] in ("warning_needs_response", "warning_under_review"):
             move_dispute(box, dispute, "warning_closed")
-
-
-@endpoint("POST", "/v1/disputes/{id}", {"metadata": forms.metadata})
-def update(call: Call) -> Obj:
-    """Metadata only, for now."""
-    dispute = call.box.need("dispute", call.ids["id"], "dispute")
-    with changing(call.box, dispute, "charge.dispute.updated"):
-        dispute["metadata"] = forms.merge_metadata(dispute["metadata"], call.params.get("metadata"))
-    return dispute
-
-
-@endpoint("POST", "/v1/disputes/{id}/close")
-def close(call: Call) -> Obj:
-    """Accept the dispute: lost, and not to be undone."""
-    dispute = call.box.need("dispute", call.ids["id"], "dispute")
-    if dispute["status"] not in ("needs_response", "warning_needs_response"):
-        raise refused(f"This dispute cannot be closed: its status is {dispute['status']}.")
-    closed = "lost" if dispute["status"] == "needs_response" else "warning_closed"
-    move_dispute(call.box, dispute, closed)
-    return dispute

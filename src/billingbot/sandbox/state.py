@@ -175,6 +175,7 @@ def _tables() -> dict[str, Table]:
         "radar.early_fraud_warning": Table({"charge": charge, "payment_intent": intent}),
         "event": Table({"type": _field("type")}),
         "thin_event": Table(),
+        "file": Table(),
         "webhook_endpoint": Table(),
         "invoiceitem": Table({"customer": customer}),
     }
