@@ -46,6 +46,31 @@ def test_a_refund_is_asked_for_explained_approved_and_paid_once(shop: Shop, sett
     assert typed(settings, "ledger", "verify").code == 0
 
 
+def test_a_subscription_that_was_not_cancelled_is_listed_tried_again_and_settled(
+    shop: Shop, settings: dict[str, str]
+) -> None:
+    (first, charge), (second, other) = shop.charged_trial(), shop.charged_trial()
+    shop.stripe.fault("declined", method="DELETE", path="/v1/subscriptions/", times=2)
+    for each in (charge, other):
+        shop.ask(each, unused=True)
+    shop.work()
+    waiting = {one["charge_id"]: one["id"] for one in typed(settings, "cancellations", "list", "--json").json["items"]}
+    assert waiting.keys() == {charge, other}
+    assert "refused" in typed(settings, "cancellations", "show", waiting[charge]).out
+    [case] = shop.cases_of(charge)
+    assert "subscription-not-cancelled" in typed(settings, "cases", "show", case.id).out
+    denied = typed(settings, "cases", "deny", case.id, "--why", "by mistake")
+    assert "waits for its subscription" in denied.err
+    assert typed(settings, "cancellations", "retry", waiting[charge], "--as", "ada").code == 0
+    shop.work()
+    assert shop.stripe.get(f"/subscriptions/{first.subscription}")["status"] == "canceled"
+    assert typed(settings, "cancellations", "settled", waiting[other], "--as", "ada").code == 0
+    assert shop.stripe.get(f"/subscriptions/{second.subscription}")["status"] == "active"
+    assert typed(settings, "cancellations", "settled", waiting[other]).code == 1
+    shop.assert_paid_once(charge)
+    shop.assert_paid_once(other)
+
+
 def test_an_explanation_says_loudly_when_the_stored_bytes_give_another_verdict(
     shop: Shop, settings: dict[str, str]
 ) -> None:

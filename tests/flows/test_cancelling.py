@@ -319,6 +319,14 @@ def test_an_item_that_waits_for_the_next_invoice_is_for_a_person(shop: Shop) -> 
     assert item in (found.why or "")
 
 
+def test_a_key_that_may_not_see_what_is_left_sends_a_person_to_look(shop: Shop) -> None:
+    trial, charge = refunded(shop)
+    shop.stripe.fault("forbidden", method="GET", path="/v1/invoiceitems", permission="rak_invoice_item_read")
+    shop.work()
+    assert subscription(shop, trial)["status"] == "canceled"
+    assert the_cancellation(shop, charge).waits_for == STILL_COLLECTED
+
+
 def test_two_workers_at_once_end_it_once(shop: Shop) -> None:
     _, charge = refunded(shop)
     [job] = shop.rows("SELECT subject FROM jobs WHERE actor = 'cancel'")

@@ -14,8 +14,10 @@ from tests.gateway.tapes import BEGIN, CASSETTES, Played, Tapes
 from tests.gateway.worlds import AMOUNT, Given
 
 from billingbot.core.errors import StripeForbiddenError, StripeNotFoundError
+from billingbot.core.refund_terms import CancelWhen, RefundTerms, RefundWith
 from billingbot.core.request import NamedBy
 from billingbot.gateway import Accepted, Halted, NotDone, RefundAnswer, RefusalReason, Refused, UnknownOutcome
+from billingbot.gateway.answers import CancelAnswer, Cancelled
 from billingbot.sandbox.client import SandboxClient
 
 NOW = datetime(2026, 4, 30, tzinfo=UTC)
@@ -296,6 +298,104 @@ def test_an_error_after_the_effect_is_replayed_under_its_key_and_the_refund_is_f
     assert (found.our_refund_id, found.our_attempt_key) == ("rfd_1", "billingbot:refund:test:1")
 
 
+# Paying by credit note.
+
+
+def credit(played: Played, key: str = "billingbot:refund:test:1", **changes: Any) -> RefundAnswer:
+    asked: dict[str, Any] = {
+        "invoice_id": played.given["invoice"],
+        "charge_id": played.given["charge"],
+        "amount_minor": AMOUNT,
+        "metadata": {"billingbot_refund": "rfd_1", "billingbot_key": key},
+        "idempotency_key": key,
+        "currency": "usd",
+    }
+    return played.gateway.create_credit_note(**(asked | changes))
+
+
+def test_a_credit_note_makes_one_refund_and_its_answer_is_replayed(tapes: Tapes) -> None:
+    with tapes.play("credit/accepted_and_replayed", worlds.converted) as played:
+        first, second = credit(played), credit(played)
+        [listed] = played.gateway.refunds_of_charge(played.given["charge"])
+        [marked] = played.gateway.refunds_of_charge(played.given["charge"], credited_on=played.given["invoice"])
+        invoice = played.gateway.invoice(played.given["invoice"])
+    assert isinstance(first, Accepted)
+    assert isinstance(second, Accepted)
+    assert (first.replayed, second.replayed) == (False, True)
+    assert first.refund == second.refund == marked
+    assert (listed.our_refund_id, listed.id) == (None, marked.id)
+    assert (marked.our_refund_id, marked.our_attempt_key) == ("rfd_1", "billingbot:refund:test:1")
+    assert marked.credit_note_id is not None
+    assert marked.credit_note_number is not None
+    assert invoice.credited_minor == AMOUNT
+
+
+def test_a_second_credit_note_for_the_same_money_is_refused(tapes: Tapes) -> None:
+    with tapes.play("credit/nothing_left", worlds.converted) as played:
+        assert isinstance(credit(played), Accepted)
+        answer = credit(played, key="billingbot:refund:test:2")
+    assert isinstance(answer, Refused)
+
+
+def test_an_error_after_a_credit_note_leaves_a_note_that_is_found(tapes: Tapes) -> None:
+    def build(stripe: SandboxClient) -> Given:
+        given = worlds.converted(stripe)
+        worlds.fault(stripe, "error_after", method="POST", path="/v1/credit_notes")
+        return given
+
+    with tapes.play("credit/error_after_effect", build) as played:
+        answers = [credit(played), credit(played)]
+        found = played.gateway.refunds_of_charge(played.given["charge"], credited_on=played.given["invoice"])
+    assert all(isinstance(answer, UnknownOutcome) for answer in answers)
+    assert [one.our_refund_id for one in found] == ["rfd_1"]
+
+
+# Ending a subscription.
+
+
+def end(played: Played, cancel_when: CancelWhen) -> CancelAnswer:
+    return played.gateway.cancel_subscription(
+        subscription_id=played.given["subscription"],
+        cancel_when=cancel_when,
+        cancellation_id="cnl_1",
+        idempotency_key="billingbot:cancel:test:1",
+    )
+
+
+def test_a_subscription_is_ended_at_once_and_a_second_time_there_is_none(tapes: Tapes) -> None:
+    with tapes.play("cancel/now", worlds.converted) as played:
+        first, second = end(played, CancelWhen.NOW), end(played, CancelWhen.NOW)
+        found = played.gateway.subscription(played.given["subscription"])
+        left = played.gateway.still_collected(found.id, found.customer_id)
+    assert isinstance(first, Cancelled)
+    assert isinstance(second, Refused)
+    assert second.reason is RefusalReason.NOT_FOUND
+    assert (found.status, found.our_cancellation_id) == ("canceled", "cnl_1")
+    assert left == ()
+
+
+def test_a_subscription_is_set_to_end_with_its_period(tapes: Tapes) -> None:
+    with tapes.play("cancel/period_end", worlds.converted) as played:
+        answer = end(played, CancelWhen.PERIOD_END)
+    assert isinstance(answer, Cancelled)
+    assert (answer.subscription.status, answer.subscription.cancel_at_period_end) == ("active", True)
+    assert answer.subscription.our_cancellation_id == "cnl_1"
+    assert len(answer.subscription.price_ids) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"), [("lock_timeout", NotDone), ("forbidden", Halted), ("error_before", UnknownOutcome)]
+)
+def test_a_bad_day_of_a_cancellation_is_told_by_its_answer(tapes: Tapes, kind: str, answer: type[CancelAnswer]) -> None:
+    def build(stripe: SandboxClient) -> Given:
+        given = worlds.converted(stripe)
+        worlds.fault(stripe, kind, method="DELETE", path="/v1/subscriptions")
+        return given
+
+    with tapes.play(f"cancel/{kind}", build) as played:
+        assert isinstance(end(played, CancelWhen.NOW), answer)
+
+
 # History and permissions.
 
 
@@ -332,7 +432,8 @@ def test_a_restricted_key_is_told_what_it_lacks(tapes: Tapes) -> None:
 
 def test_a_good_key_lacks_nothing(tapes: Tapes) -> None:
     with tapes.play("permissions/complete", lambda _: {}, real=True) as played:
-        assert played.gateway.probe() == ()
+        everything = RefundTerms(refund_with=RefundWith.CREDIT_NOTE, cancel_subscription=CancelWhen.NOW)
+        assert played.gateway.probe(everything) == ()
 
 
 # The cassettes themselves.

@@ -535,3 +535,22 @@ def test_conversions_are_listed(shop: Shop, counter: httpx.Client) -> None:
 
 def test_an_id_of_another_kind_is_not_a_case(desk: Desk, api: httpx.Client) -> None:
     assert api.get(f"/api/v1/cases/{desk.new_id(Kind.JOB)}").status_code == 404
+
+
+def test_a_subscription_that_was_not_cancelled_is_seen_to_by_api(shop: Shop, counter: httpx.Client) -> None:
+    _, charge = shop.charged_trial()
+    case_id = shop.ask(charge, unused=True).case.id
+    shop.stripe.fault("declined", method="DELETE", path="/v1/subscriptions/", times=2)
+    shop.work()
+    [waiting] = counter.get("/api/v1/cancellations").json()["items"]
+    path = f"/api/v1/cancellations/{waiting['id']}"
+    assert (waiting["state"], waiting["waits_for"]) == ("refused", "subscription-not-cancelled")
+    assert counter.get(path).json() == waiting
+    assert [one["id"] for one in counter.get(f"/api/v1/cases/{case_id}").json()["cancellations"]] == [waiting["id"]]
+    assert counter.post(f"{path}/retry", json={"by": "ada"}).json()["state"] == "intended"
+    assert counter.post(f"{path}/retry", json={"by": "ada"}).status_code == 409
+    shop.work()
+    assert counter.post(f"{path}/settled", json={"by": "ada"}).json()["waits_for"] is None
+    assert counter.post(f"{path}/settled", json={"by": "ada"}).status_code == 409
+    assert counter.get("/api/v1/cancellations").json()["items"] == []
+    assert counter.get("/api/v1/cancellations/cnl_1").status_code == 404

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from billingbot.bootstrap.accounts import AccountSettings
     from billingbot.bootstrap.settings import ConfigFile, Environment
     from billingbot.cli.session import Place
+    from billingbot.core.refund_terms import RefundTerms
 
 
 class State(StrEnum):
@@ -122,15 +123,29 @@ def _accounts(environment: "Environment", file: "ConfigFile") -> Findings:
     except ConfigError as fault:
         yield from _bad("accounts", fault)
         return
+    terms = _terms(environment)
     for settings in accounts:
-        yield from _stripe(settings)
+        yield from _stripe(settings, terms)
 
 
-def _stripe(settings: "AccountSettings") -> Findings:
+def _terms(environment: "Environment") -> "RefundTerms":
+    """Those of the policy file; what is wrong with it is told in a line of its own."""
+    from billingbot.bootstrap.build import read_policy
+    from billingbot.core.refund_terms import RefundTerms
+
+    try:
+        return read_policy(environment.policy).terms
+    except ConfigError:
+        return RefundTerms()
+
+
+def _stripe(settings: "AccountSettings", terms: "RefundTerms") -> Findings:
+    from billingbot.gateway.permissions import written_by
+
     what = f"Stripe, {settings.name}"
     gateway = settings.build().stripe
     try:
-        lacking = gateway.probe()
+        lacking = gateway.probe(terms)
     except BillingbotError as fault:
         yield Finding(what=what, state=State.BAD, found=str(fault))
         return
@@ -139,7 +154,10 @@ def _stripe(settings: "AccountSettings") -> Findings:
     for sentence in lacking:
         yield Finding(what=what, state=State.BAD, found=sentence)
     if not lacking:
-        found = f"{'live' if settings.livemode else 'test'} mode; the key may read all that is needed"
+        found = (
+            f"{'live' if settings.livemode else 'test'} mode; the key may read all that is needed"
+            f" (by the policy it also writes: {', '.join(written_by(terms))})"
+        )
         yield Finding(what=what, state=State.OK, found=found)
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from billingbot.bootstrap.accounts import AccountSettings
     from billingbot.bootstrap.build import Config
+    from billingbot.core.refund_terms import RefundTerms
 
 
 def welcome(config: "Config", database_url: str, url: str, started: threading.Event) -> None:
@@ -20,7 +21,7 @@ def welcome(config: "Config", database_url: str, url: str, started: threading.Ev
     started.wait()
     try:
         say("", *_addresses(config, url), *_desk(config, database_url))
-        say(*_keys_work(config.accounts), "Ctrl-C stops everything.")
+        say(*_keys_work(config.accounts, config.policy.terms), "Ctrl-C stops everything.")
     except BillingbotError as fault:
         say(str(fault))
 
@@ -57,11 +58,11 @@ def _desk(config: "Config", database_url: str) -> Iterator[str]:
         yield "There is no API key yet. Make one: billingbot keys create NAME"
 
 
-def _keys_work(accounts: "tuple[AccountSettings, ...]") -> Iterator[str]:
+def _keys_work(accounts: "tuple[AccountSettings, ...]", terms: "RefundTerms") -> Iterator[str]:
     for settings in accounts:
         gateway = settings.build().stripe
         try:
-            lacking = gateway.probe()
+            lacking = gateway.probe(terms)
         except BillingbotError as fault:
             yield f"Warning: Stripe cannot be asked for {settings.name} now: {fault}"
             continue

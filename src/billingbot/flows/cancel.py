@@ -12,7 +12,7 @@ from typing import Final, assert_never
 from billingbot.core.aftercare import LIVE, Cancellation, CancellationState, Stands, is_over, stands_in_the_way
 from billingbot.core.case import CaseMove, CaseState
 from billingbot.core.dossier import Subscription
-from billingbot.core.errors import ConflictError, RetryLaterError, StripeNotFoundError
+from billingbot.core.errors import ConflictError, RetryLaterError, StripeForbiddenError, StripeNotFoundError
 from billingbot.core.ids import cancellation_key
 from billingbot.core.job import Actor, Job, backoff
 from billingbot.core.ledger import EntryKind
@@ -192,10 +192,7 @@ def _remember_unknown(desk: Desk, sent: Cancellation, why: str) -> None:
 
 def _end(desk: Desk, job: Job, seen: Cancellation, state: CancellationState, sight: Sight) -> None:
     """Writes the end down; what a person has to see, or what Stripe would still collect, reopens the case."""
-    stripe = desk.account(seen.account).stripe
-    left: tuple[str, ...] = ()
-    if state in {_S.DONE, _S.NOT_NEEDED}:
-        left = stripe.still_collected(seen.subscription_id, sight.customer_id)
+    left = _left_to_collect(desk, seen, sight) if state in {_S.DONE, _S.NOT_NEEDED} else ()
     with step(desk) as this:
         locked = cancellations.lock(this.db, seen.id)
         if locked.state in LIVE:
@@ -212,13 +209,21 @@ def _end(desk: Desk, job: Job, seen: Cancellation, state: CancellationState, sig
         jobs.finish(this.db, job)
 
 
+def _left_to_collect(desk: Desk, seen: Cancellation, sight: Sight) -> tuple[str, ...]:
+    """What Stripe would still charge; where the key may not look, that is for a person to find out (law 5)."""
+    try:
+        return desk.account(seen.account).stripe.still_collected(seen.subscription_id, sight.customer_id)
+    except StripeForbiddenError:
+        return ("what nobody knows, since our key may not read it",)
+
+
 def put_before_person(this: Step, cancellation: Cancellation, reason: str) -> None:
     """Reopens the case with this reason: the money is settled, the subscription is not."""
-    if cancellation.waits_for == reason:
-        return
+    if cancellation.waits_for == reason and cancellation.state in LIVE:
+        return  # told already, while the sweeper goes on trying
     cancellations.put_before_person(this.db, cancellation, reason)
     refund = refunds.lock(this.db, cancellation.refund_id)
-    show_to_person(this, refund, reason=reason, reopen=True)
+    show_to_person(this, refund, reason=reason, reopen=True, keeps_reply=True)
     body = {"reason": reason, "why": cancellation.why, "case": cancellation.case_id}
     this.record(draft(cancellation, EntryKind.CANCELLATION_SHOWN, body))
     tell(this, _notice(cancellation, reason))

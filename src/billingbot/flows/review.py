@@ -13,7 +13,7 @@ from billingbot.core.person import person, person_key
 from billingbot.core.policy import approval_blockers
 from billingbot.core.refund import Origin, RefundIntent, RefundState
 from billingbot.core.restore import restore_decision, restore_facts
-from billingbot.flows.aftercare import under_terms
+from billingbot.flows.aftercare import under_terms, waits_for_person
 from billingbot.flows.assess import intend
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.look import look, mode_of
@@ -189,6 +189,10 @@ def _nothing_under_way(this: Step, case: Case) -> None:
         raise ConflictError(
             f"case {case.id}: refund {live.id} may have been paid; it can be denied once that is known"
             " (`billingbot mode off` keeps it from being sent again)"
+        )
+    if live is not None and waits_for_person(this, live):
+        raise ConflictError(
+            f"case {case.id}: is refunded, and waits for its subscription: `billingbot cancellations list`"
         )
 
 

@@ -180,17 +180,35 @@ def _look_anew(this: Step, case: Case | None, *, why: str) -> None:
         reassess(this, case.id, by="billingbot", why=why)
 
 
-def show_to_person(this: Step, refund: RefundIntent, *, reason: str, reopen: bool = False) -> None:
+def show_to_person(
+    this: Step, refund: RefundIntent, *, reason: str, reopen: bool = False, keeps_reply: bool = False
+) -> None:
     """Puts the refund's case in front of a person, soon, without the advice and the reply that hold no longer.
 
-    `reopen` says that money which a closed case counts as paid is not, or not so. Raises RetryLaterError where the
-    charge is just being assessed: whoever did not see this news would close the case over it.
+    `reopen` says that money which a closed case counts as paid is not, or not so; `keeps_reply` that what the
+    customer was told stays true all the same. Raises RetryLaterError where the charge is just being assessed: whoever
+    did not see this news would close the case over it.
     """
-    show_charge(this, refund.account, refund.charge_id, reason=reason, reopen=reopen, case_id=refund.case_id)
+    show_charge(
+        this,
+        refund.account,
+        refund.charge_id,
+        reason=reason,
+        reopen=reopen,
+        case_id=refund.case_id,
+        keeps_reply=keeps_reply,
+    )
 
 
 def show_charge(
-    this: Step, account: str, charge_id: str, *, reason: str, reopen: bool = False, case_id: str | None = None
+    this: Step,
+    account: str,
+    charge_id: str,
+    *,
+    reason: str,
+    reopen: bool = False,
+    case_id: str | None = None,
+    keeps_reply: bool = False,
 ) -> Case | None:
     """As `show_to_person`, for a charge; `case_id` names the case to open again where none is open.
 
@@ -208,7 +226,7 @@ def show_charge(
     values = {
         "reason": reason,
         "recommendation": Recommendation.NONE,
-        **letter(None),
+        **({} if keeps_reply else letter(None)),
         "priority": Priority.HIGH,
         "due_at": database.now(this.db) + SHOWN_DUE,
         "closed_at": None,

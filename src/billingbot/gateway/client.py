@@ -20,7 +20,7 @@ from billingbot.core.dossier import (
     Subscription,
 )
 from billingbot.core.errors import InputError
-from billingbot.core.refund_terms import CancelWhen
+from billingbot.core.refund_terms import CancelWhen, RefundTerms
 from billingbot.core.request import Candidate, NamedBy
 from billingbot.gateway import translate
 from billingbot.gateway.answers import CancelAnswer, RefundAnswer
@@ -250,9 +250,9 @@ class StripeGateway:
         """Invoices and pending items of a subscription that Stripe would still charge."""
         return still_collected(self._transport, subscription_id, customer_id)
 
-    def probe(self) -> tuple[str, ...]:
-        """What the key may not read though it should, a sentence each. Raises StripeUnavailableError."""
-        return missing_permissions(self._transport, self._executor())
+    def probe(self, terms: RefundTerms | None = None) -> tuple[str, ...]:
+        """What the key may not read though it should, under these terms, a sentence each. StripeUnavailableError."""
+        return missing_permissions(self._transport, self._executor(), terms)
 
     def close(self) -> None:
         """Let the reading threads end; the gateway starts new ones if it is used again."""

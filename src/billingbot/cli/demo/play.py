@@ -41,6 +41,7 @@ class Played:
     case: dict[str, Any] = field(default_factory=dict)
     refunded_minor: int = 0
     refunded_outside_minor: int = 0
+    subscription: str | None = None
 
     @property
     def problems(self) -> list[str]:
@@ -53,6 +54,8 @@ class Played:
             ("refunded", expected.refunded_minor, self.refunded_minor),
             ("refunded outside", expected.refunded_outside_minor, self.refunded_outside_minor),
         ]
+        if expected.subscription is not None:
+            pairs.append(("subscription", expected.subscription, self.subscription))
         if expected.recommendation is not None:
             pairs.append(("recommendation", expected.recommendation, case.get("recommendation")))
         return [f"{name}: expected {wanted}, got {got}" for name, wanted, got in pairs if wanted != got]
@@ -146,9 +149,10 @@ class Month:
                 played.story.later(self.world, played.person)
 
     def _bad_day(self) -> None:
-        """Some of the coming refund calls lose their answers, or meet errors and limits, each of its own kind."""
+        """Some of the coming calls lose their answers, or meet errors and limits, each of its own kind."""
         for kind in ("lost_answer", "error_after", "cut_answer", "rate_limit", "bad_gateway"):
             self.world.stripe.fault(kind, method="POST", path="/v1/refunds", times=1)
+        self.world.stripe.fault("lost_answer", method="DELETE", path="/v1/subscriptions/", times=1)
 
     def _vouch(self) -> None:
         """The product's API source pushes that it saw nothing, and for which time it can say so."""
@@ -199,7 +203,7 @@ class Month:
             self._money(played)
 
     def _money(self, played: Played) -> None:
-        """What Stripe says was paid back, ours and not ours."""
+        """What Stripe says was paid back, ours and not ours, and what became of the subscription."""
         if not played.person.charge:
             return
         refunds = self.world.stripe.get("/refunds", charge=played.person.charge)["data"]
@@ -207,6 +211,9 @@ class Month:
         ours = [refund for refund in paid if "billingbot_refund" in refund["metadata"]]
         played.refunded_minor = sum(refund["amount"] for refund in ours)
         played.refunded_outside_minor = sum(refund["amount"] for refund in paid) - played.refunded_minor
+        if played.story.expected.subscription is not None:
+            path = f"/subscriptions/{played.person.subscription}"
+            played.subscription = str(self.world.stripe.get(path)["status"])
 
     # ------------------------------------------------------------ time and progress
 

@@ -20,6 +20,8 @@ class Expected:
     refunded_minor: int = 0
     refunded_outside_minor: int = 0
     """Paid back in the Dashboard before or beside billingbot."""
+    subscription: str | None = None
+    """Its status at Stripe in the end, checked where given."""
     recommendation: str | None = None
     """Checked where given."""
 
@@ -41,7 +43,8 @@ class Story:
 
 
 def _refund(amount: int = 4900) -> Expected:
-    return Expected(state="closed", reason="refunded", refunded_minor=amount)
+    # Refunded, and cancelled: nobody is charged again for what was just refunded.
+    return Expected(state="closed", reason="refunded", refunded_minor=amount, subscription="canceled")
 
 
 def _review(reason: str, *, outside: int = 0, advice: str | None = None) -> Expected:

@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from billingbot.web.api import (
     activity,
     breakers,
+    cancellations,
     cases,
     conversions,
     events,
@@ -32,6 +33,7 @@ for noun in (
     events,
     notices,
     breakers,
+    cancellations,
     reconcile,
 ):
     router.include_router(noun.router)
