@@ -15,7 +15,7 @@ _OPENED: Final = "2020-01-01T00:00:00+00:00"
 
 @dataclass(slots=True)
 class Product:
-    """Who used it, about whom it never answers, and who begins to use it the moment anybody has asked."""
+    """Who used it, of whom it cannot tell, and who begins to use it the moment anybody has asked."""
 
     used: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
@@ -27,21 +27,26 @@ class Product:
     url: str = ""
     port: int = 0
 
-    def usage(self, customer: str) -> dict[str, object] | None:
-        """What it says about a customer; None for 503."""
+    def usage(self, customer: str) -> tuple[int, dict[str, object]]:
+        """The HTTP status and what it says about a customer.
+
+        Of the silent ones it does not know some, and knows the others' days only up to the day before yesterday. Both
+        are answers: a source that failed for them with 5xx would be left alone for a while, for everybody.
+        """
         if self.down:
             self.failures += 1
-            return None
-        if customer in self.silent:
-            return None
+            return 503, {}
+        if customer in self.silent and customer[-1].islower():
+            return 404, {}
         used = customer in self.used or (customer in self.flips and customer in self.asked)
         self.asked.add(customer)
         now = datetime.now(UTC)
-        return {
+        covered_to = now - timedelta(days=2) if customer in self.silent else now
+        return 200, {
             "events": 7 if used else 0,
             "first_at": (now - timedelta(minutes=2)).isoformat() if used else None,
             "last_at": (now - timedelta(minutes=1)).isoformat() if used else None,
-            "covered": {"from": _OPENED, "to": now.isoformat()},
+            "covered": {"from": _OPENED, "to": covered_to.isoformat()},
         }
 
 
@@ -55,9 +60,9 @@ def running_product() -> Iterator[Product]:
 
         def do_GET(self) -> None:
             _, what, customer = self.path.split("/", 2)
-            answer = product.usage(customer) if what == "usage" else {"cancellation_asked_at": None}
+            status, answer = product.usage(customer) if what == "usage" else (200, {"cancellation_asked_at": None})
             body = json.dumps(answer).encode()
-            self.send_response(503 if answer is None else 200)
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
