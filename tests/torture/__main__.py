@@ -17,7 +17,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=5, help="how long things break (default: 5)")
     parser.add_argument("--seed", type=int, help="repeat a run's draws (default: another one each time)")
     parser.add_argument("--pace", type=float, default=1, help="2 is about twice as many faults at a time (default: 1)")
-    parser.add_argument("--wave", type=int, default=60, help="new customers every half minute (default: 60)")
+    parser.add_argument("--wave", type=int, default=40, help="new customers every minute (default: 40)")
     parser.add_argument("--workers", type=int, default=2, help="worker processes (default: 2)")
     parser.add_argument(
         "--mutations",

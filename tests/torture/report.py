@@ -23,7 +23,8 @@ def report(result: Result) -> str:
         f"{result.nights} nights, {result.acts:,} acts of people, {result.events:,} events, {result.jobs:,} jobs",
         f"refunds at Stripe: {refunds}",
         f"cases: {', '.join(f'{count:,} {end}' for end, count in result.cases.items())}",
-        f"{result.calls_to_pay:,} calls to pay, {result.saved_by_stripe} that Stripe alone refused as paid already",
+        f"{result.calls_to_pay:,} calls to pay, {result.calls_under_fire:,} of them while things broke",
+        f"{result.saved_by_stripe} second calls to pay that Stripe alone refused",
     ]
     if not result.violations:
         return "\n".join([*lines, "no violation"])

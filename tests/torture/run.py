@@ -38,9 +38,9 @@ class Plan:
 
     seed: int
     seconds: float
-    wave: int = 60
+    wave: int = 40
     """New customers per cycle."""
-    wave_seconds: float = 30.0
+    wave_seconds: float = 60.0
     """At least so long from one night to the next; longer where the month would not have nights enough."""
     workers: int = 2
     pace: float = 1.0
@@ -69,6 +69,8 @@ class Result:
     events: int = 0
     jobs: int = 0
     calls_to_pay: int = 0
+    calls_under_fire: int = 0
+    """Those of them that arrived while things broke; the others while they healed."""
     saved_by_stripe: int = 0
     violations: list[Violation] = field(default_factory=list)
     stories: list[dict[str, Any]] = field(default_factory=list)
@@ -116,11 +118,13 @@ def _play(plan: Plan, stage: Stage, result: Result) -> None:
         else:
             _show(mutation, town, load, chaos, dice)
         _say(plan, "healing")
+        healing_since = time.time()
         at_rest = heal(stage, chaos, load)
         books = read_books(stage)
         result.violations = check_all(_evidence(plan, books, town, load, chaos, at_rest=at_rest))
         result.violations += [Violation(check="processes", says=says) for says in crew.unexpected]
         _count(result, stage, books, town, load, chaos)
+        result.calls_under_fire = sum(_is_ours(call) and call["at"] < healing_since for call in books.paying_calls)
         for about in list(dict.fromkeys(one.about for one in result.violations if one.about))[:_STORIES]:
             result.stories.append(story(stage, town, about))
     finally:
@@ -194,8 +198,12 @@ def _count(result: Result, stage: Stage, books: Books, town: Town, load: Load, c
     result.cases = dict(ends.most_common())
     result.events = len(stage.rows("SELECT 1 FROM inbox"))
     result.jobs = len(stage.rows("SELECT 1 FROM jobs"))
-    result.calls_to_pay = sum(call["witness"] != "outside" for call in books.paying_calls)
+    result.calls_to_pay = sum(map(_is_ours, books.paying_calls))
     result.saved_by_stripe = saved_by_stripe(books)
+
+
+def _is_ours(call: dict[str, Any]) -> bool:
+    return call["witness"] is not None and call["witness"] != "outside"
 
 
 def _origin(books: Books, found: dict[str, Any]) -> str:
