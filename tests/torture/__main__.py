@@ -3,6 +3,7 @@
 import argparse
 import json
 import random
+import signal
 import sys
 
 from tests.torture import proof
@@ -27,6 +28,7 @@ def main() -> int:
     )
     parser.add_argument("--json", action="store_true", help="the result for programs, on stdout")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # and everything is stopped and deleted
     seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(10**6)
     if asked.mutations is not None:
         return _prove(asked.mutations or list(MUTATIONS), seed, as_json=asked.json)
