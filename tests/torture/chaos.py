@@ -229,7 +229,10 @@ class Chaos:
 
     def endpoint_away(self) -> None:
         """What happens at Stripe meanwhile is never delivered."""
+        if not self.endpoint:
+            return  # it is away already
         self.stage.stripe.remove_endpoint(self.endpoint)
+        self.endpoint = ""
         self._in(self.dice.uniform(0.3, 1.5), self.add_endpoint)
 
     def hold_webhooks(self) -> None:
