@@ -20,6 +20,8 @@ class Shadow:
     why: str
     started_by: str
     started_at: datetime
+    followed_to: datetime | None
+    """The newest live verdict that it has looked at."""
     stopped_by: str | None
     stopped_at: datetime | None
 

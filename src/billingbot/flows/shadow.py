@@ -74,7 +74,8 @@ def follow(desk: Desk) -> int:
         waiting = shadows.undecided(connection, shadow, limit=BATCH)
     verdicts = [_verdict(one.id, one.facts, candidate) for one in waiting]
     with transaction(desk.db) as connection:
-        shadows.write(connection, shadow.id, verdicts)
+        followed_to = max((one.decided_at for one in waiting), default=None)
+        shadows.write(connection, shadow.id, verdicts, followed_to=followed_to)
     return len(verdicts)
 
 

@@ -322,6 +322,7 @@ shadows = Table(
     Column("why", Text, nullable=False),
     Column("started_by", Text, nullable=False),
     _time("started_at", now=True),
+    _time("followed_to", optional=True),
     Column("stopped_by", Text),
     _time("stopped_at", optional=True),
     Index("uq_shadows_running", text("(true)"), unique=True, postgresql_where=text("stopped_at IS NULL")),

@@ -1,6 +1,7 @@
 """Shadows: which candidate runs beside the live policy, and what it said of each case."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -11,6 +12,9 @@ from billingbot.core.backtest import Side
 from billingbot.core.shadow import Shadow
 from billingbot.store.schema import decisions, policies, shadow_verdicts, shadows
 
+# A verdict is written with its time before its transaction commits: one that is older than what was seen already may
+# still appear. No transaction of ours lives for an hour.
+COMMITS_WITHIN: Final = timedelta(hours=1)
 _NOW: Final = sa.func.clock_timestamp()
 
 
@@ -19,6 +23,7 @@ class Undecided(NamedTuple):
 
     id: str
     facts: bytes
+    decided_at: datetime
 
 
 class ShadowVerdict(NamedTuple):
@@ -57,23 +62,28 @@ def stop(connection: Connection, shadow_id: str, *, by: str) -> None:
 
 def undecided(connection: Connection, shadow: Shadow, *, limit: int) -> Sequence[Undecided]:
     """Live verdicts since it started that it has not looked at, oldest first."""
-    query = (
-        sa.select(decisions.c.id, decisions.c.facts)
-        .where(
-            decisions.c.purpose == "assess",
-            decisions.c.decided_at >= shadow.started_at,
-            ~sa.exists().where(
-                shadow_verdicts.c.shadow_id == shadow.id, shadow_verdicts.c.decision_id == decisions.c.id
-            ),
-        )
-        .order_by(decisions.c.decided_at)
-        .limit(limit)
-    )
-    return [Undecided(*row) for row in connection.execute(query)]
+    query = sa.select(decisions.c.id, decisions.c.facts, decisions.c.decided_at).where(_unseen(shadow))
+    rows = connection.execute(query.order_by(decisions.c.decided_at).limit(limit))
+    return [Undecided(*row) for row in rows]
 
 
-def write(connection: Connection, shadow_id: str, verdicts: Iterable[ShadowVerdict]) -> None:
-    """Keeps what the shadow says; again is the same."""
+def waiting(connection: Connection, shadow: Shadow) -> int:
+    """How many live verdicts it has not looked at."""
+    query = sa.select(sa.func.count()).select_from(decisions).where(_unseen(shadow))
+    return int(connection.execute(query).scalar_one())
+
+
+def _unseen(shadow: Shadow) -> sa.ColumnElement[bool]:
+    # From a little before where it has come to, so that the question costs the same after a year as on the first day.
+    since = max(shadow.started_at, (shadow.followed_to or shadow.started_at) - COMMITS_WITHIN)
+    seen = sa.exists().where(shadow_verdicts.c.shadow_id == shadow.id, shadow_verdicts.c.decision_id == decisions.c.id)
+    return sa.and_(decisions.c.purpose == "assess", decisions.c.decided_at >= since, ~seen)
+
+
+def write(
+    connection: Connection, shadow_id: str, verdicts: Iterable[ShadowVerdict], *, followed_to: datetime | None
+) -> None:
+    """Keeps what the shadow says, and how far it has come; again is the same."""
     rows = [
         {
             "shadow_id": shadow_id,
@@ -86,6 +96,7 @@ def write(connection: Connection, shadow_id: str, verdicts: Iterable[ShadowVerdi
     ]
     if rows:
         connection.execute(insert(shadow_verdicts).on_conflict_do_nothing(), rows)
+        connection.execute(shadows.update().where(shadows.c.id == shadow_id).values(followed_to=followed_to))
 
 
 def _select() -> sa.Select[Any]:

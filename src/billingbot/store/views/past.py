@@ -28,12 +28,15 @@ SELECT min(id), max(id), count(*) FROM (
     SELECT c.id, (row_number() OVER (ORDER BY c.id) - 1) / %(size)s AS stretch FROM cases c WHERE {_WANTED}
 ) AS numbered GROUP BY stretch ORDER BY stretch
 """  # noqa: S608  # a condition of ours
-# The verdict that the case stands on. A person's word: denied is how it ended; approved is a refund of theirs.
-_CASES: Final = f"""
-SELECT c.id, c.account, c.charge_id,
+# A person's word on a case `c`: denied is how it ended; approved is a refund of theirs.
+PERSONS_WORD: Final = """
     CASE WHEN c.outcome = 'denied' THEN 'denied'
          WHEN c.assignee IS NOT NULL
-              AND EXISTS (SELECT FROM refunds r WHERE r.case_id = c.id AND r.origin = 'person') THEN 'approved' END,
+              AND EXISTS (SELECT FROM refunds r WHERE r.case_id = c.id AND r.origin = 'person') THEN 'approved' END
+"""
+# The verdict that the case stands on.
+_CASES: Final = f"""
+SELECT c.id, c.account, c.charge_id, {PERSONS_WORD},
     d.outcome, d.rule, d.reason, d.recommendation, d.policy_digest, d.decided_at, d.facts
 FROM cases c JOIN decisions d ON d.id = c.decision_id
 WHERE c.id >= %(first)s AND c.id <= %(last)s AND {_WANTED} ORDER BY c.id

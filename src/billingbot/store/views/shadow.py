@@ -13,14 +13,10 @@ from billingbot.core.decision import Limit, Recommendation
 from billingbot.core.money import Money
 from billingbot.core.shadow import Agreement, Shadow
 from billingbot.store import shadows
+from billingbot.store.views.past import PERSONS_WORD
 
 # The newest flips: enough to see a pattern; the counts above them are of all.
 MOST_FLIPS: Final = 20
-_PERSON: Final = """
-    CASE WHEN c.outcome = 'denied' THEN 'denied'
-         WHEN c.assignee IS NOT NULL
-              AND EXISTS (SELECT FROM refunds r WHERE r.case_id = c.id AND r.origin = 'person') THEN 'approved' END
-"""
 _PAIRS: Final = """
 SELECT d.outcome, d.rule, d.reason, d.recommendation, s.outcome, s.rule, s.reason, s.recommendation,
        coalesce(s.currency, ''), count(*), coalesce(sum(s.amount_minor), 0)
@@ -37,7 +33,7 @@ ORDER BY d.decided_at DESC LIMIT %(limit)s
 """
 # The verdict that the case stood on when the person spoke, whoever is asked about it.
 _PEOPLE: Final = f"""
-SELECT v.outcome, v.rule, v.reason, v.recommendation, {_PERSON} AS person, count(*)
+SELECT v.outcome, v.rule, v.reason, v.recommendation, {PERSONS_WORD} AS person, count(*)
 FROM cases c JOIN decisions d ON d.id = c.decision_id
 JOIN ({{verdicts}}) AS v ON v.decision_id = d.id
 WHERE c.joined_case_id IS NULL AND c.decided_at >= coalesce(%(since)s::timestamptz, '-infinity')
@@ -95,7 +91,7 @@ class ShadowReport:
     agreement: Agreement
     unreadable: int
     waiting: int
-    """Live verdicts that it has not looked at yet; with many, at least so many."""
+    """Live verdicts that it has not looked at yet."""
     moved: tuple[Moved, ...]
     flips: tuple[ShadowFlip, ...]
     people: tuple[RuleWord, ...]
@@ -128,7 +124,7 @@ def shadow_report(connection: Connection) -> ShadowReport | None:
         shadow=shadow,
         agreement=Agreement(same=same, of=of),
         unreadable=unreadable,
-        waiting=len(shadows.undecided(connection, shadow, limit=1000)) if shadow.stopped_at is None else 0,
+        waiting=shadows.waiting(connection, shadow) if shadow.stopped_at is None else 0,
         moved=tuple(_moved(key, *found) for key, found in sorted(moved.items(), key=lambda one: -one[1][0])),
         flips=tuple(_flip(row) for row in connection.exec_driver_sql(_FLIPS, names)),
         people=_people(connection, _SHADOW, names),

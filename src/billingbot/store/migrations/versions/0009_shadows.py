@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column(
             "started_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
+        sa.Column("followed_to", sa.DateTime(timezone=True), nullable=True),
         sa.Column("stopped_by", sa.Text(), nullable=True),
         sa.Column("stopped_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["digest"], ["policies.digest"], name=op.f("fk_shadows_digest")),
