@@ -452,6 +452,27 @@ def test_an_explanation_says_whether_the_stored_bytes_reproduce_it(shop: Shop, c
     assert told["policy_digest"].startswith("sha256:")
 
 
+def test_a_reply_is_not_sent_where_no_mail_is_configured(shop: Shop, counter: httpx.Client) -> None:
+    case_id, _ = _used_case(shop, counter)
+    answer = counter.post(f"/api/v1/cases/{case_id}/send", json={"by": "ada"})
+    assert answer.status_code == 403
+    assert "no [mail] is configured" in answer.text
+    assert counter.post(f"/api/v1/cases/{case_id}/send", json={"by": ""}).status_code == 422
+    assert counter.get(f"/api/v1/cases/{case_id}").json()["letters"] == []
+
+
+def test_an_explanation_goes_back_in_time_and_names_what_it_cannot_find(shop: Shop, counter: httpx.Client) -> None:
+    case_id, _ = _used_case(shop, counter)
+    path = f"/api/v1/cases/{case_id}/explanation"
+    now = counter.get(path, params={"at": "2100-01-01T00:00:00Z"}).json()
+    assert now["nearest_flips"] == ["Refunded at once (unused-trial) had usage.used been false, not true."]
+    assert now["under"] is None
+    assert counter.get(path, params={"at": "2020-01-01T00:00:00Z"}).status_code == 404
+    assert counter.get(path, params={"at": "noon"}).status_code == 422
+    assert counter.get(path, params={"policy": "1999"}).status_code == 404
+    assert counter.get(path, params={"policy": now["policy_version"]}).json()["under"]["same"] is True
+
+
 def test_a_person_denies_with_a_reason_and_a_reply(shop: Shop, counter: httpx.Client) -> None:
     case_id, charge = _used_case(shop, counter)
     path = f"/api/v1/cases/{case_id}"

@@ -202,7 +202,7 @@ def send(case: CaseId, version: Seen = None, by: By = me(), *, as_json: AsJson =
     """Sends the case's reply to its customer by e-mail, once. Needs [mail] in the configuration."""
     from billingbot.flows import letters
 
-    with desk() as at:
+    with whole_desk() as at:  # whether and how mail leaves stands in the workers' configuration
         letter = letters.send(at, _act(case, by, version))
     if as_json:
         show_json({"letter": letter.id, "case": letter.case_id, "state": letter.state, "subject": letter.subject})
