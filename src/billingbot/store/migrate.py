@@ -44,7 +44,7 @@ def is_current(connection: sa.Connection) -> bool:
 
 
 def drift(owner_url: str) -> list[str]:
-    """What the migrated tables and `schema.py` disagree on; empty where they agree."""
+    """What the migrated tables and `schema` disagree on; empty where they agree."""
     engine = sa.create_engine(owner_url, poolclass=sa.NullPool)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_server_default": False})

@@ -1,0 +1,66 @@
+"""The tables. Constraints are part of the design: what must never happen is refused by the database itself."""
+
+from billingbot.store.schema.agreement import breaks, disputes, reconcile_passes
+from billingbot.store.schema.base import metadata
+from billingbot.store.schema.history import (
+    activity,
+    activity_coverage,
+    conversions,
+    history_imports,
+    trial_identities,
+    trials,
+)
+from billingbot.store.schema.intake import (
+    backfills,
+    event_marks,
+    inbox,
+    job_failures,
+    jobs,
+    replay_items,
+    replay_runs,
+    ticks,
+)
+from billingbot.store.schema.money import cancellations, refund_attempts, refunds
+from billingbot.store.schema.office import api_keys, breakers, ledger_entries, modes, notice_deliveries, notices
+from billingbot.store.schema.people import approvals, cases, letters, notes, requests
+from billingbot.store.schema.verdicts import decisions, policies, policy_editions, shadow_verdicts, shadows
+
+__all__ = [
+    "activity",
+    "activity_coverage",
+    "api_keys",
+    "approvals",
+    "backfills",
+    "breakers",
+    "breaks",
+    "cancellations",
+    "cases",
+    "conversions",
+    "decisions",
+    "disputes",
+    "event_marks",
+    "history_imports",
+    "inbox",
+    "job_failures",
+    "jobs",
+    "ledger_entries",
+    "letters",
+    "metadata",
+    "modes",
+    "notes",
+    "notice_deliveries",
+    "notices",
+    "policies",
+    "policy_editions",
+    "reconcile_passes",
+    "refund_attempts",
+    "refunds",
+    "replay_items",
+    "replay_runs",
+    "requests",
+    "shadow_verdicts",
+    "shadows",
+    "ticks",
+    "trial_identities",
+    "trials",
+]
