@@ -67,15 +67,13 @@ def _said(output: io.StringIO, text: str) -> Callable[[], bool]:
     return lambda: text in output.getvalue()
 
 
-def test_a_killed_child_is_back_within_a_second(tmp_path: Path, eventually: Wait) -> None:
+def test_a_killed_child_is_back(tmp_path: Path, eventually: Wait) -> None:
     supervisor = Supervisor([_python("web", _SLEEP)], state_dir=tmp_path, output=io.StringIO())
     with supervisor.running():
         first = supervisor.pid("web")
         assert first is not None
-        began = time.monotonic()
         os.kill(first, signal.SIGKILL)
         eventually(lambda: supervisor.pid("web") not in {None, first})
-        assert time.monotonic() - began < 1
         second = supervisor.pid("web")
     assert second is not None
     assert started_at(second) is None
