@@ -8,11 +8,12 @@ from typing import Protocol
 
 from sqlalchemy import Connection, Engine
 
-from billingbot.core.errors import InputError
+from billingbot.core.errors import ForbiddenError, InputError
 from billingbot.core.ids import IdSource, Kind
 from billingbot.core.job import Actor
 from billingbot.core.ledger import Draft
 from billingbot.core.policy import Policy
+from billingbot.core.powers import ALL, Power, roles_with
 from billingbot.evidence.sources import SupportSource, UsageSource
 from billingbot.gateway.client import StripeGateway
 from billingbot.store import jobs, ledger, policies
@@ -57,6 +58,14 @@ class Desk:
     """Where people reach the screens, for links in notices; None for no links."""
     mail: Mail | None = None
     """The way out for replies to customers; None where people copy them by hand."""
+    powers: frozenset[Power] = ALL
+    """What whoever works with this desk may do. A process, and whoever holds the database, may do everything; the web
+    doors hand each caller a desk with the caller's own powers."""
+
+    def require(self, power: Power) -> None:
+        """The first line of every verb that a person calls. ForbiddenError where this desk lacks the power."""
+        if power not in self.powers:
+            raise ForbiddenError(f"{power}: not allowed; it takes the role {' or '.join(roles_with(power))}")
 
     def account(self, name: str) -> Account:
         """The account of this name. InputError where none is configured."""
