@@ -1,7 +1,5 @@
 """The doorbell: many bells in one round trip are heard as single ones are, and those that are dropped are counted."""
 
-import time
-
 import redis
 
 from billingbot.worker.doorbell import QUEUE, RedisBell, make_broker

@@ -29,7 +29,7 @@ NOUNS: Final = {
     "doctor": Noun("What is configured, and what of it can be reached.", _RUN, "doctor"),
     "request": Noun("Ask for a refund on behalf of a customer.", _DESK, "request"),
     "cases": Noun("The human queue: list, explain, claim, approve, deny.", _DESK, "cases"),
-    "disputes": Noun("The evidence for an answer to a dispute.", _DESK, "disputes"),
+    "disputes": Noun("What the banks ask and take: deadlines, and the evidence for an answer.", _DESK, "disputes"),
     "mode": Noun("What billingbot may do by itself: off, shadow, assist, auto.", _DESK, "mode"),
     "breaker": Noun("Stops automatic refunds that come too fast: show it, close it.", _DESK, "breaker"),
     "keys": Noun("API keys: create, list, revoke.", _DESK, "keys"),

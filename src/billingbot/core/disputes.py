@@ -4,19 +4,15 @@ from collections.abc import Mapping
 from typing import Final
 
 from billingbot.core.answer import Answer, unknown, yes_or_no
+from billingbot.core.dispute_life import returned_money
 from billingbot.core.dossier import (
     CHARGEBACK_OPEN,
     DISPUTE_STATUSES,
     INQUIRY_OPEN,
-    MONEY_RETURNED,
     WON,
     Dispute,
     Dossier,
 )
-
-# Visa's rapid dispute resolution: the bank's rule gave the money back through the dispute, without a refund, while
-# the charge may say it was never refunded. https://docs.stripe.com/disputes/prevention
-RESOLVED_BY_RULE: Final = "resolution"
 
 
 def dispute_answers(dossier: Dossier) -> Mapping[str, Answer]:
@@ -49,13 +45,6 @@ _NAMES: Final = (
     "dispute.won",
     "dispute.allows_refund",
 )
-
-
-def returned_money(dispute: Dispute) -> bool:
-    """Whether this dispute gave the customer the money: lost, prevented, or settled by the bank's own rule."""
-    if dispute.status in MONEY_RETURNED:
-        return True
-    return dispute.case_type == RESOLVED_BY_RULE and dispute.status not in WON
 
 
 def _is_open_chargeback(dispute: Dispute) -> bool:

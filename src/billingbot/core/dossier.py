@@ -163,8 +163,21 @@ class CreditNote:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeMoney:
+    """What the balance transactions of a dispute moved, in minor units of the account's `currency`.
+
+    `fees_minor` is what Stripe kept: a countered fee that was given back on a win is taken off.
+    """
+
+    withdrawn_minor: int
+    reinstated_minor: int
+    fees_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dispute:
-    """A dispute of any kind. `fee_minor` is None where no balance transaction withdrew money."""
+    """A dispute of any kind. `fee_minor` is that of the withdrawal, None where none withdrew money."""
 
     id: str
     charge_id: str
@@ -177,6 +190,18 @@ class Dispute:
     fee_minor: int | None
     created_at: datetime
     due_by: datetime | None
+    """None where Stripe writes 0 or null: no answer is possible."""
+    has_evidence: bool = False
+    submission_count: int = 0
+    """How often an answer went to the bank, by whomever."""
+    submission_method: str | None = None
+    """`manual`, `smart_disputes` or `not_submitted`; None before Stripe told of it."""
+    intended_method: str | None = None
+    """Whether Stripe means to answer by itself: `smart_disputes`, `prefer_smart_disputes`, `manual`, ..."""
+    past_due: bool = False
+    """Whether the last answer was sent after the deadline: it may not have arrived."""
+    moved: DisputeMoney | None = None
+    """None where no money moved, or in several currencies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

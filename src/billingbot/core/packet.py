@@ -9,7 +9,7 @@ from typing import Final
 from billingbot.core.answer import Answer
 from billingbot.core.cancellation import cancelled_before
 from billingbot.core.canonical import canonical_bytes, digest
-from billingbot.core.disputes import returned_money
+from billingbot.core.dispute_life import returned_money
 from billingbot.core.dossier import Dispute, Dossier
 from billingbot.core.establish import usage_since
 from billingbot.core.money import Money

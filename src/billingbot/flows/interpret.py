@@ -29,7 +29,7 @@ from billingbot.core.trial import charged_at_end, earlier_paid
 from billingbot.flows.desk import Account, Desk, step
 from billingbot.flows.late import cross
 from billingbot.flows.recheck import reassess
-from billingbot.flows.request import Ask, ask
+from billingbot.flows.request import Answer, Ask, ask
 from billingbot.flows.settle import apply_refund, recognise
 from billingbot.flows.trials import remember, remember_customer
 from billingbot.store import cases, conversions, database, disputes, inbox, jobs
@@ -166,19 +166,22 @@ def _read_refunds(desk: Desk, account: Account, charge_id: str) -> None:
 def read_dispute(desk: Desk, account: Account, dispute_id: str) -> Dispute:
     """An open inquiry or chargeback is the cardholder asking through the bank; any other news touches the case.
 
-    Writes down at last that the dispute was looked at in this status; twice comes to the same.
+    Writes down at last that the dispute was looked at as it is; twice comes to the same.
     """
-    dispute = account.stripe.dispute(dispute_id)
-    if dispute.status in INQUIRY_OPEN:
-        _bank_asks(desk, account, dispute.charge_id, dispute.id, Channel.INQUIRY)
-    elif dispute.status in CHARGEBACK_OPEN:
-        _bank_asks(desk, account, dispute.charge_id, dispute.id, Channel.DISPUTE)
-    _touch(desk, account, dispute.charge_id, why=f"dispute {dispute.id} is {dispute.status}")
-    if dispute.status in CHARGEBACK_OPEN:
-        with step(desk) as this:
-            cross(this, account.name, dispute)
     with transaction(desk.db) as connection:
-        disputes.looked_at(connection, account.name, dispute)
+        now = database.now(connection)
+    dispute = account.stripe.dispute(dispute_id)
+    asked: Answer | None = None
+    if dispute.status in INQUIRY_OPEN:
+        asked = _bank_asks(desk, account, dispute.charge_id, dispute.id, Channel.INQUIRY)
+    elif dispute.status in CHARGEBACK_OPEN:
+        asked = _bank_asks(desk, account, dispute.charge_id, dispute.id, Channel.DISPUTE)
+    _touch(desk, account, dispute.charge_id, why=f"dispute {dispute.id} is {dispute.status}")
+    with step(desk) as this:
+        if dispute.status in CHARGEBACK_OPEN:
+            cross(this, account.name, dispute)
+        case = cases.find_open(this.db, account.name, dispute.charge_id) or (asked.case if asked else None)
+        disputes.looked_at(this.db, account.name, dispute, read_at=now, case_id=case.id if case else None)
     return dispute
 
 
@@ -189,9 +192,9 @@ def _read_warning(desk: Desk, account: Account, warning_id: str) -> None:
     _touch(desk, account, warning.charge_id, why=f"early fraud warning {warning.id}")
 
 
-def _bank_asks(desk: Desk, account: Account, charge_id: str, reference: str, channel: Channel) -> None:
+def _bank_asks(desk: Desk, account: Account, charge_id: str, reference: str, channel: Channel) -> Answer:
     """A request by the bank, once per dispute or warning however many events tell of it."""
-    ask(
+    return ask(
         desk,
         Ask(
             account=account.name,

@@ -13,6 +13,7 @@ from billingbot.core.dossier import (
     CreditNote,
     Customer,
     Dispute,
+    DisputeMoney,
     FraudWarning,
     Invoice,
     InvoiceLine,
@@ -259,6 +260,7 @@ def dispute(raw: object, transactions: Iterable[object]) -> Dispute:
     method = it.inside("payment_method_details")
     card = method.inside("card") if method else None
     evidence = it.inside("evidence_details")
+    entries = [Fields(raw, "balance_transaction") for raw in transactions]
     return Dispute(
         id=it.text("id"),
         charge_id=it.ref("charge"),
@@ -268,21 +270,41 @@ def dispute(raw: object, transactions: Iterable[object]) -> Dispute:
         amount_minor=it.amount("amount"),
         currency=it.currency("currency"),
         is_charge_refundable=it.flag("is_charge_refundable"),
-        fee_minor=_withdrawal_fee(transactions),
+        fee_minor=_withdrawal_fee(entries),
         created_at=it.moment("created"),
         # Stripe writes 0 where no response is allowed: no due time either.
         due_by=evidence.optional_moment("due_by", zero_is_none=True) if evidence else None,
+        has_evidence=(evidence.optional_flag("has_evidence") or False) if evidence else False,
+        submission_count=(evidence.optional_amount("submission_count") or 0) if evidence else 0,
+        submission_method=evidence.optional_text("submission_method") if evidence else None,
+        intended_method=it.optional_text("intended_submission_method"),
+        past_due=(evidence.optional_flag("past_due") or False) if evidence else False,
+        moved=_moved(entries),
     )
 
 
-def _withdrawal_fee(transactions: Iterable[object]) -> int | None:
+def _withdrawal_fee(entries: Sequence[Fields]) -> int | None:
     """The fee charged where the money was withdrawn; 0 marks a dispute that Visa's RDR settled by itself.
 
     A reinstatement gives the fee back as a negative one and says nothing about how the dispute began.
     """
-    read = [Fields(raw, "balance_transaction") for raw in transactions]
-    fees = [it.signed_amount("fee") for it in read if it.signed_amount("amount") < 0]
+    fees = [it.signed_amount("fee") for it in entries if it.signed_amount("amount") < 0]
     return sum(fees) if fees else None
+
+
+def _moved(entries: Sequence[Fields]) -> DisputeMoney | None:
+    """What went and came back; nothing where the transactions are in several currencies and cannot be added."""
+    currencies = {it.optional_text("currency") for it in entries}
+    currency = currencies.pop() if len(currencies) == 1 else None
+    if currency is None:
+        return None
+    amounts = [it.signed_amount("amount") for it in entries]
+    return DisputeMoney(
+        withdrawn_minor=-sum(amount for amount in amounts if amount < 0),
+        reinstated_minor=sum(amount for amount in amounts if amount > 0),
+        fees_minor=sum(it.signed_amount("fee") for it in entries),
+        currency=currency,
+    )
 
 
 def fraud_warning(raw: object) -> FraudWarning:

@@ -1,28 +1,94 @@
-"""Disputes as we last looked at them: an open one that we do not know, or know otherwise, is news that we missed."""
+"""Disputes as we last read them: what they are, whether the bank waits, and what tells a missed event from news."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
-from billingbot.core.dossier import INQUIRY_CLOSED, MONEY_RETURNED, WON, Dispute
+from billingbot.core.dispute_life import DisputeKind, DisputeOutcome, kind_of, outcome_of
+from billingbot.core.dossier import INQUIRY_CLOSED, MONEY_RETURNED, WON, Dispute, DisputeMoney
+from billingbot.core.errors import NotFoundError
 from billingbot.store.schema import disputes
 
 _NOW = sa.func.clock_timestamp()
 # What has ended moves no more, but for late wins, which Stripe tells by event alone.
 _ENDED = sorted(INQUIRY_CLOSED | MONEY_RETURNED | WON)
+# Stripe's fields that have a column of their name.
+_PLAIN: Final = tuple(sorted(set(Dispute.__slots__) - {"id", "moved"}))
+_MOVED: Final = ("withdrawn_minor", "reinstated_minor", "fees_minor")
 
 
-def looked_at(connection: Connection, account: str, dispute: Dispute) -> None:
-    """Writes down that the dispute was acted on in this status."""
-    values = {"charge_id": dispute.charge_id, "status": dispute.status, "looked_at": _NOW}
-    connection.execute(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownDispute:
+    """A dispute in our books. `looked_at` is when it was last acted on, `closed_at` when we learnt how it ended."""
+
+    account: str
+    dispute: Dispute
+    kind: DisputeKind
+    outcome: DisputeOutcome | None
+    case_id: str | None
+    """The newest case that it was put into."""
+    closed_at: datetime | None
+    looked_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What writing a look down came to."""
+
+    before: KnownDispute | None
+    """As it stood before; None where there was nothing, or a status alone."""
+    is_newest: bool
+    """False where a read that began later had been written down already: then nothing has changed."""
+
+
+def looked_at(
+    connection: Connection, account: str, dispute: Dispute, *, read_at: datetime, case_id: str | None
+) -> Looked:
+    """Writes down that the dispute was acted on as it was read; `read_at` is our clock before that read."""
+    before = find(connection, account, dispute.id, lock=True)
+    values = _values(dispute) | {"read_at": read_at, "looked_at": _NOW}
+    if case_id is not None:
+        values["case_id"] = case_id
+    ended = outcome_of(dispute)
+    if before is None or before.outcome is not ended:
+        values["closed_at"] = _NOW if ended is not None else None
+    written = connection.execute(
         insert(disputes)
         .values(account=account, dispute_id=dispute.id, **values)
-        .on_conflict_do_update(index_elements=["account", "dispute_id"], set_=values)
-    )
+        .on_conflict_do_update(
+            index_elements=["account", "dispute_id"],
+            set_=values,
+            where=sa.or_(disputes.c.read_at.is_(None), disputes.c.read_at <= read_at),
+        )
+        .returning(disputes.c.dispute_id)
+    ).one_or_none()
+    return Looked(before=before, is_newest=written is not None)
+
+
+def get(connection: Connection, account: str, dispute_id: str) -> KnownDispute:
+    """The dispute as we last read it. NotFoundError where we never did."""
+    found = find(connection, account, dispute_id)
+    if found is None:
+        raise NotFoundError(f"dispute {dispute_id}: none is known of account {account}")
+    return found
+
+
+def find(connection: Connection, account: str, dispute_id: str, *, lock: bool = False) -> KnownDispute | None:
+    """As `get`, or None; `lock` holds it until the transaction ends."""
+    query = select().where(disputes.c.account == account, disputes.c.dispute_id == dispute_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    return known(row) if row else None
+
+
+def of_charge(connection: Connection, account: str, charge_id: str) -> tuple[KnownDispute, ...]:
+    """All disputes of a charge that we have read, oldest first."""
+    query = select().where(disputes.c.account == account, disputes.c.charge_id == charge_id)
+    return tuple(known(row) for row in connection.execute(query.order_by(disputes.c.created_at, disputes.c.dispute_id)))
 
 
 def statuses(connection: Connection, account: str, dispute_ids: Sequence[str]) -> Mapping[str, str]:
@@ -44,15 +110,66 @@ def seen(connection: Connection, account: str, dispute_ids: Sequence[str]) -> No
     )
 
 
+def refresh(connection: Connection, account: str, found: Sequence[Dispute], *, read_at: datetime) -> None:
+    """Writes down what Stripe says of disputes whose status we have acted on: a deadline that moved, money, evidence.
+
+    Unknown ones, and those in another status, are left to whoever acts on them.
+    """
+    for dispute in found:
+        connection.execute(
+            disputes.update()
+            .where(disputes.c.account == account, disputes.c.dispute_id == dispute.id)
+            .where(disputes.c.status == dispute.status)
+            .where(sa.or_(disputes.c.read_at.is_(None), disputes.c.read_at <= read_at))
+            .values(read_at=read_at, **_values(dispute))
+        )
+
+
 def open_and_unseen(
     connection: Connection, account: str, *, since: datetime, after: str | None, limit: int
 ) -> Sequence[str]:
-    """Disputes that had not ended when we last looked, and that no list has shown since, in the order of their ids."""
+    """Disputes that had not ended when we last looked, or of which we keep a status alone, and that no list has shown
+    since, in the order of their ids.
+    """
     query = (
         sa.select(disputes.c.dispute_id)
-        .where(disputes.c.account == account, disputes.c.status.not_in(_ENDED))
+        .where(disputes.c.account == account)
+        .where(sa.or_(disputes.c.status.not_in(_ENDED), disputes.c.kind.is_(None)))
         .where(sa.or_(disputes.c.seen_at.is_(None), disputes.c.seen_at < since))
     )
     if after is not None:
         query = query.where(disputes.c.dispute_id > after)
     return connection.execute(query.order_by(disputes.c.dispute_id).limit(limit)).scalars().all()
+
+
+def select() -> sa.Select[Any]:
+    """Rows that hold all we keep, for `known`; those with a status alone are not among them."""
+    return sa.select(disputes).where(disputes.c.kind.is_not(None))
+
+
+def known(row: sa.Row[Any]) -> KnownDispute:
+    """The value of a row of `select`."""
+    fields = row._mapping
+    moved = None
+    if row.settled_currency is not None:
+        moved = DisputeMoney(currency=row.settled_currency, **{name: fields[name] for name in _MOVED})
+    return KnownDispute(
+        account=row.account,
+        dispute=Dispute(id=row.dispute_id, moved=moved, **{name: fields[name] for name in _PLAIN}),
+        kind=DisputeKind(row.kind),
+        outcome=DisputeOutcome(row.outcome) if row.outcome else None,
+        case_id=row.case_id,
+        closed_at=row.closed_at,
+        looked_at=row.looked_at,
+    )
+
+
+def _values(dispute: Dispute) -> dict[str, Any]:
+    moved = dispute.moved
+    return {
+        **{name: getattr(dispute, name) for name in _PLAIN},
+        **{name: getattr(moved, name) if moved else None for name in _MOVED},
+        "settled_currency": moved.currency if moved else None,
+        "kind": kind_of(dispute),
+        "outcome": outcome_of(dispute),
+    }

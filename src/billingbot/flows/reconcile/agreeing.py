@@ -20,7 +20,7 @@ from billingbot.flows.desk import Step, step
 from billingbot.flows.interpret import conversion_of, notice, read_dispute
 from billingbot.flows.reconcile.round import Round
 from billingbot.flows.settle import apply_refund, credited_on, recognise
-from billingbot.store import agreement, breaks, disputes, refunds
+from billingbot.store import agreement, breaks, database, disputes, refunds
 from billingbot.store.database import transaction
 
 # A webhook may write newer news between our read of Stripe and our look at the row; it does not do so twice.
@@ -112,11 +112,14 @@ def agree_on_conversion(at: Round, charge_id: str) -> None:
 
 def agree_on_dispute(at: Round, dispute_id: str) -> None:
     """Acts on a dispute that we do not know, or not in its present status, as on an event of it."""
+    with transaction(at.desk.db) as connection:
+        now = database.now(connection)
     found = at.account.stripe.dispute(dispute_id)
     with step(at.desk) as this:
         at.hold(this, dispute_id)
         known = disputes.statuses(this.db, at.account.name, [dispute_id]).get(dispute_id)
         if known == found.status:
+            disputes.refresh(this.db, at.account.name, [found], read_at=now)
             return
         met = at.meet(this, dispute_differs(found, known))
     read_dispute(at.desk, at.account, dispute_id)

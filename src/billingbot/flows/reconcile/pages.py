@@ -19,7 +19,7 @@ from billingbot.flows.reconcile.agreeing import (
 )
 from billingbot.flows.reconcile.round import Round
 from billingbot.gateway.lists import Listing, Span
-from billingbot.store import agreement, breaks, disputes
+from billingbot.store import agreement, breaks, database, disputes
 from billingbot.store.database import transaction
 
 # Stripe retries a failed payment for two months at the most, by the schedule that an account chooses.
@@ -68,8 +68,11 @@ def charges_page(at: Round) -> Read:
 def disputes_page(at: Round) -> Read:
     """Disputes at Stripe against those that we have looked at."""
     span = Span(since=at.of.since, until=at.of.until)
+    with transaction(at.desk.db) as connection:
+        now = database.now(connection)
     page = at.account.stripe.disputes_created(span, after=at.of.cursor, limit=at.rows)
     with transaction(at.desk.db) as connection:
+        disputes.refresh(connection, at.account.name, page.items, read_at=now)
         known = disputes.statuses(connection, at.account.name, [found.id for found in page.items])
         disputes.seen(connection, at.account.name, [found.id for found in page.items])
     for found in page.items:

@@ -1,7 +1,8 @@
 """The tables. Constraints are part of the design: what must never happen is refused by the database itself."""
 
-from billingbot.store.schema.agreement import breaks, disputes, reconcile_passes
+from billingbot.store.schema.agreement import breaks, reconcile_passes
 from billingbot.store.schema.base import metadata
+from billingbot.store.schema.disputes import disputes
 from billingbot.store.schema.history import (
     activity,
     activity_coverage,

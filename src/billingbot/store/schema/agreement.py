@@ -1,4 +1,4 @@
-"""Stripe compared with our books: passes, the breaks they found, and the disputes they know."""
+"""Stripe compared with our books: passes, and the breaks they found."""
 
 from sqlalchemy import (
     BigInteger,
@@ -15,20 +15,6 @@ from sqlalchemy import (
 
 from billingbot.core.breaks import BreakKind, BreakState, PassState, Stage
 from billingbot.store.schema.base import metadata, one_of, time
-
-# Disputes as we last looked at them: what tells a missed event from one that was acted on.
-disputes = Table(
-    "disputes",
-    metadata,
-    Column("account", Text, primary_key=True),
-    Column("dispute_id", Text, primary_key=True),
-    Column("charge_id", Text, nullable=False),
-    Column("status", Text, nullable=False),
-    time("looked_at", now=True),
-    # When a pass of reconcile last saw it at Stripe.
-    time("seen_at", optional=True),
-    Index("ix_disputes_charge_id", "account", "charge_id"),
-)
 
 reconcile_passes = Table(
     "reconcile_passes",

@@ -1,4 +1,4 @@
-"""`billingbot disputes`: what our facts say to a bank, for a person to read and send."""
+"""`billingbot disputes packet`: what our facts say to a bank, for a person to read and send."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,15 +10,7 @@ from billingbot.cli.session import one_account, whole_desk
 if TYPE_CHECKING:
     from billingbot.core.packet import Packet
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
 
-
-@app.callback()
-def _disputes() -> None:
-    """Disputes: the evidence for an answer."""
-
-
-@app.command()
 def packet(
     dispute: Annotated[str, typer.Argument(help="The dispute, du_... or dp_...")],
     *,

@@ -1,0 +1,149 @@
+"""`/api/v1/disputes`: what the banks ask and take, by deadline."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Self
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from billingbot.core.case import CaseState
+from billingbot.core.dispute_life import Answering, DisputeKind, DisputeOutcome
+from billingbot.core.dossier import Dispute
+from billingbot.core.ledger import Entry
+from billingbot.store import views
+from billingbot.store.views import disputes
+from billingbot.web.api.fields import Body, Cursor, Instant, Rows, Word
+from billingbot.web.api.shown import AmountShown, Listed, RefundShown
+from billingbot.web.auth import SignedInRoute, TheDesk, bearer
+from billingbot.web.reading import read
+
+router = APIRouter(prefix="/disputes", tags=["disputes"], route_class=SignedInRoute, dependencies=[bearer])
+
+
+class DisputeMoneyShown(BaseModel):
+    """What the dispute moved, in the account's own currency; `fees` is what Stripe kept."""
+
+    withdrawn: AmountShown
+    reinstated: AmountShown
+    fees: AmountShown
+
+
+class DisputeShown(BaseModel):
+    """One dispute as last read. `answering` says where the answer to the bank stands now."""
+
+    id: str
+    account: str
+    charge: str
+    kind: DisputeKind
+    status: str
+    reason: str
+    case_type: str | None
+    amount: AmountShown
+    answering: Answering
+    due_by: Annotated[datetime | None, Field(description="None where the bank takes no answer")]
+    has_evidence: bool
+    submission_count: int
+    submission_method: str | None
+    intended_method: str | None
+    past_due: bool
+    is_charge_refundable: bool
+    money: DisputeMoneyShown | None
+    outcome: DisputeOutcome | None
+    opened_at: datetime
+    closed_at: Annotated[datetime | None, Field(description="When we learnt of the outcome")]
+    case_id: str | None
+    case_state: CaseState | None
+    assignee: str | None
+    looked_at: datetime
+
+    @classmethod
+    def of(cls, line: disputes.DisputeLine) -> Self:
+        """The dispute from outside."""
+        dispute = line.dispute
+        here = {name: getattr(line, name) for name in cls.model_fields if name in disputes.DisputeLine.__slots__}
+        at_stripe = {name: getattr(dispute, name) for name in cls.model_fields if name in Dispute.__slots__}
+        return cls(
+            **(at_stripe | here),
+            charge=dispute.charge_id,
+            amount=AmountShown.of(dispute.amount_minor, dispute.currency),
+            money=_money(dispute),
+            opened_at=dispute.created_at,
+        )
+
+
+class DisputePageShown(BaseModel):
+    """One dispute with the charge's other disputes and refunds, and its history."""
+
+    dispute: DisputeShown
+    others: list[DisputeShown]
+    refunds: list[RefundShown]
+    timeline: list[Entry]
+
+    @classmethod
+    def of(cls, page: disputes.DisputePage) -> Self:
+        """The page from outside."""
+        return cls(
+            dispute=DisputeShown.of(page.line),
+            others=shown(page.others),
+            refunds=[RefundShown.of(line) for line in page.refunds],
+            timeline=list(page.timeline),
+        )
+
+
+class DisputeQuery(Body):
+    """Which disputes: all that are given must hold."""
+
+    account: Word | None = None
+    kind: DisputeKind | None = None
+    status: Annotated[Word | None, Field(description="Stripe's own status")] = None
+    reason: Annotated[Word | None, Field(description="The bank's reason, as Stripe names it")] = None
+    outcome: DisputeOutcome | None = None
+    charge: Word | None = None
+    case: Word | None = None
+    open: Annotated[bool | None, Field(description="Not ended yet; false for those that have")] = None
+    unassigned: Annotated[bool, Field(description="Only where nobody has the case")] = False
+    due_before: Annotated[Instant | None, Field(description="Open, and due before")] = None
+    after: Cursor | None = None
+    limit: Rows = views.PAGE_ROWS
+
+
+@router.get("", summary="List disputes")
+def list_disputes(query: Annotated[DisputeQuery, Query()], desk: TheDesk) -> Listed[DisputeShown]:
+    """What is due first comes first; what has ended, or takes no answer, comes last."""
+    filters = disputes.DisputeFilter(
+        account=query.account,
+        kind=query.kind,
+        status=query.status,
+        reason=query.reason,
+        outcome=query.outcome,
+        charge_id=query.charge,
+        case_id=query.case,
+        open=query.open,
+        unassigned=query.unassigned,
+        due_before=query.due_before,
+    )
+    page = read(desk, disputes.dispute_list, filters, after=query.after, limit=query.limit)
+    return Listed(items=shown(page.items), next=page.next)
+
+
+@router.get("/{dispute_id}", summary="One dispute")
+def show_dispute(dispute_id: Word, desk: TheDesk, account: Word | None = None) -> DisputePageShown:
+    """With the charge's refunds and other disputes; `account` where two accounts could have it."""
+    return DisputePageShown.of(read(desk, disputes.dispute_page, dispute_id, account=account))
+
+
+def shown(lines: Sequence[disputes.DisputeLine]) -> list[DisputeShown]:
+    """The disputes from outside."""
+    return [DisputeShown.of(line) for line in lines]
+
+
+def _money(dispute: Dispute) -> DisputeMoneyShown | None:
+    moved = dispute.moved
+    if moved is None:
+        return None
+    return DisputeMoneyShown(
+        withdrawn=AmountShown.of(moved.withdrawn_minor, moved.currency),
+        reinstated=AmountShown.of(moved.reinstated_minor, moved.currency),
+        fees=AmountShown.of(moved.fees_minor, moved.currency),
+    )

@@ -1,0 +1,34 @@
+"""Disputes at the doors: the API and the command line say the same."""
+
+import httpx
+
+from tests.cli.conftest import settings as settings  # noqa: PLC0414  # pytest finds the fixture by this name
+from tests.cli.terminal import typed
+from tests.flows.shop import Shop
+
+
+def test_a_dispute_is_listed_and_shown_alike_by_the_api_and_the_command_line(
+    shop: Shop, api: httpx.Client, settings: dict[str, str]
+) -> None:
+    _, charge = shop.charged_trial()
+    dispute = shop.stripe.dispute(charge, reason="fraudulent")["id"]
+    shop.deliver()
+    shop.work()
+
+    answer = api.get("/api/v1/disputes", params={"open": True, "reason": "fraudulent"}).json()
+    [listed] = answer["items"]
+    assert (listed["id"], listed["kind"], listed["charge"]) == (dispute, "chargeback", charge)
+    assert listed["amount"] == {"minor": 4900, "currency": "usd", "formatted": "USD 49.00"}
+    assert listed["money"]["fees"]["minor"] == 1500
+    assert api.get("/api/v1/disputes", params={"open": False}).json()["items"] == []
+    page = api.get(f"/api/v1/disputes/{dispute}").json()
+    assert (page["dispute"], page["others"]) == (listed, [])
+    assert api.get("/api/v1/disputes/dp_none").status_code == 404
+    assert api.get("/api/v1/disputes", params={"after": "x"}).status_code == 422
+
+    assert typed(settings, "disputes", "list", "--open", "--json").json == answer
+    assert typed(settings, "disputes", "show", dispute, "--json").json == page
+    assert "fraudulent" in typed(settings, "disputes", "show", dispute).out
+    assert dispute in typed(settings, "disputes", "list", "--unassigned").out
+    gone = typed(settings, "disputes", "show", "dp_none")
+    assert (gone.code, gone.err) == (1, "dispute dp_none: none is known\n")
