@@ -16,7 +16,7 @@ from billingbot.core.decision import (
     Truth,
 )
 from billingbot.core.exhibits import without_addresses
-from billingbot.core.facts import CATALOGUE, Facts, FactValue, Known
+from billingbot.core.facts import CATALOGUE, EarlierFacts, Facts, FactValue, Known
 from billingbot.core.money import Money
 from billingbot.core.policy.deciding import UNDISPUTED
 from billingbot.core.policy.flip import Change, Flip, nearest_flips
@@ -72,6 +72,7 @@ def explain(decision: Decision, facts: Facts, policy: Policy) -> list[str]:
         *_limits(decision.limits),
         *_missing(decision, facts),
         *_gaps(facts.exhibits),
+        *_gained(facts, policy),
         "",
         f"Policy {decision.policy_id} {decision.policy_version}, {decision.policy_digest}",
         f"Facts {decision.facts_digest}",
@@ -227,6 +228,18 @@ def _missing(decision: Decision, facts: Facts) -> Iterator[str]:
         yield "What stood in the way:"
     for name in decision.missing:
         yield f"  {name} ({CATALOGUE[name].meaning}) {_told(name, facts.known(name), facts)}"
+
+
+def _gained(facts: Facts, policy: Policy) -> Iterator[str]:
+    """That more is known about a charge today than there were facts then, and whether these rules ask for it."""
+    gained = facts.gained if isinstance(facts, EarlierFacts) else ()
+    if not gained:
+        return
+    asked = [name for name in gained if any(name in rule.facts for rule in policy.rules)]
+    yield ""
+    yield "NOT YET FACTS when this was decided, and unknown here:"
+    yield f"  {', '.join(gained)}"
+    yield f"  These rules read {', '.join(asked)}." if asked else "  These rules read none of them."
 
 
 def _gaps(exhibits: Mapping[str, Any]) -> Iterator[str]:

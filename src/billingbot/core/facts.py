@@ -1,6 +1,6 @@
 """Everything a decision may see: each fact typed, and known or unknown, with its source and its instant."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -42,6 +42,7 @@ def _timestamp(meaning: str) -> FactSpec:
     return FactSpec(type=FactType.TIMESTAMP, meaning=meaning)
 
 
+# New facts stand behind those there are: decisions name facts in this order, and what was decided keeps its bytes.
 CATALOGUE: Final[Mapping[str, FactSpec]] = {
     "request.channel": _string("api, console, cli, inquiry, early_fraud_warning or dispute"),
     "request.claims_unused": _bool("the customer says the product was not used"),
@@ -121,30 +122,55 @@ class Facts:
     exhibits: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        missing = CATALOGUE.keys() - self.facts.keys()
+        self._check_names(self.facts.keys())
+        for name, fact in self.facts.items():
+            if name in CATALOGUE and isinstance(fact, Known) and not _is_of_type(fact.value, CATALOGUE[name].type):
+                raise ValueError(f"facts: {name} should be a {CATALOGUE[name].type}, got {fact.value!r}")
+
+    def _check_names(self, names: Collection[str]) -> None:
+        missing = CATALOGUE.keys() - set(names)
         if missing:
             raise ValueError(f"facts: missing {sorted(missing)}")
-        extra = self.facts.keys() - CATALOGUE.keys()
+        extra = set(names) - CATALOGUE.keys()
         if extra:
             raise ValueError(f"facts: not in the catalogue: {sorted(extra)}")
-        for name, fact in self.facts.items():
-            if isinstance(fact, Known) and not _is_of_type(fact.value, CATALOGUE[name].type):
-                raise ValueError(f"facts: {name} should be a {CATALOGUE[name].type}, got {fact.value!r}")
 
     def __getitem__(self, name: str) -> Fact:
         return self.facts[name]
 
     def known(self, name: str) -> FactValue | None:
         """The value where it is known, else None."""
-        fact = self.facts[name]
+        fact = self[name]
         return fact.value if isinstance(fact, Known) else None
 
     def unknowns(self) -> Iterator[tuple[str, Unknown]]:
         """The facts that could not be established, in the catalogue's order."""
         for name in CATALOGUE:
-            fact = self.facts[name]
+            fact = self[name]
             if isinstance(fact, Unknown):
                 yield name, fact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierFacts(Facts):
+    """Facts as they were stored, by the catalogue of then, and with the very bytes of then.
+
+    What the catalogue has gained since is unknown, for nobody established it, and stands in no byte: a decision that
+    was made from these facts comes out the same, digest and all, however much is known about a charge today. What
+    it has lost since is kept as it was.
+    """
+
+    def _check_names(self, names: Collection[str]) -> None:
+        """Any names will do: which facts there were then is told by those that were stored."""
+
+    def __getitem__(self, name: str) -> Fact:
+        found = self.facts.get(name)
+        return found or Unknown(why="not yet a fact when this was decided", source="catalogue", as_of=self.at)
+
+    @property
+    def gained(self) -> tuple[str, ...]:
+        """The facts that exist today and did not when these were stored, in the catalogue's order."""
+        return tuple(name for name in CATALOGUE if name not in self.facts)
 
 
 def _is_of_type(value: FactValue, type_: FactType) -> bool:

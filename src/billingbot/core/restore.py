@@ -16,7 +16,7 @@ from billingbot.core.decision import (
     RuleTrace,
     Truth,
 )
-from billingbot.core.facts import CATALOGUE, Fact, Facts, FactType, FactValue, Known, Unknown
+from billingbot.core.facts import CATALOGUE, EarlierFacts, Fact, FactType, FactValue, Known, Unknown
 
 # The fields of a decision that are the same in JSON.
 _PLAIN: Final = (
@@ -33,16 +33,14 @@ _PLAIN: Final = (
 )
 
 
-def restore_facts(content: bytes) -> Facts:
-    """The facts whose canonical bytes these are. ValueError names what is missing or of another type.
+def restore_facts(content: bytes) -> EarlierFacts:
+    """The facts whose canonical bytes these are, and remain. ValueError names what is of another type.
 
     Facts that the catalogue has gained since are unknown: nobody established them then.
     """
     raw = _object(content, "facts")
-    at = _instant(raw["at"])
-    stored = {name: _fact(name, fact) for name, fact in raw["facts"].items() if name in CATALOGUE}
-    later: Fact = Unknown(why="not yet a fact when this was decided", source="catalogue", as_of=at)
-    return Facts(at=at, facts=dict.fromkeys(CATALOGUE, later) | stored, exhibits=raw["exhibits"])
+    stored = {name: _fact(name, fact) for name, fact in raw["facts"].items()}
+    return EarlierFacts(at=_instant(raw["at"]), facts=stored, exhibits=raw["exhibits"])
 
 
 def restore_decision(content: bytes) -> Decision:

@@ -223,7 +223,7 @@ def _foretold(connection: Connection, desk: Desk, job: FailedJob) -> str:
     if decision_id is None:
         return ""
     facts = restore_facts(decisions.get(connection, decision_id).facts)
-    charged = facts.facts["charge.created_at"]
+    charged = facts["charge.created_at"]
     policy = desk.policy_for(
         charged.value if isinstance(charged, Known) and isinstance(charged.value, datetime) else None
     )

@@ -37,6 +37,8 @@ class Explanation:
     decision_digest: str
     nearest_flips: tuple[str, ...]
     """What would have changed the outcome, a sentence for each alternative."""
+    gained: tuple[str, ...]
+    """Facts that exist today and did not when this was decided: unknown, and part of no byte that is compared."""
     under: "Redecided | None"
     """The same facts under another policy, where one was asked for."""
 
@@ -79,6 +81,7 @@ def explanation(
         facts_digest=stored.facts_digest,
         decision_digest=stored.decision_digest,
         nearest_flips=flips_in_words(facts, policy),
+        gained=facts.gained,
         under=_under(decisions.policy_named(connection, under), facts, decision) if under else None,
     )
 

@@ -82,6 +82,7 @@ class ExplanationShown(BaseModel):
     facts_digest: str
     decision_digest: str
     nearest_flips: tuple[str, ...]
+    gained: Annotated[tuple[str, ...], Field(description="Facts that exist today and did not when it was decided")]
     under: views.Redecided | None
 
 

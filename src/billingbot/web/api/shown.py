@@ -297,7 +297,7 @@ def _facts(facts: Facts) -> list[FactShown]:
     return [
         FactShown(
             name=name,
-            meaning=CATALOGUE[name].meaning,
+            meaning=CATALOGUE[name].meaning if name in CATALOGUE else "no longer a fact",
             known=isinstance(fact, Known),
             value=fact.value if isinstance(fact, Known) else None,
             why=None if isinstance(fact, Known) else fact.why,
