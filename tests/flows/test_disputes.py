@@ -6,11 +6,17 @@ from typing import Any
 
 import pytest
 
+from billingbot.core.case import CaseState
 from billingbot.core.dispute_life import Answering, DisputeKind, DisputeOutcome
 from billingbot.core.errors import InputError, NotFoundError
+from billingbot.core.job import Actor
+from billingbot.core.policy import Policy, load_policy
+from billingbot.flows import review
 from billingbot.flows.desk import step
 from billingbot.store import database, disputes
+from billingbot.store.views import explanation
 from billingbot.store.views.disputes import DisputeFilter, DisputeLine, dispute_list, dispute_page
+from tests.builders import POLICY_FILE
 from tests.flows.shop import Shop
 
 
@@ -112,3 +118,43 @@ def test_one_dispute_is_shown_with_the_refunds_and_the_other_disputes_of_its_cha
     assert (page.line.kind, page.line.dispute.charge_id) == (DisputeKind.INQUIRY, charge)
     assert [(other.dispute.id, other.outcome) for other in page.others] == [(second, DisputeOutcome.RESOLVED)]
     assert [line.refund.state for line in page.refunds] == [row.state for row in shop.refunds_of(charge)]
+
+
+def lenient_policy() -> Policy:
+    """One of somebody's own that forgets disputes but for open chargebacks."""
+    source = POLICY_FILE.read_text(encoding="utf-8")
+    begin = source.index('undisputed = "')
+    source = source[:begin] + 'undisputed = "!dispute.open_chargeback"' + source[source.index("\n", begin) :]
+    return load_policy(source, filename="lenient.toml")
+
+
+def test_a_policy_that_forgets_disputes_pays_nothing_that_was_won_back_and_its_decision_reproduces(shop: Shop) -> None:
+    shop.policy = lenient_policy()
+    _, charge = shop.charged_trial()
+    dispute = shop.stripe.dispute(charge)["id"]
+    shop.stripe.move_dispute(dispute, "won")
+    case_id = shop.ask(charge, unused=True).case.id
+    shop.work()
+    case = shop.case(case_id)
+    assert (case.state, case.reason, case.recommendation) == (CaseState.REVIEW, "limit-money", "none")
+    with shop.desk.db.begin() as connection:
+        told = explanation(connection, case_id)
+    assert told is not None
+    assert told.reproduces
+    shop.assert_not_paid(charge)
+
+    review.approve(shop.desk, shop.person(case_id), reason="a gesture")  # a person may
+    shop.work()
+    assert len(shop.refunds_at_stripe(charge)) == 1
+
+
+def test_a_dispute_that_is_lost_between_decision_and_call_stops_the_payment(shop: Shop) -> None:
+    shop.policy = lenient_policy()
+    _, charge = shop.charged_trial()
+    case_id = shop.ask(charge, unused=True).case.id
+    shop.work(only=Actor.ASSESS)
+    assert shop.case(case_id).state is CaseState.REFUNDING
+    shop.stripe.dispute(charge, status="lost")
+    shop.work()
+    shop.assert_not_paid(charge)
+    assert shop.case(case_id).outcome == "returned-through-dispute"

@@ -52,6 +52,8 @@ class Limit(StrEnum):
     DAILY_AMOUNT = "limit-daily-amount"
     DAILY_COUNT = "limit-daily-count"
     BREAKER = "limit-breaker"
+    MONEY = "limit-money"
+    """Where the money is forbids it, whatever the policy grants (`core.money_state`)."""
 
 
 class Blocker(StrEnum):
@@ -63,6 +65,11 @@ class Blocker(StrEnum):
     MONEY_RETURNED = "returned-through-dispute"
     OPEN_CHARGEBACK = "open-chargeback"
     DISPUTE_FORBIDS = "dispute-forbids-refund"
+    DISPUTE_WON = "dispute-won"
+    """For a machine: what was won back is a person's to give."""
+    PAID_TWICE = "paid-twice"
+    MONEY_UNCLEAR = "money-unclear"
+    """Several disputes at once, or one that may cover other charges, or in a state we do not know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

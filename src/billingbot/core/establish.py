@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from billingbot.core.answer import Answer, yes_or_no
 from billingbot.core.cancellation import cancelled_before
@@ -20,12 +20,10 @@ from billingbot.core.exhibits import (
 )
 from billingbot.core.facts import CATALOGUE, Fact, Facts, FactValue, Known, Unknown
 from billingbot.core.history import HistoryReport, LinkKind, normalise_email
+from billingbot.core.money_state import refunded_minor
 from billingbot.core.request import RequestFacts
 from billingbot.core.trial import began_with_trial, charged_at_end, earlier_paid, ended_early, is_last
 from billingbot.core.usage import SupportReport, UsageReport, shortfall
-
-# Refunds that returned the money to us: https://docs.stripe.com/refunds#failed-refunds
-RETURNED_REFUNDS: Final = frozenset({"failed", "canceled"})
 
 
 def establish(
@@ -134,12 +132,6 @@ def _amount(stripe: "_Source", charge: Charge, amount_minor: int) -> Fact:
     if charge.status in {"succeeded", "failed"}:
         return stripe.known(amount_minor)
     return stripe.unknown(f"the charge is {charge.status}, so what it took is not settled")
-
-
-def refunded_minor(dossier: Dossier) -> int:
-    """What was refunded or is on its way, in minor units: the charge's own word or its refunds, whichever is more."""
-    live = (refund.amount_minor for refund in dossier.refunds if refund.status not in RETURNED_REFUNDS)
-    return max(dossier.charge.amount_refunded_minor, sum(live))
 
 
 def _succeeded(stripe: _Source, charge: Charge) -> Fact:

@@ -9,6 +9,7 @@ from billingbot.core.cancellation import support_shortfall
 from billingbot.core.canonical import timestamp
 from billingbot.core.dossier import Dispute, Dossier, FraudWarning, Invoice, Refund
 from billingbot.core.history import HistoryReport
+from billingbot.core.money_state import money_of
 from billingbot.core.request import Candidate
 from billingbot.core.usage import Span, SupportReport, UsageReport, gaps, shortfall
 
@@ -72,6 +73,7 @@ def stripe_exhibits(dossier: Dossier, history: HistoryReport | None) -> dict[str
             "ended_at": _instant(subscription.trial_end_at if subscription else None),
             "first_end_seen_at": _instant(first_end),
         },
+        "money": _money(dossier),
         "refunds": [_refund(refund) for refund in sorted(dossier.refunds, key=_by_age)],
         "disputes": [_dispute(dispute) for dispute in sorted(dossier.disputes, key=_by_age)],
         "warnings": [_warning(warning) for warning in sorted(dossier.warnings, key=_by_age)],
@@ -111,6 +113,17 @@ def candidate_exhibits(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
 
 def _by_age(entry: Refund | Dispute | FraudWarning | Invoice) -> tuple[datetime, str]:
     return entry.created_at, entry.id
+
+
+def _money(dossier: Dossier) -> dict[str, Any]:
+    """Where the money was, in the words that every payment is held against."""
+    money = money_of(dossier)
+    return {
+        "state": money.state.value,
+        "why": money.why,
+        "refundable_minor": money.refundable_minor,
+        "returned_minor": money.standing.returned_minor,
+    }
 
 
 def _refund(refund: Refund) -> dict[str, Any]:

@@ -49,6 +49,7 @@ _LIMIT: Final[Mapping[Limit, str]] = {
     Limit.DAILY_AMOUNT: "the day's budget",
     Limit.DAILY_COUNT: "the day's count",
     Limit.BREAKER: "the breaker",
+    Limit.MONEY: "where the money is",
 }
 _PASSED: Final[Mapping[Truth, str]] = {
     Truth.TRUE: "inside",

@@ -11,7 +11,9 @@ from billingbot.core.establish import establish, usage_since
 from billingbot.core.facts import Facts
 from billingbot.core.history import HistoryReport
 from billingbot.core.mode import Mode
-from billingbot.core.policy import Policy, decide, held_by_breaker
+from billingbot.core.money_state import Money, money_of, payment_blockers
+from billingbot.core.policy import Policy, decide, held_by_breaker, held_by_money
+from billingbot.core.refund import Origin
 from billingbot.core.request import Candidate, Channel, Claims, RequestFacts
 from billingbot.core.usage import Subject, SupportReport, UsageReport
 from billingbot.evidence.sources import gather_support, gather_usage
@@ -28,6 +30,8 @@ class Findings:
     decision: Decision
     policy: Policy
     dossier: Dossier | None
+    money: Money | None
+    """Where the charge's money is; None without a charge."""
     payee: refunds.Payee
 
 
@@ -75,7 +79,12 @@ def look(
     decision = decide(facts, policy)
     if breaker is not None:
         decision = held_by_breaker(decision, breaker.said, breaker.allowed)
-    return Findings(facts=facts, decision=decision, policy=policy, dossier=dossier, payee=payee)
+    money = money_of(dossier) if dossier else None
+    if payment_blockers(money, Origin.POLICY):
+        # A policy of one's own may have left a dispute out: it grants, and the money has the last word.
+        observed = f"{money.state}: {money.why}" if money else "no charge"
+        decision = held_by_money(decision, observed, "money that is ours, and that Stripe lets go")
+    return Findings(facts=facts, decision=decision, policy=policy, dossier=dossier, money=money, payee=payee)
 
 
 def mode_of(desk: Desk, account: str) -> Mode:

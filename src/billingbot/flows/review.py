@@ -9,6 +9,7 @@ from billingbot.core.decision import Recommendation
 from billingbot.core.errors import ConflictError, ForbiddenError, InputError
 from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
+from billingbot.core.money_state import payment_blockers
 from billingbot.core.person import person, person_key
 from billingbot.core.policy import approval_blockers
 from billingbot.core.refund import Origin, RefundIntent, RefundState
@@ -130,7 +131,7 @@ def approve(desk: Desk, act: Act, *, reason: str) -> Case:
     if case.charge_id is None:
         raise ForbiddenError(f"case {case.id}: names no single charge; ask again for the charge that is meant")
     found = look(desk, desk.account(case.account), case.charge_id, asked)
-    blockers = approval_blockers(found.facts)
+    blockers = payment_blockers(found.money, Origin.PERSON)
     amount = found.facts.known("charge.refundable_minor")
     currency = found.facts.known("charge.currency")
     if blockers or not isinstance(amount, int) or not isinstance(currency, str):

@@ -16,6 +16,7 @@ from billingbot.core.errors import RetryLaterError
 from billingbot.core.ids import Kind, attempt_key
 from billingbot.core.job import Job, backoff
 from billingbot.core.ledger import Draft, EntryKind
+from billingbot.core.money_state import payment_blockers
 from billingbot.core.paying import (
     LEAVES_WITHIN,
     Known,
@@ -27,7 +28,7 @@ from billingbot.core.paying import (
     still_as_seen,
     still_holds_at,
 )
-from billingbot.core.policy import approval_blockers, still_holds
+from billingbot.core.policy import still_holds
 from billingbot.core.refund import (
     MOST_ATTEMPTS,
     Attempt,
@@ -129,8 +130,8 @@ def _look_again(desk: Desk, refund: RefundIntent) -> Verdict:
         return _person_verdict(desk, refund, found)
     with transaction(desk.db) as connection:
         before = restore_decision(decisions.get(connection, refund.decision_id or "").decision)
-    # Blockers are asked even of a decision that holds: a policy of one's own may have left one out.
-    go = still_holds(before, found.decision) and not approval_blockers(found.facts)
+    # The money is asked even of a decision that holds: it has the last word.
+    go = still_holds(before, found.decision) and not payment_blockers(found.money, refund.origin)
     newly_judged = found.policy.digest != before.policy_digest
     return Verdict(found=found, go=go, why=found.decision.reason, newly_judged=newly_judged)
 
@@ -146,9 +147,8 @@ def _as_it_is_paid(refund: RefundIntent, verdict: Verdict) -> Verdict:
 def _person_verdict(desk: Desk, refund: RefundIntent, found: Findings) -> Verdict:
     if not mode_of(desk, refund.account).lets_money_move:
         return Verdict(found=found, go=False, why=Limit.MODE)
-    blockers: list[str] = list(approval_blockers(found.facts))
-    refundable = found.facts.known("charge.refundable_minor")
-    if not isinstance(refundable, int) or refundable < refund.amount_minor:
+    blockers: list[str] = list(payment_blockers(found.money, refund.origin))
+    if found.money is None or found.money.refundable_minor < refund.amount_minor:
         blockers.append("less-refundable-than-approved")
     return Verdict(found=found, go=not blockers, why=", ".join(blockers))
 

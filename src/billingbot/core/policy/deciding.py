@@ -65,6 +65,16 @@ def with_limit(decision: Decision, limit: Limit, observed: str, allowed: str) ->
     return replace(decision, outcome=Outcome.REVIEW, reason=limit.value, limits=(*decision.limits, trace))
 
 
+def held_by_money(decision: Decision, observed: str, allowed: str) -> Decision:
+    """What a decision becomes where the money itself forbids a refund: a review that recommends nothing, since nobody
+    can pay. Any other decision stays as it is.
+    """
+    if decision.outcome is not Outcome.REFUND:
+        return decision
+    held = with_limit(decision, Limit.MONEY, observed, allowed)
+    return replace(held, recommendation=Recommendation.NONE, reply=None)
+
+
 def held_by_breaker(decision: Decision, observed: str, allowed: str) -> Decision:
     """What a decision becomes while the breaker is open: no refund, and where the mode it fell back to held the
     refund back, the breaker is named instead. Any other decision stays as it is.
@@ -88,9 +98,10 @@ def still_holds(before: Decision, now: Decision) -> bool:
 
 
 def approval_blockers(facts: Facts) -> tuple[Blocker, ...]:
-    """What forbids paying a refund even where a person approves it; empty where nothing does.
+    """What stored facts say against a refund that a person approves, for showing; empty where they say nothing.
 
-    An unknown forbids as a no does: Stripe would refuse, or the customer would have the money twice.
+    Before anything is paid `core.money_state` is asked, on a fresh read, and forbids at least this much. An unknown
+    forbids as a no does.
     """
     refundable = facts.known("charge.refundable_minor")
     permitted = {

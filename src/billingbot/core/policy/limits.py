@@ -46,7 +46,7 @@ def limit_facts(limit: Limit, limits: Limits) -> tuple[str, ...]:
             return tuple(_COUNT_FACTS[by] for by in limits.earlier_refunds_by)
         case Limit.DENIED_BEFORE:
             return ("history.denied_before",)
-        case Limit.DAILY_AMOUNT | Limit.DAILY_COUNT | Limit.BREAKER:
+        case Limit.DAILY_AMOUNT | Limit.DAILY_COUNT | Limit.BREAKER | Limit.MONEY:
             return ()
 
 

@@ -11,7 +11,7 @@ from billingbot.core.decision import Decision, Limit, Outcome
 from billingbot.core.errors import NotFoundError
 from billingbot.core.explain import explain, flips_in_words
 from billingbot.core.facts import Facts
-from billingbot.core.policy import Policy, decide, held_by_breaker, load_policy, with_limit
+from billingbot.core.policy import Policy, decide, held_by_breaker, held_by_money, load_policy, with_limit
 from billingbot.core.restore import restore_decision, restore_facts
 from billingbot.store import cases, decisions
 
@@ -97,7 +97,7 @@ def _verdict(connection: Connection, case_id: str, at: datetime | None) -> decis
 
 def _under(source: str, facts: Facts, before: Decision) -> Redecided:
     policy = _policy(source)
-    now = _with_days_budget(decide(facts, policy), before)
+    now = _held_as_noted(decide(facts, policy), before)
     return Redecided(
         policy_id=policy.id,
         policy_version=policy.version,
@@ -111,7 +111,7 @@ def _under(source: str, facts: Facts, before: Decision) -> Redecided:
 
 
 def _reproduces(stored: decisions.StoredDecision, decision: Decision, facts: Facts, policy: Policy) -> bool:
-    again = _with_days_budget(decide(facts, policy), decision)
+    again = _held_as_noted(decide(facts, policy), decision)
     return (
         canonical_bytes(again) == stored.decision
         and digest(stored.decision) == stored.decision_digest
@@ -120,11 +120,13 @@ def _reproduces(stored: decisions.StoredDecision, decision: Decision, facts: Fac
     )
 
 
-def _with_days_budget(again: Decision, decision: Decision) -> Decision:
-    """What else was paid is no fact of the case: where the day's budget or the breaker held back, it is as noted."""
+def _held_as_noted(again: Decision, decision: Decision) -> Decision:
+    """What else was paid is no fact of the case: where the day's budget, breaker or money held back, it is as noted."""
     noted = decision.limits[-1] if decision.limits else None
     if noted is not None and noted.limit is Limit.BREAKER:
         return held_by_breaker(again, noted.observed, noted.allowed)
+    if noted is not None and noted.limit is Limit.MONEY:
+        return held_by_money(again, noted.observed, noted.allowed)
     if noted is None or noted.limit not in {Limit.DAILY_AMOUNT, Limit.DAILY_COUNT}:
         return again
     if again.outcome is not Outcome.REFUND:
