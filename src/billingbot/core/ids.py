@@ -29,6 +29,7 @@ class Kind(StrEnum):
     LETTER = "ltr"
     SHADOW = "shd"
     BACKFILL = "bkf"
+    BACKTEST = "bkt"
     CANCELLATION = "cnl"
     RECONCILIATION = "rec"
     BREAK = "brk"
@@ -49,6 +50,11 @@ def make_id(kind: Kind, at: datetime, chance: bytes) -> str:
         raise ValueError(f"chance: expected {CHANCE_BYTES} bytes, got {len(chance)}")
     millis = int(at.timestamp() * 1000)
     return f"{kind.value}_{_encode(millis, _TIME_CHARS)}{_encode(int.from_bytes(chance), _CHANCE_CHARS)}"
+
+
+def first_id(kind: Kind, at: datetime) -> str:
+    """The least id of that kind that can be made at this instant: a bound for lists that are ordered by id."""
+    return make_id(kind, at, bytes(CHANCE_BYTES))
 
 
 def is_id(kind: Kind, text: str) -> bool:

@@ -22,6 +22,7 @@ class Actor(StrEnum):
     """Its argument is a letter to a customer."""
     BACKFILL = "backfill"
     RECONCILE = "reconcile"
+    BACKTEST = "backtest"
     REPLAY = "replay"
     """Its argument is the name of the run."""
 

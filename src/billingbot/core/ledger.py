@@ -54,6 +54,8 @@ class EntryKind(StrEnum):
     REPLAY_RESUMED = "replay.resumed"
     REPLAY_STOPPED = "replay.stopped"
     REPLAY_ENDED = "replay.ended"
+    BACKTEST_ASKED = "backtest.asked"
+    BACKTEST_STOPPED = "backtest.stopped"
     EVENTS_BACKFILLED = "events.backfilled"
     BREAK_SETTLED = "break.settled"
     BREAK_HANDED_OVER = "break.handed_over"

@@ -52,6 +52,8 @@ class UsageReport:
     """The source's own word; any of the instants above says used as well (see `saw_use`)."""
     coverage: tuple[Span, ...]
     max_age: timedelta
+    took_ms: int = 0
+    """How long the answer took, or how long it was waited for."""
 
     @property
     def saw_use(self) -> bool:
@@ -75,6 +77,7 @@ class SupportReport:
     cancellation_asked_at: datetime | None
     coverage: tuple[Span, ...]
     max_age: timedelta
+    took_ms: int = 0
 
 
 def merged(spans: Iterable[Span]) -> tuple[Span, ...]:

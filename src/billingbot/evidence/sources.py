@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeVar
 
@@ -11,8 +11,9 @@ from billingbot.core.usage import Subject, SupportReport, UsageReport
 from billingbot.evidence.guard import Guard
 from billingbot.evidence.reading import SupportReading, UnansweredError, UsageReading
 
-Report = TypeVar("Report")
+Report = TypeVar("Report", UsageReport, SupportReport)
 Report_co = TypeVar("Report_co", covariant=True)
+Answer = TypeVar("Answer")
 
 # Three attempts of five seconds and the pauses between them; past that the case waits, not the worker.
 DEADLINE_SECONDS: Final = 20.0
@@ -146,8 +147,9 @@ def gather_usage(
     """
     asks = [_asking(source.report, subject, now) for source in sources]
     why = f"no answer within {deadline_seconds:g} s"
+    late = int(deadline_seconds * 1000)
     return tuple(
-        report or unanswered_usage(source.name, why=why, now=now)
+        report or replace(unanswered_usage(source.name, why=why, now=now), took_ms=late)
         for source, report in zip(sources, _side_by_side(asks, deadline_seconds), strict=True)
     )
 
@@ -162,8 +164,9 @@ def gather_support(
     """Every support source's report about the subject; as `gather_usage`."""
     asks = [_asking(source.report, subject, now) for source in sources]
     why = f"no answer within {deadline_seconds:g} s"
+    late = int(deadline_seconds * 1000)
     return tuple(
-        report or unanswered_support(source.name, why=why, now=now)
+        report or replace(unanswered_support(source.name, why=why, now=now), took_ms=late)
         for source, report in zip(sources, _side_by_side(asks, deadline_seconds), strict=True)
     )
 
@@ -175,16 +178,21 @@ class _Ask(Protocol[Report_co]):
 
 
 def _asking(ask: _Ask[Report], subject: Subject, now: datetime) -> Callable[[], Report]:
-    return lambda: ask(subject, now=now)
+    def asked() -> Report:
+        began = time.monotonic()
+        report = ask(subject, now=now)
+        return replace(report, took_ms=round((time.monotonic() - began) * 1000))
+
+    return asked
 
 
-def _side_by_side(asks: Sequence[Callable[[], Report]], deadline_seconds: float) -> list[Report | None]:
+def _side_by_side(asks: Sequence[Callable[[], Answer]], deadline_seconds: float) -> list[Answer | None]:
     """Each answer in its place, None where it came too late.
 
     Daemon threads of our own rather than a pool: a pool joins its threads when the process ends, and one that
     hangs would hold the shutdown. Each source's guard bounds how many can hang.
     """
-    slots: list[Report | None] = [None] * len(asks)
+    slots: list[Answer | None] = [None] * len(asks)
 
     def fill(index: int) -> None:
         slots[index] = asks[index]()

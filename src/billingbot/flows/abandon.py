@@ -4,6 +4,7 @@ from billingbot.core.case import CaseState
 from billingbot.core.job import Actor, Job
 from billingbot.core.notice import Notice, NoticeKind
 from billingbot.core.refund import RefundState
+from billingbot.core.trying import BacktestState
 from billingbot.flows.assess import give_up
 from billingbot.flows.bad_news import tell_unknown
 from billingbot.flows.cancel import abandon_cancellation
@@ -13,7 +14,7 @@ from billingbot.flows.notify import tell
 from billingbot.flows.replay_runs import interrupt
 from billingbot.flows.settle import show_to_person
 from billingbot.flows.submit import withdraw_unsent
-from billingbot.store import backfills, cases, notices, refunds
+from billingbot.store import backfills, backtests, cases, notices, refunds
 
 
 def abandon(this: Step, job: Job) -> None:  # noqa: C901 - one case per kind of job
@@ -44,6 +45,8 @@ def abandon(this: Step, job: Job) -> None:  # noqa: C901 - one case per kind of 
             give_up_letter(this, job.subject)
         case Actor.BACKFILL:
             backfills.fail(this.db, job.subject)
+        case Actor.BACKTEST:
+            backtests.end(this.db, job.subject, BacktestState.FAILED, why="its worker gave up; the job says why")
         case Actor.INTERPRET | Actor.RECHECK | Actor.SETTLE | Actor.IMPORT_HISTORY | Actor.RECONCILE:
             pass  # nothing waits for these but the failed job itself, which a person sees
     tell(

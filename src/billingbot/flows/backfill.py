@@ -26,6 +26,7 @@ from billingbot.core.job import Actor, Job
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.notice import Notice, NoticeKind
 from billingbot.core.person import person
+from billingbot.core.powers import Power
 from billingbot.core.signals import Envelope
 from billingbot.flows.desk import Account, Desk, Step, step
 from billingbot.flows.notify import tell
@@ -51,6 +52,7 @@ def ask(desk: Desk, account: str, since: datetime, until: datetime | None, *, by
     InputError for an unknown account, a span that is empty or ends in the future, or one that begins more than 29
     days ago: Stripe keeps events for 30.
     """
+    desk.require(Power.RUN)
     desk.account(account)
     person(by)
     with step(desk) as this:

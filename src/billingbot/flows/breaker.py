@@ -11,6 +11,7 @@ from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.mode import Mode
 from billingbot.core.notice import Notice, NoticeKind
 from billingbot.core.person import person
+from billingbot.core.powers import Power
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.notify import tell
 from billingbot.store import breakers, modes
@@ -70,6 +71,7 @@ def close_breaker(desk: Desk, account: str, *, by: str, why: str) -> Breaker:
 
     InputError without a name or a reason, ConflictError where it is not open.
     """
+    desk.require(Power.SWITCH)
     desk.account(account)
     person(by)
     if not why.strip():

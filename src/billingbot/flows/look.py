@@ -18,7 +18,7 @@ from billingbot.core.request import Candidate, Channel, Claims, RequestFacts
 from billingbot.core.usage import Subject, SupportReport, UsageReport
 from billingbot.evidence.sources import gather_support, gather_usage
 from billingbot.flows.desk import Account, Desk
-from billingbot.store import breakers, cases, database, history, modes, refunds, requests
+from billingbot.store import breakers, cases, database, history, modes, refunds, requests, sources
 from billingbot.store.database import transaction
 
 
@@ -60,6 +60,9 @@ def look(
     dossier = account.stripe.dossier(charge_id, now=now) if charge_id else None
     policy = desk.policy_for(dossier.charge.created_at if dossier else None)
     usage, support = reports(desk, account, dossier, now)
+    if usage or support:
+        with transaction(desk.db) as connection:
+            sources.note(connection, account.name, [*usage, *support])
     payee = payee_of(dossier)
     report = _history(desk, account, dossier, payee, policy, now)
     facts = establish(

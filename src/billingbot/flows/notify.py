@@ -6,6 +6,7 @@ from billingbot.core.errors import InputError, RetryLaterError
 from billingbot.core.ids import Kind
 from billingbot.core.job import Actor, Job
 from billingbot.core.notice import GROUPED_WITHIN, Notice, NoticeKind, message_of
+from billingbot.core.powers import Power
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.store import database, jobs, notices
 from billingbot.telling.route import NotSentError, Route
@@ -47,6 +48,7 @@ def try_routes(desk: Desk, *, by: str) -> list[tuple[str, str | None]]:
 
     InputError where no destination is configured.
     """
+    desk.require(Power.RUN)
     if not desk.routes:
         raise InputError("notifications", "expected at least one [[notifications]] in the configuration")
     notice = Notice(

@@ -11,6 +11,7 @@ from billingbot.core.person import person
 from billingbot.core.policy import Policy, PolicyError, load_policy
 from billingbot.core.policy.checks import Severity, check_policy
 from billingbot.core.policy.editions import BEGINNING, Edition, in_force, next_after
+from billingbot.core.powers import Power
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.store import database, decisions, policies
 from billingbot.store.database import transaction
@@ -58,6 +59,7 @@ def publish(desk: Desk, wish: Wish) -> Publication:
     Raises PolicyError where the file cannot be used, one of its examples fails or a check finds an error;
     ConflictError where its version is taken by another text, or it would judge decided charges and nobody said so.
     """
+    desk.require(Power.PUBLISH)
     policy = load_policy(wish.text, filename=wish.filename)
     person(wish.by)
     if not wish.why.strip() or len(wish.why) > MOST_WHY or not wish.why.isprintable():

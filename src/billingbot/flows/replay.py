@@ -23,15 +23,18 @@ from billingbot.core.mode import Mode
 from billingbot.core.money import Money
 from billingbot.core.person import MOST_NAME, person
 from billingbot.core.policy import decide
+from billingbot.core.powers import Power
 from billingbot.core.refund import Origin, RefundIntent, RefundState
 from billingbot.core.replay import RunState
 from billingbot.core.restore import restore_facts
 from billingbot.core.signals import ChargeChanged, DisputeChanged, RefundChanged, WarningRaised, signal_of
+from billingbot.core.trying import BacktestState
 from billingbot.flows.desk import Desk, step
 from billingbot.flows.request import is_storable
 from billingbot.flows.review import MOST_TEXT
 from billingbot.store import (
     backfills,
+    backtests,
     cancellations,
     cases,
     database,
@@ -95,6 +98,7 @@ def preview(desk: Desk, wanted: FailedFilter = ALL_FAILED, *, limit: int | None 
 
     NotFoundError for an id that no job has; a named job that is not failed is simply not among them.
     """
+    desk.require(Power.SEE)
     told: list[Preview] = []
     by_policy = policy_name(desk)
     for batch in _batches(desk, wanted, limit):
@@ -119,6 +123,7 @@ def totals(previews: Iterable[Preview]) -> Totals:
 
 def dismiss(desk: Desk, wanted: FailedFilter, *, by: str, why: str, limit: int | None = None) -> int:
     """Puts these failed jobs away for good, failures and all; returns how many. Raises as `replay` does."""
+    desk.require(Power.RUN)
     check(by=by, why=why)
     body = {"why_digest": digest(why.encode())}
     count = 0
@@ -320,6 +325,13 @@ def _tell_reconcile(connection: Connection, job: FailedJob, _by_policy: str) -> 
     return Preview(job=job, effect=Effect.DECIDES, why=why, account=found.account)
 
 
+def _tell_backtest(connection: Connection, job: FailedJob, _by_policy: str) -> Preview:
+    found = backtests.get(connection, job.subject)
+    if found.state is not BacktestState.RUNNING:
+        return Preview(job=job, effect=Effect.NOTHING, why=f"the backtest is {found.state}")
+    return Preview(job=job, effect=Effect.DECIDES, why="decides past cases again on paper, and changes nothing")
+
+
 def _tell_replay(connection: Connection, job: FailedJob, _by_policy: str) -> Preview:
     run = replays.get(connection, job.subject)
     if run.state is RunState.RUNNING:
@@ -350,6 +362,7 @@ _TELL: Final[Mapping[Actor, Callable[[Connection, FailedJob, str], Preview]]] = 
     Actor.NOTIFY: _tell_notify,
     Actor.DELIVER: _tell_deliver,
     Actor.REPLAY: _tell_replay,
+    Actor.BACKTEST: _tell_backtest,
     Actor.BACKFILL: _tell_backfill,
     Actor.RECONCILE: _tell_reconcile,
 }

@@ -14,6 +14,7 @@ from billingbot.core.job import ENDED, Actor, Job, JobState
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.money import Money
 from billingbot.core.person import person
+from billingbot.core.powers import Power
 from billingbot.core.replay import DEFAULT_RATE, FASTEST_RATE, ItemState, ReplayRun, RunState, excess
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.recheck import reassess
@@ -52,6 +53,7 @@ def start(
     ended well are run again too, as `wanted` names them.
     Raises InputError for what cannot be kept, NotFoundError for an id that no job has.
     """
+    desk.require(Power.RUN)
     check(name=name, by=by, why=why)
     if not 1 <= rate <= FASTEST_RATE:
         raise InputError("rate", f"expected 1 to {FASTEST_RATE} jobs a second")
@@ -89,6 +91,7 @@ def start(
 
 def remaining(desk: Desk, name: str) -> tuple[Preview, ...]:
     """What the jobs of a run whose turn has not come would do now. Raises NotFoundError."""
+    desk.require(Power.SEE)
     with transaction(desk.db) as connection:
         run = replays.get(connection, name)
         ids = tuple(replays.waiting(connection, name))
@@ -101,6 +104,7 @@ def resume(desk: Desk, name: str, *, by: str, expected: Totals | None = None) ->
     `expected` is what the whole run may pay, where somebody says so; else what it has set going and what is left.
     ConflictError where another process is at it, or where more would be paid than was expected.
     """
+    desk.require(Power.RUN)
     person(by)
     left = totals(remaining(desk, name))
     with step(desk) as this:
@@ -124,6 +128,7 @@ def resume(desk: Desk, name: str, *, by: str, expected: Totals | None = None) ->
 
 def stop(desk: Desk, name: str, *, by: str) -> ReplayRun:
     """Has a run stop before its next job; at once where nobody is at it. NotFoundError where there is none."""
+    desk.require(Power.RUN)
     person(by)
     with step(desk) as this:
         run = replays.lock(this.db, name)
@@ -182,6 +187,7 @@ def jobs_of_events(
 
     NotFoundError for an id that no event has. An event whose job has not ended yet is not among them.
     """
+    desk.require(Power.SEE)
     with transaction(desk.db) as connection:
         chosen = events.jobs_of_events(connection, wanted, ids=ids, limit=limit)
     return FailedFilter(ids=tuple(chosen), states=ENDED)

@@ -9,6 +9,7 @@ from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.person import person
 from billingbot.core.policy import Policy, decide
 from billingbot.core.policy.checks import Severity, check_policy
+from billingbot.core.powers import Power
 from billingbot.core.restore import restore_facts
 from billingbot.core.shadow import Shadow
 from billingbot.flows.desk import Desk, step
@@ -26,6 +27,7 @@ def start_shadow(desk: Desk, candidate: Policy, *, by: str, why: str) -> Shadow:
 
     Raises InputError where the candidate's own checks find an error: it could not be published either.
     """
+    desk.require(Power.PUBLISH)
     person(by)
     if not why.strip() or len(why) > _MOST_WHY or not why.isprintable():
         raise InputError("why", f"expected 1 to {_MOST_WHY} printable characters")
@@ -53,6 +55,7 @@ def start_shadow(desk: Desk, candidate: Policy, *, by: str, why: str) -> Shadow:
 
 def stop_shadow(desk: Desk, *, by: str) -> Shadow:
     """Ends the shadow that runs; what it said stays. ConflictError where none runs."""
+    desk.require(Power.PUBLISH)
     person(by)
     with step(desk) as this:
         running = shadows.running(this.db, lock=True)

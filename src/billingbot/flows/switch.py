@@ -8,6 +8,7 @@ from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.mode import Mode
 from billingbot.core.person import person
+from billingbot.core.powers import Power
 from billingbot.flows.desk import Desk, step
 from billingbot.store import breakers, keys, modes
 from billingbot.store.database import transaction
@@ -18,6 +19,7 @@ def set_mode(desk: Desk, account: str, mode: Mode, *, by: str, why: str | None) 
 
     ForbiddenError for auto while the breaker is open: whoever closes it says why, and restores auto with it.
     """
+    desk.require(Power.SWITCH)
     desk.account(account)
     person(by)
     with step(desk) as this:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
 from billingbot.core.errors import LeaseLostError
+from billingbot.core.frames import own_frame
 from billingbot.core.job import LEASE, Actor, Job, JobState
 from billingbot.store.schema import (
     backfills,
@@ -45,6 +46,8 @@ class FailedFilter:
     ids: tuple[str, ...] | None = None
     actor: Actor | None = None
     error_class: str | None = None
+    frame: str | None = None
+    """Where in our code the last failure was, as `core.frames.own_frame` tells it."""
     account: str | None = None
     case: str | None = None
     since: datetime | None = None
@@ -157,6 +160,7 @@ def record_failure(connection: Connection, job: Job, error_class: str, error: st
         "error_class": error_class,
         "error": error,
         "traceback": traceback.replace("\x00", "\ufffd"),  # Postgres takes no NUL, and a payload may hold one
+        "frame": own_frame(traceback),
     }
     connection.execute(insert(job_failures).values(row).on_conflict_do_nothing())
 
@@ -192,8 +196,17 @@ def failed(
 
 def last_error_class() -> sa.ScalarSelect[Any]:
     """The class of a job's last kept failure."""
+    return _of_last_failure(job_failures.c.error_class)
+
+
+def last_frame() -> sa.ScalarSelect[Any]:
+    """Where in our code a job's last kept failure was."""
+    return _of_last_failure(job_failures.c.frame)
+
+
+def _of_last_failure(column: sa.Column[Any]) -> sa.ScalarSelect[Any]:
     return (
-        sa.select(job_failures.c.error_class)
+        sa.select(column)
         .where(job_failures.c.job_id == jobs.c.id)
         .order_by(job_failures.c.attempt.desc())
         .limit(1)
@@ -242,6 +255,8 @@ def _wanted(wanted: FailedFilter, error_class: sa.ScalarSelect[Any]) -> Iterator
         yield jobs.c.actor == wanted.actor
     if wanted.error_class is not None:
         yield error_class == wanted.error_class
+    if wanted.frame is not None:
+        yield last_frame() == wanted.frame
     if wanted.account is not None:
         yield of_account(wanted.account)
     if wanted.case is not None:

@@ -10,6 +10,7 @@ import structlog
 
 from billingbot.core.errors import BillingbotError, LeaseLostError, RetryLaterError
 from billingbot.core.job import MOST_ATTEMPTS, Actor, Job, backoff
+from billingbot.flows import backtests
 from billingbot.flows.abandon import abandon
 from billingbot.flows.assess import assess
 from billingbot.flows.backfill import backfill
@@ -39,6 +40,7 @@ VERBS: Final[Mapping[Actor, Callable[[Desk, Job], None]]] = {
     Actor.DELIVER: deliver,
     Actor.BACKFILL: backfill,
     Actor.RECONCILE: reconcile,
+    Actor.BACKTEST: backtests.run,
     Actor.REPLAY: carry_on,
 }
 

@@ -16,7 +16,7 @@ from billingbot.flows.late import tell_of_overdue
 from billingbot.flows.letters import send_due
 from billingbot.flows.reconcile import start_due
 from billingbot.flows.shadow import follow
-from billingbot.store import cancellations, cases, database, history, jobs, notices, refunds, ticks
+from billingbot.store import cancellations, cases, database, history, jobs, notices, refunds, samples, sources, ticks
 from billingbot.store.database import transaction
 from billingbot.worker.doorbell import RedisBell
 
@@ -122,6 +122,14 @@ def _notices(desk: Desk) -> int:
     return len(kinds)
 
 
+def _watch(desk: Desk) -> int:
+    """The queue as it is this minute, for the plots; old samples go."""
+    with transaction(desk.db) as connection:
+        samples.take(connection)
+        sources.forget_old(connection)
+    return 0
+
+
 TASKS: Final[Mapping[str, tuple[timedelta, Callable[[Desk], int]]]] = {
     "recheck": (timedelta(seconds=1), _recheck_cases),
     "import_history": (timedelta(seconds=30), _import_history),
@@ -133,6 +141,7 @@ TASKS: Final[Mapping[str, tuple[timedelta, Callable[[Desk], int]]]] = {
     "pending_refunds": (timedelta(hours=1), _ask_after_pending),
     "shadow": (timedelta(seconds=2), follow),
     "letters": (timedelta(seconds=30), lambda desk: send_due(desk, limit=_BATCH)),
+    "watch": (timedelta(minutes=1), _watch),
     "missed_events": (timedelta(minutes=1), keep_up),
     "reconcile": (timedelta(hours=1), start_due),
 }

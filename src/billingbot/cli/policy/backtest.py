@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
+from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
 
@@ -25,27 +25,6 @@ if TYPE_CHECKING:
 
 # What a page or a terminal lists one by one: the largest. All of them are in the CSV.
 SHOWN_FLIPS: Final = 200
-_COLUMNS: Final = (
-    "case",
-    "account",
-    "charge",
-    "decided_at",
-    "amount_minor",
-    "currency",
-    "before",
-    "before_reason",
-    "before_advice",
-    "after",
-    "after_reason",
-    "after_advice",
-    "rule",
-    "change",
-    "conditions",
-    "facts",
-    "person",
-)
-# What a spreadsheet would take for a formula.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,10 +179,12 @@ def _nowhere(_flip: "Flip") -> None:
 
 @contextmanager
 def _csv_sink(path: Path) -> "Iterator[Callable[[Flip], None]]":
+    from billingbot.flows.backtests import FLIP_COLUMNS, flip_row
+
     with _whole_file(path) as sink:
         writer = csv.writer(sink)
-        writer.writerow(_COLUMNS)
-        yield lambda flip: writer.writerow([_safe(value) for value in _row(flip)])
+        writer.writerow(FLIP_COLUMNS)
+        yield lambda flip: writer.writerow(flip_row(flip))
 
 
 @contextmanager
@@ -218,33 +199,9 @@ def _whole_file(path: Path) -> Iterator[TextIO]:
         part.unlink(missing_ok=True)
 
 
-def _row(flip: "Flip") -> tuple[Any, ...]:
-    return (
-        flip.case_id,
-        flip.account,
-        flip.charge_id,
-        flip.decided_at.isoformat(),
-        flip.amount_minor,
-        flip.currency,
-        flip.before.outcome,
-        flip.before.reason,
-        flip.before.recommendation,
-        flip.after.outcome,
-        flip.after.reason,
-        flip.after.recommendation,
-        flip.cause.rule,
-        flip.cause.change,
-        "; ".join(flip.cause.conditions),
-        "; ".join(f"{name}={value}" for name, value in flip.facts.items()),
-        flip.person,
-    )
-
-
-def _safe(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
-
-
 def _summary(found: Backtest) -> dict[str, object]:
+    from billingbot.flows.backtests import FLIP_COLUMNS, flip_row
+
     return {
         "new": _named(found.new),
         "against": _named(found.against) if found.against else None,
@@ -255,7 +212,7 @@ def _summary(found: Backtest) -> dict[str, object]:
         "seconds": round(found.seconds, 3),
         **{name: getattr(found.report, name) for name in type(found.report).__slots__},
         "hours_saved": found.report.reviews.hours_saved,
-        "largest_flips": [dict(zip(_COLUMNS, _row(flip), strict=True)) for flip in found.largest],
+        "largest_flips": [dict(zip(FLIP_COLUMNS, flip_row(flip), strict=True)) for flip in found.largest],
     }
 
 

@@ -11,6 +11,7 @@ from billingbot.core.ids import Kind
 from billingbot.core.job import Actor, Job, backoff
 from billingbot.core.notice import Notice, NoticeKind
 from billingbot.core.person import person
+from billingbot.core.powers import Power
 from billingbot.flows.desk import Account, Desk, step
 from billingbot.flows.notify import tell
 from billingbot.flows.reconcile.pages import PAGES
@@ -115,6 +116,7 @@ def reconcile_whole(
 
 def ask(desk: Desk, account: str, *, by: str, since: datetime | None = None, until: datetime | None = None) -> Pass:
     """Has the workers compare one account with Stripe; windows and errors as in `reconcile_whole`."""
+    desk.require(Power.RUN)
     person(by)
     at = _begin_by_hand(desk, desk.account(account), by=by, since=since, until=until)
     with step(desk) as this:

@@ -25,6 +25,7 @@ from billingbot.store.schema.money import cancellations, refund_attempts, refund
 from billingbot.store.schema.office import api_keys, breakers, ledger_entries, modes, notice_deliveries, notices
 from billingbot.store.schema.people import approvals, cases, letters, notes, requests
 from billingbot.store.schema.verdicts import decisions, policies, policy_editions, shadow_verdicts, shadows
+from billingbot.store.schema.watch import backtests, notice_marks, queue_samples, source_hours, source_states
 
 __all__ = [
     "activity",
@@ -32,6 +33,7 @@ __all__ = [
     "api_keys",
     "approvals",
     "backfills",
+    "backtests",
     "breakers",
     "breaks",
     "cancellations",
@@ -50,9 +52,11 @@ __all__ = [
     "modes",
     "notes",
     "notice_deliveries",
+    "notice_marks",
     "notices",
     "policies",
     "policy_editions",
+    "queue_samples",
     "reconcile_passes",
     "refund_attempts",
     "refunds",
@@ -61,6 +65,8 @@ __all__ = [
     "requests",
     "shadow_verdicts",
     "shadows",
+    "source_hours",
+    "source_states",
     "ticks",
     "trial_identities",
     "trials",

@@ -37,6 +37,7 @@ inbox = Table(
     time("received_at", now=True),
     UniqueConstraint("account", "event_id"),
     Index("ix_inbox_object_id", "object_id"),
+    Index("ix_inbox_type", "type", "id"),
 )
 
 jobs = Table(
@@ -57,6 +58,10 @@ jobs = Table(
     Index("ix_jobs_due", "run_at", postgresql_where=text("state = 'ready'")),
     Index("ix_jobs_failed", "finished_at", postgresql_where=text("state = 'failed'")),
     Index("ix_jobs_subject", "subject"),
+    # How many end in a minute.
+    Index("ix_jobs_finished", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
+    # Everything that is not simply done, for lists and counts; nearly all of a large table is done.
+    Index("ix_jobs_open", "state", "id", postgresql_where=text("state <> 'done'")),
 )
 
 job_failures = Table(
@@ -68,6 +73,9 @@ job_failures = Table(
     Column("error_class", Text, nullable=False),
     Column("error", Text, nullable=False),
     Column("traceback", Text, nullable=False),
+    # Where in our code it broke: failures of one class at one place are one trouble.
+    Column("frame", Text, nullable=False, server_default=""),
+    Index("ix_job_failures_at", "at"),
 )
 
 # Passes over Stripe's list of events. `read_to` moves through the span from its start to its end.

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -10,9 +11,11 @@ from sqlalchemy import Connection
 
 from billingbot.core.errors import NotFoundError
 from billingbot.core.job import Actor, JobState
-from billingbot.store.jobs import last_error_class, of_account, of_case
+from billingbot.store.jobs import last_error_class, last_frame, of_account, of_case
 from billingbot.store.schema import cancellations, inbox, job_failures, jobs, letters, refunds
 from billingbot.store.views.paging import PAGE_ROWS, Page, newest_first
+
+_NOW = sa.func.clock_timestamp()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +67,30 @@ class JobPage:
     case_id: str | None
 
 
+class JobTab(StrEnum):
+    """Jobs as a person tells them apart: `ready` is four things."""
+
+    FAILED = "failed"
+    RETRYING = "retrying"
+    RUNNING = "running"
+    DUE = "due"
+    LATER = "later"
+    DONE = "done"
+    DISMISSED = "dismissed"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter:
     """Which jobs to show: all that are set must hold."""
 
     state: JobState | None = None
+    tab: JobTab | None = None
     actor: Actor | None = None
     subject: str | None = None
     error_class: str | None = None
     """That of the last failure."""
+    frame: str | None = None
+    """Where in our code the last failure was."""
     account: str | None = None
     case: str | None = None
     since: datetime | None = None
@@ -95,8 +113,12 @@ def _wanted(filters: JobFilter) -> Iterator[sa.ColumnElement[bool]]:
     for name in ("state", "actor", "subject"):
         if (value := getattr(filters, name)) is not None:
             yield jobs.c[name] == value
+    if filters.tab is not None:
+        yield from _on_tab(filters.tab)
     if filters.error_class is not None:
         yield last_error_class() == filters.error_class
+    if filters.frame is not None:
+        yield last_frame() == filters.frame
     if filters.account is not None:
         yield of_account(filters.account)
     if filters.case is not None:
@@ -105,6 +127,24 @@ def _wanted(filters: JobFilter) -> Iterator[sa.ColumnElement[bool]]:
         yield jobs.c.created_at >= filters.since
     if filters.until is not None:
         yield jobs.c.created_at < filters.until
+
+
+def _on_tab(tab: JobTab) -> Iterator[sa.ColumnElement[bool]]:
+    """As `failing.job_counts` counts them."""
+    has_failed = sa.and_(jobs.c.attempts > 0, jobs.c.last_error.is_not(None))
+    match tab:
+        case JobTab.FAILED | JobTab.DONE | JobTab.DISMISSED:
+            yield jobs.c.state == JobState(tab.value)
+            return
+        case JobTab.RETRYING:
+            yield from (has_failed, jobs.c.token.is_(None))
+        case JobTab.RUNNING:
+            yield jobs.c.lease_until >= _NOW
+        case JobTab.DUE:
+            yield from (jobs.c.last_error.is_(None), jobs.c.token.is_(None), jobs.c.run_at <= _NOW)
+        case JobTab.LATER:
+            yield from (jobs.c.last_error.is_(None), jobs.c.token.is_(None), jobs.c.run_at > _NOW)
+    yield jobs.c.state == JobState.READY
 
 
 def job_page(connection: Connection, job_id: str) -> JobPage:
@@ -146,7 +186,15 @@ def _case_id(connection: Connection, job: JobLine) -> str | None:
         case Actor.DELIVER:
             found = connection.execute(sa.select(letters.c.case_id).where(letters.c.id == job.subject))
             return found.scalar_one_or_none()
-        case Actor.INTERPRET | Actor.IMPORT_HISTORY | Actor.NOTIFY | Actor.BACKFILL | Actor.RECONCILE | Actor.REPLAY:
+        case (
+            Actor.INTERPRET
+            | Actor.IMPORT_HISTORY
+            | Actor.NOTIFY
+            | Actor.BACKFILL
+            | Actor.RECONCILE
+            | Actor.REPLAY
+            | Actor.BACKTEST
+        ):
             return None
 
 
