@@ -342,6 +342,11 @@ class Shop:
         with self.owner.begin() as connection:
             return list(connection.execute(sa.text(query), values).all())
 
+    def write(self, statement: str, **values: Any) -> None:
+        """What no verb does: a hand at the tables."""
+        with self.owner.begin() as connection:
+            connection.execute(sa.text(statement), values)
+
     def ledger_flaws(self) -> list[Flaw]:
         with self.desk.db.begin() as connection:
             return list(flaws(ledger.entries(connection)))

@@ -55,6 +55,14 @@ _MOVES: Final[dict[tuple[CaseState, CaseMove], CaseState]] = {
     (CaseState.CLOSED, CaseMove.REFUND_STOPPED): CaseState.REVIEW,  # succeeded, and failed days later
 }
 
+
+class Doing(StrEnum):
+    """What somebody who has a case open does with it."""
+
+    LOOKING = "looking"
+    WRITING = "writing"
+
+
 OPEN_STATES: Final = (CaseState.ASSESSING, CaseState.REVIEW, CaseState.REFUNDING)
 
 
@@ -106,3 +114,5 @@ class Case:
     decided_at: datetime | None
     due_at: datetime | None
     closed_at: datetime | None
+    snoozed_until: datetime | None = None
+    """Out of the queue until then, by a person's wish; it comes back by itself, and whenever anything happens."""

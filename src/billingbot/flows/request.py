@@ -20,12 +20,13 @@ from billingbot.flows.recheck import reassess
 from billingbot.store import cases, database, requests
 
 # Stripe's ids are letters, digits and underscores behind a prefix; 255 is the most it allows.
-_SHAPES: Final = {
+SHAPES: Final = {
     NamedBy.CHARGE: (re.compile(r"(ch|py)_\w{1,250}", re.ASCII), "a charge id such as ch_..."),
     NamedBy.INVOICE: (re.compile(r"in_\w{1,250}", re.ASCII), "an invoice id such as in_..."),
     NamedBy.SUBSCRIPTION: (re.compile(r"sub_\w{1,250}", re.ASCII), "a subscription id such as sub_..."),
     NamedBy.CUSTOMER: (re.compile(r"cus_\w{1,250}", re.ASCII), "a customer id such as cus_..."),
 }
+"""What ids that a request may name look like, and what to say where one does not."""
 # A support ticket with its history fits; a mailbox dump does not.
 MOST_TEXT: Final = 10_000
 # Stripe's own bound for idempotency keys; external references are ticket numbers and URLs.
@@ -101,6 +102,8 @@ def _open(this: Step, account: Account, wish: Ask, input_digest: str) -> Answer:
         asked_at=database.now(this.db),
     )
     earlier = requests.of_case(this.db, case.id)
+    if case.snoozed_until is not None:  # whoever put it off had not heard of this request
+        case = cases.change(this.db, case, snoozed_until=None)
     says_more = wish.claims.cancelled and not any(other.claims.cancelled for other in earlier)
     requests.write(this.db, request)
     this.record(
@@ -146,7 +149,7 @@ def _checked(wish: Ask) -> Ask:
         if normalise_email(named) is None or len(named) > 320 or not named.isprintable():
             raise InputError("email", "expected an e-mail address")
     else:
-        shape, expected = _SHAPES[wish.named_by]
+        shape, expected = SHAPES[wish.named_by]
         if not shape.fullmatch(named):
             raise InputError(wish.named_by, f"expected {expected}")
     _bounded("text", wish.claims.text, MOST_TEXT)

@@ -41,19 +41,19 @@ class Act:
 def claim(desk: Desk, act: Act) -> Case:
     """Takes the case into this person's hands. ConflictError where somebody else has it already."""
     with step(desk) as this:
-        case = _in_review(this, act)
+        case = in_review(this, act)
         if case.assignee == act.by:
             return case
         if case.assignee is not None:
             raise ConflictError(f"case {case.id}: {case.assignee} has it already")
         _record(this, case, act, EntryKind.CASE_CLAIMED, {})
-        return cases.change(this.db, case, assignee=act.by, recheck_at=None)
+        return cases.change(this.db, case, assignee=act.by, recheck_at=None, snoozed_until=None)
 
 
 def release(desk: Desk, act: Act) -> Case:
     """Puts the case back into the queue."""
     with step(desk) as this:
-        case = _in_review(this, act)
+        case = in_review(this, act)
         if case.assignee is None:
             return case
         _record(this, case, act, EntryKind.CASE_RELEASED, {"was": case.assignee})
@@ -66,7 +66,7 @@ def release(desk: Desk, act: Act) -> Case:
 
 def note(desk: Desk, act: Act, text: str) -> None:
     """Writes a note on the case. The ledger keeps its digest; the text itself stays erasable."""
-    text = _text("text", text)
+    text = text_of("text", text)
     with step(desk) as this:
         case = cases.lock(this.db, act.case_id)
         note_id = this.new_id(Kind.NOTE)
@@ -77,8 +77,8 @@ def note(desk: Desk, act: Act, text: str) -> None:
 def ask_again(desk: Desk, act: Act, why: str) -> Case:
     """Has the facts gathered and the case decided anew."""
     with step(desk) as this:
-        case = _in_review(this, act)
-        reassess(this, case.id, by=person(act.by), why=_text("why", why))
+        case = in_review(this, act)
+        reassess(this, case.id, by=person(act.by), why=text_of("why", why))
     with transaction(desk.db) as connection:
         return cases.get(connection, act.case_id)
 
@@ -88,11 +88,11 @@ def deny(desk: Desk, act: Act, *, reason: str, reply: str | None) -> Case:
 
     ConflictError while a refund of the charge may still leave or have left: nobody can deny what may be paid.
     """
-    reason = _text("reason", reason)
+    reason = text_of("reason", reason)
     with step(desk) as this:
-        case = _in_review(this, act)
+        case = in_review(this, act)
         _nothing_under_way(this, case)
-        text = _text("reply", reply) if reply is not None else _declining_reply(case)
+        text = text_of("reply", reply) if reply is not None else _declining_reply(case)
         # What a person wrote goes under the policy's subject; without one, under the case that an answer belongs to.
         written = {"reply": text, "reply_subject": text and (case.reply_subject or case.id)}
         body = {"reason_digest": digest(reason.encode()), "recommendation": case.recommendation}
@@ -120,7 +120,7 @@ def approve(desk: Desk, act: Act, *, reason: str) -> Case:
     refunded; ConflictError where another person, or another refund, was faster, or where one
     person approves twice.
     """
-    reason = _text("reason", reason)
+    reason = text_of("reason", reason)
     with transaction(desk.db) as connection:
         case = cases.get(connection, act.case_id)
         asked = requests.of_case(connection, case.id)
@@ -138,7 +138,7 @@ def approve(desk: Desk, act: Act, *, reason: str) -> Case:
         raise ForbiddenError(f"case {case.id}: cannot be refunded now: {', '.join(blockers) or 'unknown amount'}")
     two = desk.policy_for(None).limits.wants_two(amount, currency)
     with step(desk) as this:
-        case = _in_review(this, act)
+        case = in_review(this, act)
         notes.write(this.db, this.new_id(Kind.NOTE), case.id, act.by, reason)
         body = _approval(case, reason, amount, currency)
         first = second_of(this, case, act.by, amount, currency) if two else None
@@ -212,7 +212,8 @@ def _approval(case: Case, reason: str, amount_minor: int, currency: str) -> dict
     }
 
 
-def _in_review(this: Step, act: Act) -> Case:
+def in_review(this: Step, act: Act) -> Case:
+    """The case, locked, where it waits for a person and is as this one saw it. ConflictError where not."""
     case = cases.lock(this.db, act.case_id)
     _check_state(case, act)
     return case
@@ -222,6 +223,11 @@ def _check_state(case: Case, act: Act) -> None:
     person(act.by)
     if case.state is not CaseState.REVIEW:
         raise ConflictError(f"case {case.id}: is {case.state}, not waiting for a person")
+    check_version(case, act)
+
+
+def check_version(case: Case, act: Act) -> None:
+    """ConflictError where the case has changed since this person saw it."""
     if act.version is not None and act.version != case.version:
         raise ConflictError(f"case {case.id}: has changed since you looked (version {case.version}); look again")
 
@@ -230,7 +236,8 @@ def _record(this: Step, case: Case, act: Act, kind: EntryKind, body: Mapping[str
     this.record(Draft(kind=kind, account=case.account, subject=case.id, actor=act.by, body=body))
 
 
-def _text(field: str, text: str) -> str:
+def text_of(field: str, text: str) -> str:
+    """The text, where it is one that people wrote and that Postgres takes. InputError names the field."""
     if not text.strip() or len(text) > MOST_TEXT or not is_storable(text):
         raise InputError(field, f"expected 1 to {MOST_TEXT} characters, without NUL and in whole Unicode")
     return text

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -13,10 +13,13 @@ from billingbot.core.decision import Priority, Recommendation
 from billingbot.core.errors import NotFoundError
 from billingbot.core.job import Actor, JobState
 from billingbot.store import approvals, database
+from billingbot.store.schema import approvals as approvals_table
 from billingbot.store.schema import cases, jobs
 
 _NOW = sa.func.clock_timestamp()
 _FIELDS = tuple(Case.__slots__)
+RANK: Final = {Priority.URGENT: 0, Priority.HIGH: 1, Priority.NORMAL: 2}
+"""Priorities as the queue sorts them."""
 
 
 def open_case(
@@ -86,10 +89,11 @@ def lock(connection: Connection, case_id: str) -> Case:
 def move(connection: Connection, case: Case, how: CaseMove, **values: Any) -> Case:
     """Moves a locked case through the transition table and sets `values`. ConflictError where it cannot move.
 
-    A first approval that waits for a second one was given to the case as it was: every move ends it.
+    A first approval that waits for a second one was given to the case as it was: every move ends it. And whoever put
+    it off did so as it was: every move brings it back.
     """
     approvals.end(connection, case.id, by=how.value)
-    return change(connection, case, state=after(case.state, how), **values)
+    return change(connection, case, state=after(case.state, how), snoozed_until=None, **values)
 
 
 def change(connection: Connection, case: Case, **values: Any) -> Case:
@@ -98,6 +102,33 @@ def change(connection: Connection, case: Case, **values: Any) -> Case:
         cases.update().where(cases.c.id == case.id).values(version=cases.c.version + 1, **values).returning(*_columns())
     ).one()
     return _case(row)
+
+
+def lock_next(connection: Connection, *, account: str | None, second_key: str | None) -> Case | None:
+    """The most urgent case in nobody's hands, locked; those that another transaction holds are passed over.
+
+    A case that has had its first approval is for whoever may give the second: for nobody where `second_key` is None,
+    else for anybody but the one who gave the first (`person_key`).
+    """
+    mine = approvals_table.c.maker_key == second_key if second_key is not None else sa.true()
+    not_mine = sa.exists().where(
+        approvals_table.c.case_id == cases.c.id,
+        approvals_table.c.refund_id.is_(None),
+        approvals_table.c.ended_at.is_(None),
+        mine,
+    )
+    query = sa.select(*_columns()).where(cases.c.state == CaseState.REVIEW, cases.c.assignee.is_(None), ~not_mine)
+    query = query.where(sa.or_(cases.c.snoozed_until.is_(None), cases.c.snoozed_until <= _NOW))
+    if account is not None:
+        query = query.where(cases.c.account == account)
+    order = (cases.c.due_at.asc().nulls_last(), urgency(), cases.c.id)
+    row = connection.execute(query.order_by(*order).limit(1).with_for_update(skip_locked=True)).one_or_none()
+    return _case(row) if row else None
+
+
+def urgency() -> sa.ColumnElement[int]:
+    """How urgent a case is as a number: the lower comes first among cases due at the same moment."""
+    return sa.case(*((cases.c.priority == priority.value, at) for priority, at in RANK.items()), else_=len(RANK))
 
 
 def due_for_recheck(connection: Connection, *, limit: int) -> Sequence[str]:

@@ -24,6 +24,7 @@ from billingbot.store.schema.intake import (
 from billingbot.store.schema.money import cancellations, refund_attempts, refunds
 from billingbot.store.schema.office import api_keys, breakers, ledger_entries, modes, notice_deliveries, notices
 from billingbot.store.schema.people import approvals, cases, letters, notes, requests
+from billingbot.store.schema.queue import case_visits, mentions, queue_views
 from billingbot.store.schema.verdicts import decisions, policies, policy_editions, shadow_verdicts, shadows
 from billingbot.store.schema.watch import backtests, notice_marks, queue_samples, source_hours, source_states
 
@@ -37,6 +38,7 @@ __all__ = [
     "breakers",
     "breaks",
     "cancellations",
+    "case_visits",
     "cases",
     "conversions",
     "decisions",
@@ -48,6 +50,7 @@ __all__ = [
     "jobs",
     "ledger_entries",
     "letters",
+    "mentions",
     "metadata",
     "modes",
     "notes",
@@ -57,6 +60,7 @@ __all__ = [
     "policies",
     "policy_editions",
     "queue_samples",
+    "queue_views",
     "reconcile_passes",
     "refund_attempts",
     "refunds",

@@ -71,6 +71,7 @@ cases = Table(
     time("closed_at", optional=True),
     time("recheck_at", optional=True),
     Column("rechecks", Integer, nullable=False, server_default="0"),
+    time("snoozed_until", optional=True),
     # One open case per charge: two requests at the same moment meet here.
     Index(
         "uq_cases_open_charge",
@@ -80,6 +81,8 @@ cases = Table(
         postgresql_where=text(one_of("state", OPEN_STATES)),
     ),
     Index("ix_cases_queue", "due_at", postgresql_where=text("state = 'review'")),
+    Index("ix_cases_assignee", "assignee", postgresql_where=text("state = 'review'")),
+    Index("ix_cases_closed", "closed_at", postgresql_where=text("state = 'closed'")),
     Index("ix_cases_recheck", "recheck_at", postgresql_where=text("state = 'review' AND recheck_at IS NOT NULL")),
     Index("ix_cases_charge_id", "account", "charge_id"),
     Index("ix_cases_customer_id", "account", "customer_id"),

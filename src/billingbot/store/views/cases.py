@@ -31,8 +31,6 @@ from billingbot.store.views.paging import PAGE_ROWS, Page, cut, newest_first, pa
 from billingbot.store.views.refunds import RefundLine, refunds_of_case
 
 _FIELDS: Final = tuple(Case.__slots__)
-# As the queue sorts them among cases due at the same moment.
-_RANK: Final = {Priority.URGENT: 0, Priority.HIGH: 1, Priority.NORMAL: 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,14 +145,16 @@ def timeline(connection: Connection, case_id: str) -> Sequence[Entry]:
 
 
 def _by_due_time(connection: Connection, query: sa.Select[Any], *, after: str | None, limit: int) -> Page[Case]:
-    rank = sa.case(*((cases.c.priority == priority.value, at) for priority, at in _RANK.items()), else_=len(_RANK))
+    rank = case_rows.urgency()
     # A review without a due time would be a bug, and must not fall out of sight for it.
     due = sa.func.coalesce(cases.c.due_at, sa.literal("infinity", sa.DateTime(timezone=True)))
     if after is not None:
         due_at, at, case_id = _position(after)
         query = query.where(sa.tuple_(due, rank, cases.c.id) > sa.tuple_(due_at, at, case_id))
     rows = connection.execute(query.order_by(due, rank, cases.c.id).limit(limit + 1)).all()
-    return cut(rows, limit, _case, lambda row: pack(_instant(row.due_at), _RANK[Priority(row.priority)], row.id))
+    return cut(
+        rows, limit, _case, lambda row: pack(_instant(row.due_at), case_rows.RANK[Priority(row.priority)], row.id)
+    )
 
 
 def _instant(at: datetime | None) -> str:
@@ -168,7 +168,7 @@ def _position(after: str) -> tuple[Any, int, str]:
         when = "infinity" if text == "infinity" else datetime.fromisoformat(text).isoformat()
     except ValueError:
         when = ""
-    if not when or not is_id(Kind.CASE, case_id) or at not in range(len(_RANK) + 1):
+    if not when or not is_id(Kind.CASE, case_id) or at not in range(len(case_rows.RANK) + 1):
         raise InputError("after", "expected the cursor of an earlier page, unchanged")
     return sa.cast(when, sa.DateTime(timezone=True)), at, case_id
 
