@@ -49,9 +49,10 @@ def test_everything_is_optional() -> None:
     assert (other.usage, other.support) == ((), ())
 
 
-def test_the_shipped_file_switches_nothing_on() -> None:
+def test_the_shipped_file_switches_nothing_on_and_has_words_for_its_policy_alone() -> None:
     text = SHIPPED.read_text(encoding="utf-8")
-    assert tomllib.loads(text) == {}
+    assert set(tomllib.loads(text)) == {"disputes"}
+    assert set(tomllib.loads(text)["disputes"]) == {"refund_refusal"}
 
 
 def test_every_example_of_the_shipped_file_is_valid_once_uncommented() -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from billingbot.bootstrap.accounts import AccountSettings, NoAccountError, read_accounts
+from billingbot.bootstrap.house_texts import read_house_texts
 from billingbot.bootstrap.notices import read_mail, read_routes
 from billingbot.bootstrap.settings import ConfigFile, Environment, read_file
 from billingbot.core.errors import ConfigError
+from billingbot.core.house_texts import NO_TEXTS, HouseTexts
 from billingbot.core.ids import CHANCE_BYTES, Kind, make_id
 from billingbot.core.policy import Policy, load_policy
 from billingbot.core.usage import Subject
@@ -41,6 +43,7 @@ class Config:
     policy: Policy
     routes: tuple[Route, ...] = ()
     mail: Mail | None = None
+    texts: HouseTexts = NO_TEXTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +89,11 @@ def read_config(environment: Environment) -> Config:
         mail = read_mail(file)
     except ConfigError as fault:
         problems += fault.problems
+    texts = NO_TEXTS
+    try:
+        texts = read_house_texts(file, clauses=policy.clauses if policy is not None else None)
+    except ConfigError as fault:
+        problems += fault.problems
     if problems or accounts is None or evidence is None or policy is None:
         raise ConfigError(problems)
     return Config(
@@ -96,6 +104,7 @@ def read_config(environment: Environment) -> Config:
         policy=policy,
         routes=routes,
         mail=mail,
+        texts=texts,
     )
 
 
@@ -137,6 +146,7 @@ def runtime(config: Config, *, database_url: str, redis_url: str, pool_size: int
         recheck_after=timedelta(seconds=config.file.desk.recheck_after_seconds),
         routes=config.routes,
         mail=config.mail,
+        texts=config.texts,
         public_url=config.file.desk.public_url,
     )
     try:

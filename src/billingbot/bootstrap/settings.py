@@ -15,6 +15,10 @@ DEFAULT_CONFIG = Path("config/billingbot.toml")
 DEFAULT_POLICY = Path("config/policy.toml")
 
 
+# Stripe's limit for the name of a metadata entry: https://docs.stripe.com/api/metadata
+MetadataKey = Annotated[str, Field(pattern=r"^[^\[\]\s]+$", max_length=40)]
+
+
 class Environment(BaseSettings):
     """The environment, every variable with the prefix BILLINGBOT_. Secrets never leave their SecretStr by accident."""
 
@@ -79,6 +83,26 @@ class MailSection(BaseModel):
     automatic: bool = False
 
 
+class DisputesSection(BaseModel):
+    """`[disputes]` of the file: the house's own words for banks, in text files beside it, and where facts stand."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    product_description: Path | None = None
+    refund_policy: Path | None = None
+    refund_policy_disclosure: Path | None = None
+    cancellation_policy: Path | None = None
+    cancellation_policy_disclosure: Path | None = None
+    refund_refusal: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")], Path] = {}
+    """By clause of the policy."""
+    purchase_ip_key: MetadataKey | None = None
+    customer_name_key: MetadataKey | None = None
+    terms_shown_at_key: MetadataKey | None = None
+    submit_by_itself_for: tuple[Annotated[str, Field(pattern=r"^[a-z_]+$")], ...] = ()
+    counter_fee_minor: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    counter_fee_currency: Annotated[str, Field(pattern=r"^[a-z]{3}$")] = "usd"
+
+
 class DeskSection(BaseModel):
     """`[desk]`: how the desk works."""
 
@@ -100,6 +124,7 @@ class _File(BaseModel):
     support: tuple[object, ...] = ()
     notifications: tuple[NotificationSection, ...] = ()
     mail: MailSection | None = None
+    disputes: DisputesSection = DisputesSection()
 
 
 class ConfigFile(BaseModel):
@@ -113,6 +138,7 @@ class ConfigFile(BaseModel):
     desk: DeskSection
     notifications: tuple[NotificationSection, ...] = ()
     mail: MailSection | None = None
+    disputes: DisputesSection = DisputesSection()
 
 
 def read_environment() -> Environment:
@@ -142,7 +168,13 @@ def read_file(path: Path) -> ConfigFile:
         ]
         raise ConfigError(problems) from None
     return ConfigFile(
-        path=path, text=text, accounts=file.accounts, desk=file.desk, notifications=file.notifications, mail=file.mail
+        path=path,
+        text=text,
+        accounts=file.accounts,
+        desk=file.desk,
+        notifications=file.notifications,
+        mail=file.mail,
+        disputes=file.disputes,
     )
 
 

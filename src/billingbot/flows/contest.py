@@ -1,10 +1,17 @@
-"""Contest: the evidence packet of a dispute, drafted from a fresh look; a person sends it."""
+"""Contest: the evidence packet of a dispute, drafted from a fresh look at Stripe, all sources and our own records."""
 
+from billingbot.core.dossier import Dispute
 from billingbot.core.packet import Packet, draft
-from billingbot.flows.desk import Desk
-from billingbot.flows.look import reports
-from billingbot.store import database
+from billingbot.core.policy.undisputed import opinion
+from billingbot.core.powers import Power
+from billingbot.core.statements import Counted, Grounds
+from billingbot.flows.desk import Account, Desk
+from billingbot.flows.look import look
+from billingbot.store import activity, cases, correspondence, database, requests
 from billingbot.store.database import transaction
+
+# The bank's word for "I had cancelled": the cardholder's claim, made through it.
+CLAIMS_CANCELLATION = "subscription_canceled"
 
 
 def draft_packet(desk: Desk, account: str, dispute_id: str) -> Packet:
@@ -13,10 +20,42 @@ def draft_packet(desk: Desk, account: str, dispute_id: str) -> Packet:
     Raises StripeNotFoundError where there is no such dispute, and the other faults of a read of Stripe; sources
     that are silent leave their fields out.
     """
+    desk.require(Power.SEE)
     chosen = desk.account(account)
+    return packet_of(desk, chosen, chosen.stripe.dispute(dispute_id))
+
+
+def packet_of(desk: Desk, account: Account, dispute: Dispute) -> Packet:
+    """As `draft_packet`, of a dispute that was just read."""
     with transaction(desk.db) as connection:
         now = database.now(connection)
-    dispute = chosen.stripe.dispute(dispute_id)
-    dossier = chosen.stripe.dossier(dispute.charge_id, now=now)
-    usage, support = reports(desk, chosen, dossier, now)
-    return draft(dossier, dispute, usage=usage, support=support)
+        case = cases.newest_of_charge(connection, account.name, dispute.charge_id)
+        asked = requests.of_case(connection, case.id) if case is not None else ()
+        said = correspondence.of_charge(connection, account.name, dispute.charge_id)
+    purchase = account.stripe.purchase(dispute.charge_id, now=now)
+    found = look(desk, account, dispute.charge_id, asked)
+    if found.dossier is None:
+        raise AssertionError(f"dispute {dispute.id}: a charge was looked at, and no dossier came of it")
+    counted: list[Counted] = []
+    if found.dossier.charge.customer_id is not None:
+        with transaction(desk.db) as connection:
+            pushed = activity.counted(connection, account.name, found.dossier.charge.customer_id)
+        counted = [
+            Counted(source=source, kind=hit.kind, events=hit.events, first_at=hit.first_at, last_at=hit.last_at)
+            for source, hits in pushed.items()
+            for hit in hits
+        ]
+    claims = dispute.reason == CLAIMS_CANCELLATION
+    return draft(
+        Grounds(
+            dossier=found.dossier,
+            dispute=dispute,
+            usage=found.usage,
+            support=found.support,
+            opinion=opinion(found.facts, found.policy, claims_cancellation=claims),
+            purchase=purchase,
+            counted=counted,
+            said=said,
+            texts=desk.texts,
+        )
+    )

@@ -9,6 +9,7 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine
 
 from billingbot.core.errors import ForbiddenError, InputError
+from billingbot.core.house_texts import NO_TEXTS, HouseTexts
 from billingbot.core.ids import IdSource, Kind
 from billingbot.core.job import Actor
 from billingbot.core.ledger import Draft
@@ -58,6 +59,8 @@ class Desk:
     """Where people reach the screens, for links in notices; None for no links."""
     mail: Mail | None = None
     """The way out for replies to customers; None where people copy them by hand."""
+    texts: HouseTexts = NO_TEXTS
+    """The house's own words for banks, as configured."""
     powers: frozenset[Power] = ALL
     """What whoever works with this desk may do. A process, and whoever holds the database, may do everything; the web
     doors hand each caller a desk with the caller's own powers."""

@@ -33,6 +33,8 @@ class Findings:
     money: Money | None
     """Where the charge's money is; None without a charge."""
     payee: refunds.Payee
+    usage: tuple[UsageReport, ...] = ()
+    support: tuple[SupportReport, ...] = ()
 
 
 def look(
@@ -87,7 +89,16 @@ def look(
         # A policy of one's own may have left a dispute out: it grants, and the money has the last word.
         observed = f"{money.state}: {money.why}" if money else "no charge"
         decision = held_by_money(decision, observed, "money that is ours, and that Stripe lets go")
-    return Findings(facts=facts, decision=decision, policy=policy, dossier=dossier, money=money, payee=payee)
+    return Findings(
+        facts=facts,
+        decision=decision,
+        policy=policy,
+        dossier=dossier,
+        money=money,
+        payee=payee,
+        usage=usage,
+        support=support,
+    )
 
 
 def mode_of(desk: Desk, account: str) -> Mode:

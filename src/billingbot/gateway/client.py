@@ -20,6 +20,7 @@ from billingbot.core.dossier import (
     Subscription,
 )
 from billingbot.core.errors import InputError
+from billingbot.core.purchase import Purchase
 from billingbot.core.refund_terms import CancelWhen, RefundTerms
 from billingbot.core.request import Candidate, NamedBy
 from billingbot.gateway import translate
@@ -32,6 +33,7 @@ from billingbot.gateway.lists import Listing, Span, created_within
 from billingbot.gateway.past_events import EventPage, Whose, read_page
 from billingbot.gateway.payment import Ask, pay
 from billingbot.gateway.permissions import missing_permissions
+from billingbot.gateway.purchase import read_purchase
 from billingbot.gateway.reading import Reader
 from billingbot.gateway.transport import Transport
 
@@ -148,6 +150,10 @@ class StripeGateway:
     def dispute(self, dispute_id: str) -> Dispute:
         """A dispute with the fee of its withdrawal."""
         return self._reader.dispute(dispute_id)
+
+    def purchase(self, charge_id: str, *, now: datetime) -> Purchase:
+        """Who bought what: a charge's personal side, for an answer to a bank."""
+        return read_purchase(self._transport, charge_id, now)
 
     def warning(self, warning_id: str) -> FraudWarning:
         """An early fraud warning."""

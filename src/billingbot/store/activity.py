@@ -1,6 +1,6 @@
 """Activity that the product pushes to us: tag hits and API calls per customer, and the time it can speak for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -85,3 +85,16 @@ def of_customer(connection: Connection, account: str, source: str, customer_id: 
         )
     )
     return Pushed(hits=tuple(Hits(**row._mapping) for row in rows), coverage=coverage(connection, account, source))
+
+
+def counted(connection: Connection, account: str, customer_id: str) -> Mapping[str, Sequence[Hits]]:
+    """What each push source has counted of one customer, by kind."""
+    rows = connection.execute(
+        sa.select(activity.c.source, *(activity.c[name] for name in Hits.__slots__))
+        .where(activity.c.account == account, activity.c.customer_id == customer_id)
+        .order_by(activity.c.source, activity.c.kind)
+    )
+    found: dict[str, list[Hits]] = {}
+    for row in rows:
+        found.setdefault(row.source, []).append(Hits(**{name: row._mapping[name] for name in Hits.__slots__}))
+    return found

@@ -74,6 +74,17 @@ def lock_last(connection: Connection, account: str, charge_id: str) -> Case | No
     return _case(row) if row else None
 
 
+def newest_of_charge(connection: Connection, account: str, charge_id: str) -> Case | None:
+    """As `lock_last`, only to be read."""
+    row = connection.execute(
+        sa.select(*_columns())
+        .where(cases.c.account == account, cases.c.charge_id == charge_id, cases.c.joined_case_id.is_(None))
+        .order_by(cases.c.opened_at.desc(), cases.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    return _case(row) if row else None
+
+
 def get(connection: Connection, case_id: str) -> Case:
     """The case. Raises NotFoundError."""
     row = connection.execute(sa.select(*_columns()).where(cases.c.id == case_id)).one_or_none()

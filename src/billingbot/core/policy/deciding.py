@@ -42,7 +42,7 @@ def decide(facts: Facts, policy: Policy) -> Decision:
     it, so the case goes to a person instead (law 5). A refund then has to stay inside the policy's limits, but
     for the day's budget, which is checked where it is spent.
     """
-    verdict = _first_match(policy.rules, policy.compiler.view(known_values(facts), policy.defines))
+    verdict = first_match(policy.rules, policy.compiler.view(known_values(facts), policy.defines))
     match verdict.rule.outcome:
         case Outcome.REFUND if verdict.undecided:
             return _undecided(facts, policy, verdict)
@@ -116,7 +116,7 @@ def approval_blockers(facts: Facts) -> tuple[Blocker, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Verdict:
+class Verdict:
     """The rule that matched, what was looked at on the way, and the rules above it left undecided."""
 
     rule: Rule
@@ -126,7 +126,8 @@ class _Verdict:
     trace: tuple[RuleTrace, ...]
 
 
-def _first_match(rules: Sequence[Rule], view: View) -> _Verdict:
+def first_match(rules: Sequence[Rule], view: View) -> Verdict:
+    """The first rule that matches; the last rule of a loaded policy matches always."""
     trace: list[RuleTrace] = []
     undecided: list[Rule] = []
     missing: set[str] = set()
@@ -135,7 +136,7 @@ def _first_match(rules: Sequence[Rule], view: View) -> _Verdict:
         truth = conjunction([observed.truth for observed in conditions.values()])
         trace.append(_rule_trace(rule, truth, conditions, view))
         if truth is Truth.TRUE:
-            return _Verdict(rule=rule, undecided=tuple(undecided), missing=frozenset(missing), trace=tuple(trace))
+            return Verdict(rule=rule, undecided=tuple(undecided), missing=frozenset(missing), trace=tuple(trace))
         if truth is Truth.UNKNOWN:
             undecided.append(rule)
             missing.update(*(view.missing(rule.conditions[name]) for name in _unknown(conditions)))
@@ -160,18 +161,18 @@ def _rule_trace(rule: Rule, truth: Truth, observed: Mapping[str, Observed], view
     return RuleTrace(rule=rule.id, clause=rule.clause, observed=truth, conditions=conditions)
 
 
-def _by_other_rules(facts: Facts, policy: Policy, verdict: _Verdict) -> Recommendation:
+def _by_other_rules(facts: Facts, policy: Policy, verdict: Verdict) -> Recommendation:
     """Accept the dispute where the rules below would refund, had nobody disputed the charge; else contest it."""
     below = policy.rules[policy.rules.index(verdict.rule) + 1 :]
     view = policy.compiler.view(known_values(facts) | dict(UNDISPUTED), policy.defines)
-    other = _first_match(below, view)
+    other = first_match(below, view)
     refunds = other.rule.outcome is Outcome.REFUND and not other.undecided
     if refunds or (other.rule.recommendation is Recommendation.REFUND and other.rule.outcome is Outcome.REVIEW):
         return Recommendation.ACCEPT_DISPUTE
     return Recommendation.CONTEST_DISPUTE
 
 
-def _undecided(facts: Facts, policy: Policy, verdict: _Verdict) -> Decision:
+def _undecided(facts: Facts, policy: Policy, verdict: Verdict) -> Decision:
     first = verdict.undecided[0]
     return replace(
         _decision(facts, policy, verdict, recommendation=Recommendation.NONE),
@@ -183,7 +184,7 @@ def _undecided(facts: Facts, policy: Policy, verdict: _Verdict) -> Decision:
     )
 
 
-def _within_limits(facts: Facts, policy: Policy, verdict: _Verdict) -> Decision:
+def _within_limits(facts: Facts, policy: Policy, verdict: Verdict) -> Decision:
     limits = check_limits(facts.known, policy.limits)
     refund = _decision(facts, policy, verdict, recommendation=Recommendation.REFUND)
     refund = replace(_with_amount(refund, facts), limits=limits)
@@ -196,7 +197,7 @@ def _within_limits(facts: Facts, policy: Policy, verdict: _Verdict) -> Decision:
     )
 
 
-def _decision(facts: Facts, policy: Policy, verdict: _Verdict, *, recommendation: Recommendation) -> Decision:
+def _decision(facts: Facts, policy: Policy, verdict: Verdict, *, recommendation: Recommendation) -> Decision:
     rule = verdict.rule
     return Decision(
         outcome=rule.outcome,
