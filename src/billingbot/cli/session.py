@@ -133,6 +133,18 @@ def whole_desk() -> "Iterator[Desk]":
         yield found.desk
 
 
+def link_url(secret: str) -> str:
+    """The address of a sign-in link: under `public_url`, or where the web listens on this machine."""
+    from billingbot.bootstrap.settings import read_file
+    from billingbot.cli.crew import web_url
+    from billingbot.flows.sign_in import link_path
+
+    here = place()
+    listens = here.running.web_url if here.running else web_url(here.environment)
+    base = read_file(here.environment.config).desk.public_url or listens
+    return f"{base.rstrip('/')}{link_path(secret)}"
+
+
 def one_account(desk: "Desk", wanted: str | None) -> str:
     """The account that is meant: the one named, or the only one there is. Raises InputError."""
     from billingbot.core.errors import InputError

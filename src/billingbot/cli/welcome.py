@@ -20,7 +20,7 @@ def welcome(config: "Config", database_url: str, url: str, started: threading.Ev
     """Waits until everything has started, then says what runs where. Nothing that goes wrong here stops anything."""
     started.wait()
     try:
-        say("", *_addresses(config, url), *_desk(config, database_url))
+        say("", *_addresses(config, url), *_desk(config, database_url), *_first_admin(config, database_url, url))
         say(*_keys_work(config.accounts, config.policy.terms), "Ctrl-C stops everything.")
     except BillingbotError as fault:
         say(str(fault))
@@ -56,6 +56,19 @@ def _desk(config: "Config", database_url: str) -> Iterator[str]:
     yield "Change a mode with: billingbot mode set MODE --why REASON"
     if not has_key:
         yield "There is no API key yet. Make one: billingbot keys create NAME"
+
+
+def _first_admin(config: "Config", database_url: str, url: str) -> Iterator[str]:
+    from billingbot.bootstrap.by_hand import desk_by_hand
+    from billingbot.cli.session import me
+    from billingbot.flows.sign_in import first_link, link_path
+
+    with desk_by_hand(config.environment, (), database_url=database_url, redis_url=None) as desk:
+        secret = first_link(desk, by=me())
+    if secret is not None:
+        base = (config.file.desk.public_url or url).rstrip("/")
+        yield "Nobody can sign in yet. This link makes the first admin, once, within the hour:"
+        yield f"  {base}{link_path(secret)}"
 
 
 def _keys_work(accounts: "tuple[AccountSettings, ...]", terms: "RefundTerms") -> Iterator[str]:

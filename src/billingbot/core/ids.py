@@ -34,6 +34,8 @@ class Kind(StrEnum):
     CANCELLATION = "cnl"
     RECONCILIATION = "rec"
     BREAK = "brk"
+    PERSON = "per"
+    SESSION = "ses"
 
 
 class IdSource(Protocol):

@@ -25,6 +25,7 @@ from billingbot.store.schema.money import cancellations, refund_attempts, refund
 from billingbot.store.schema.office import api_keys, breakers, ledger_entries, modes, notice_deliveries, notices
 from billingbot.store.schema.people import approvals, cases, letters, notes, requests
 from billingbot.store.schema.queue import case_visits, mentions, queue_views
+from billingbot.store.schema.staff import people, sessions, sign_in_links
 from billingbot.store.schema.verdicts import decisions, policies, policy_editions, shadow_verdicts, shadows
 from billingbot.store.schema.watch import backtests, notice_marks, queue_samples, source_hours, source_states
 
@@ -57,6 +58,7 @@ __all__ = [
     "notice_deliveries",
     "notice_marks",
     "notices",
+    "people",
     "policies",
     "policy_editions",
     "queue_samples",
@@ -67,8 +69,10 @@ __all__ = [
     "replay_items",
     "replay_runs",
     "requests",
+    "sessions",
     "shadow_verdicts",
     "shadows",
+    "sign_in_links",
     "source_hours",
     "source_states",
     "ticks",

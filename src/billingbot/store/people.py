@@ -1,0 +1,104 @@
+"""People who may sign in: one row each, found by id, name or address."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.dialects.postgresql import insert
+
+from billingbot.core.errors import ConflictError, NotFoundError
+from billingbot.core.person import Person, Theme, mail_address, person_key
+from billingbot.core.powers import Role
+from billingbot.store.schema import people
+
+_NOW = sa.func.clock_timestamp()
+COLUMNS = (
+    people.c.id,
+    people.c.name,
+    people.c.email,
+    people.c.roles,
+    people.c.locale,
+    people.c.zone,
+    people.c.theme,
+    people.c.created_at,
+    people.c.last_seen_at,
+    people.c.disabled_at,
+    people.c.password_hash.is_not(None).label("has_password"),
+    people.c.totp_secret.is_not(None).label("has_second_factor"),
+)
+"""What a `Person` is made of: no secret is among them."""
+
+
+def of_mapping(found: Mapping[str, Any]) -> Person:
+    """The person of a row with `COLUMNS`."""
+    roles = tuple(role for role in Role if role in found["roles"])
+    return Person(**{**found, "roles": roles, "theme": Theme(found["theme"])})
+
+
+def add(connection: Connection, person_id: str, *, name: str, email: str | None, roles: Sequence[Role]) -> Person:
+    """Stores a new person. ConflictError where somebody has this name, however it is spelt, or this address."""
+    row = {
+        "id": person_id,
+        "name": name,
+        "name_key": person_key(name),
+        "email": email and mail_address(email),
+        "roles": [role.value for role in roles],
+    }
+    if connection.execute(insert(people).values(row).on_conflict_do_nothing().returning(people.c.id)).first() is None:
+        raise ConflictError(f"name: there is somebody called {name!r} already, or somebody with this address")
+    return get(connection, person_id)
+
+
+def get(connection: Connection, person_id: str, *, lock: bool = False) -> Person:
+    """The person with this id. NotFoundError."""
+    return _one(connection, people.c.id == person_id, person_id, lock=lock)
+
+
+def named(connection: Connection, who: str, *, lock: bool = False) -> Person:
+    """The person of this name or address, in any spelling. NotFoundError; InputError where it can be neither."""
+    wanted = people.c.email == mail_address(who) if "@" in who else people.c.name_key == person_key(who)
+    return _one(connection, wanted, who, lock=lock)
+
+
+def everybody(connection: Connection) -> Sequence[Person]:
+    """Everybody, by name; those who are disabled too."""
+    rows = connection.execute(sa.select(*COLUMNS).order_by(people.c.name_key))
+    return [of_mapping(dict(row._mapping)) for row in rows]
+
+
+def is_anybody(connection: Connection) -> bool:
+    """Whether anybody was ever added."""
+    return bool(connection.execute(sa.select(sa.exists(sa.select(people.c.id)))).scalar_one())
+
+
+def set_roles(connection: Connection, person_id: str, roles: Sequence[Role]) -> None:
+    """Gives them these roles and no others."""
+    _change(connection, person_id, roles=[role.value for role in roles])
+
+
+def disable(connection: Connection, person_id: str) -> None:
+    """From now on they sign in no more."""
+    _change(connection, person_id, disabled_at=_NOW)
+
+
+def enable(connection: Connection, person_id: str) -> None:
+    """They may sign in again."""
+    _change(connection, person_id, disabled_at=None)
+
+
+def forget_secrets(connection: Connection, person_id: str) -> None:
+    """No password and no second factor any more: only a link, or the company's own sign-in, lets them in."""
+    _change(connection, person_id, password_hash=None, totp_secret=None, totp_last_step=None, recovery_digests=[])
+
+
+def _change(connection: Connection, person_id: str, **values: object) -> None:
+    connection.execute(people.update().where(people.c.id == person_id).values(**values))
+
+
+def _one(connection: Connection, wanted: sa.ColumnElement[bool], who: str, *, lock: bool) -> Person:
+    query = sa.select(*COLUMNS).where(wanted)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        raise NotFoundError(f"person: there is nobody called {who!r}")
+    return of_mapping(dict(row._mapping))

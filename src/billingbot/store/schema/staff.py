@@ -1,0 +1,81 @@
+"""Who may sign in, the browsers that are signed in, and one-time links."""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from billingbot.core.person import Theme
+from billingbot.core.powers import Role
+from billingbot.core.session import LinkPurpose, SignedInBy
+from billingbot.store.schema.base import metadata, one_of, time
+
+_ROLES = ", ".join(f"'{role}'" for role in Role)
+
+people = Table(
+    "people",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    # What spellings of one name have in common: nobody is two people to the rule of two.
+    Column("name_key", Text, nullable=False, unique=True),
+    Column("email", Text, unique=True),
+    Column("roles", ARRAY(Text), CheckConstraint(f"roles <@ ARRAY[{_ROLES}]::text[]", name="roles"), nullable=False),
+    Column("password_hash", Text),
+    Column("totp_secret", Text),
+    # The last time step that a code was taken for: no code opens anything twice.
+    Column("totp_last_step", BigInteger),
+    Column("recovery_digests", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("oidc_issuer", Text),
+    Column("oidc_subject", Text),
+    Column("locale", Text, nullable=False, server_default="en"),
+    Column("zone", Text, nullable=False, server_default="UTC"),
+    Column(
+        "theme", Text, CheckConstraint(one_of("theme", Theme), name="theme"), nullable=False, server_default="system"
+    ),
+    time("created_at", now=True),
+    time("disabled_at", optional=True),
+    time("last_seen_at", optional=True),
+    UniqueConstraint("oidc_issuer", "oidc_subject"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("person_id", Text, ForeignKey("people.id"), nullable=False),
+    Column(
+        "signed_in_by", Text, CheckConstraint(one_of("signed_in_by", SignedInBy), name="signed_in_by"), nullable=False
+    ),
+    Column("user_agent", Text, nullable=False),
+    time("created_at", now=True),
+    time("last_seen_at", now=True),
+    time("expires_at"),
+    time("revoked_at", optional=True),
+    Index("ix_sessions_person_id", "person_id", "created_at"),
+)
+
+# A link signs in whom it names; the first admin's makes that person, once, while there is nobody.
+sign_in_links = Table(
+    "sign_in_links",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("purpose", Text, CheckConstraint(one_of("purpose", LinkPurpose), name="purpose"), nullable=False),
+    Column("person_id", Text, ForeignKey("people.id")),
+    Column("name", Text),
+    Column("made_by", Text, nullable=False),
+    time("created_at", now=True),
+    time("expires_at"),
+    time("used_at", optional=True),
+    CheckConstraint("(person_id IS NULL) = (purpose = 'first_admin')", name="whom"),
+    Index("ix_sign_in_links_person_id", "person_id"),
+)
