@@ -304,6 +304,9 @@ REFUNDABLE: Mapping[str, FactValue | None] = {
     "history.refunds_email": 0,
     "history.denied_before": False,
     "desk.mode": "auto",
+    "warning.fraud_type": None,
+    "dispute.fee_minor": 1500,
+    "charge.percent_of_dispute_fee": 327,
 }
 """The facts of a refund by row 7; None is unknown."""
 

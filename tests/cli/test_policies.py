@@ -28,7 +28,7 @@ LIMIT = ("usd = 20000 # 200.00", "usd = 25000")
 
 def test_the_shipped_examples_all_come_out_as_they_say() -> None:
     said = typed({}, "policy", "test")
-    assert (said.code, said.lines[-1]) == (0, "77 examples, 0 failed.")
+    assert (said.code, said.lines[-1]) == (0, "93 examples, 0 failed.")
     told = typed({}, "policy", "test", "--json").json
     assert {example["passed"] for example in told["examples"]} == {True}
 
@@ -40,7 +40,7 @@ def test_an_example_that_fails_is_told_with_its_line_and_the_exit_code(tmp_path:
     assert f"{file}:" in said.out
     assert "  given charge.amount_minor = 20001, charge.refundable_minor = 20001" in said.lines
     assert "  outcome: expected review, got refund" in said.lines
-    assert said.lines[-1] == "77 examples, 1 failed."
+    assert said.lines[-1] == "93 examples, 1 failed."
     told = typed({}, "policy", "test", file, "--json")
     assert told.code == 1
     [failed] = [example for example in told.json["examples"] if not example["passed"]]

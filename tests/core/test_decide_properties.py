@@ -22,6 +22,7 @@ _STRINGS = {
     "request.channel": ["api", "console", "cli", "inquiry", "early_fraud_warning", "dispute"],
     "charge.currency": ["usd", "eur", "jpy", "kwd", "xau"],
     "desk.mode": ["off", "shadow", "assist", "auto"],
+    "warning.fraud_type": ["misc", "made_with_stolen_card", "unauthorized_use_of_card"],
 }
 # Edges of the shipped limits, and of 64 bits: a number that CEL cannot hold must not decide anything.
 _NUMBERS = [-1, 0, 1, AMOUNT - 1, AMOUNT, 20000, 20001, 30000, 60000, 2**63 - 1, 2**63, -(2**70)]
@@ -128,6 +129,9 @@ def test_exactly_the_facts_no_rule_hangs_on_may_be_unknown_in_a_refund() -> None
         "trial.ended_at",
         "usage.first_at",
         "usage.last_at",
+        "warning.fraud_type",
+        "dispute.fee_minor",
+        "charge.percent_of_dispute_fee",
     }
 
 

@@ -21,6 +21,11 @@ USED = {"usage.used": True}
 USED_WITH_GAP = {"usage.used": True, "usage.complete": False}
 CLAIMS = {"request.claims_cancellation": True}
 CANCELLED = {"cancellation.before_charge": True}
+WARNED = {"request.channel": "early_fraud_warning", "warning.actionable": True, "warning.fraud_type": "misc"}
+STOLEN = WARNED | {"warning.fraud_type": "made_with_stolen_card"}
+SMALL = {"charge.percent_of_dispute_fee": 100}
+NEAR = {"charge.percent_of_dispute_fee": 135}
+NO_FEE = {"dispute.fee_minor": None, "charge.percent_of_dispute_fee": None}
 RENEWAL = {"trial.charged_at_end": False, "trial.earlier_charge": True}
 
 # row, what is so, expected outcome, reason, recommendation
@@ -150,6 +155,34 @@ TABLE: list[tuple[int, dict[str, Any], str, str, str]] = [
     (7, {"history.trial_by_card": None}, "review", UNDECIDED_RULE, "none"),
     (7, {"history.trial_by_email": None}, "review", UNDECIDED_RULE, "none"),
     (7, {"warning.actionable": None}, "refund", "unused-trial", "refund"),
+    # Row 7, asked by the bank through a fraud warning: what row 7 refunds is refunded, the rest is a person's, and
+    # the advice weighs the charge against what a dispute costs
+    (7, WARNED, "refund", "unused-trial", "refund"),
+    (7, STOLEN | SMALL, "refund", "unused-trial", "refund"),
+    (7, WARNED | {"desk.mode": "assist"}, "review", "limit-mode", "refund"),
+    (7, WARNED | {"history.trial_by_card": None}, "review", UNDECIDED_RULE, "none"),
+    (7, WARNED | USED | SMALL, "review", "warning-small-against-fee", "refund"),
+    (7, STOLEN | USED | SMALL, "review", "warning-small-against-fee", "refund"),
+    (7, WARNED | RENEWAL | SMALL, "review", "warning-small-against-fee", "refund"),
+    (7, WARNED | USED | {"charge.percent_of_dispute_fee": 101}, "review", "warning-near-the-fee", "none"),
+    (7, WARNED | USED | NEAR, "review", "warning-near-the-fee", "none"),
+    (7, WARNED | USED | {"charge.percent_of_dispute_fee": 136}, "review", "warning-used-above-fee", "decline"),
+    (7, WARNED | RENEWAL, "review", "warning-unused-above-fee", "decline"),
+    (7, WARNED | IN_PART, "review", "warning-unused-above-fee", "decline"),
+    (7, STOLEN | USED, "review", "warning-card-not-theirs", "none"),
+    (7, STOLEN | NEAR | USED, "review", "warning-card-not-theirs", "none"),
+    (7, WARNED | USED | {"warning.fraud_type": None}, "review", "warning-used-above-fee", "decline"),
+    (7, WARNED | USED | NO_FEE, "review", "fraud-warning", "none"),
+    (7, WARNED | {"usage.used": None}, "review", "fraud-warning", "none"),
+    (3, WARNED | SMALL | {"history.trial_by_card": True}, "review", "repeat-trial", "decline"),
+    (5, WARNED | SMALL | CANCELLED | USED, "review", "charged-after-cancellation", "refund"),
+    (6, WARNED | SMALL | GAP, "review", "evidence-incomplete", "none"),
+    # A warning that comes after a dispute or a refund is not actionable, and pays nothing
+    (1, WARNED | REFUNDED, "review", "bank-asks-about-nothing", "none"),
+    (1, WARNED | REFUNDED | {"warning.actionable": False}, "close", "already-refunded", "none"),
+    (1, WARNED | RETURNED | {"warning.actionable": False}, "close", "returned-through-dispute", "none"),
+    (2, WARNED | CHARGEBACK | {"warning.actionable": False}, "review", "open-chargeback", "accept_dispute"),
+    (10, WARNED | WON | {"warning.actionable": False}, "review", "dispute-won", "none"),
     # Row 8: used
     (8, USED, "review", "used", "decline"),
     (8, USED | RENEWAL, "review", "used", "decline"),

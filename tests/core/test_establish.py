@@ -70,7 +70,8 @@ def established(
 def test_the_good_case_establishes_what_a_refund_needs() -> None:
     found = established()
     assert decide(found, POLICY).outcome == "refund"
-    assert {name for name, _ in found.unknowns()} == {"usage.first_at", "usage.last_at"}
+    not_asked = {"warning.fraud_type", "dispute.fee_minor", "charge.percent_of_dispute_fee"}
+    assert {name for name, _ in found.unknowns()} == {"usage.first_at", "usage.last_at"} | not_asked
 
 
 def test_every_fact_of_the_catalogue_has_a_source_and_an_instant() -> None:
@@ -347,6 +348,51 @@ def test_a_charge_marked_as_disputed_without_a_dispute_leaves_every_dispute_fact
     found = established(a_dossier(charge=a_charge(disputed=True)))
     assert all(found.known(name) is None for name in CATALOGUE if name.startswith("dispute."))
     assert decide(found, POLICY).outcome == "review"
+
+
+def test_the_newest_warning_says_what_kind_of_fraud_and_none_says_nothing() -> None:
+    newer = a_warning(id="issfr_2", fraud_type="made_with_stolen_card", created_at=NOW)
+    found = established(a_dossier(warnings=(newer, a_warning())))
+    assert found.known("warning.fraud_type") == "made_with_stolen_card"
+    assert established().known("warning.fraud_type") is None
+
+
+def test_a_warning_beside_a_dispute_cannot_be_acted_on_whatever_it_says() -> None:
+    for dispute in (a_dispute(), an_inquiry(), a_dispute(status="won"), a_dispute(status="lost")):
+        found = established(a_dossier(warnings=(a_warning(),), disputes=(dispute,)))
+        assert found.known("warning.actionable") is False
+
+
+@pytest.mark.parametrize(
+    ("currency", "left", "fee", "percent"),
+    [
+        ("usd", 1500, 1500, 100),
+        ("usd", 1501, 1500, 101),
+        ("usd", 2025, 1500, 135),
+        ("usd", 2026, 1500, 136),
+        ("usd", 0, 1500, 0),
+        ("usd", 1, 1500, 1),
+        ("jpy", 1300, 1300, 100),
+        ("sek", 4900, None, None),
+    ],
+)
+def test_what_is_left_of_a_charge_is_weighed_against_the_fee_of_its_currency(
+    currency: str, left: int, fee: int | None, percent: int | None
+) -> None:
+    refunded = a_refund(amount_minor=100_000 - left, currency=currency)
+    charge = a_charge(amount_captured_minor=100_000, currency=currency)
+    found = establish(
+        at=NOW,
+        dossier=a_dossier(charge=charge, refunds=(refunded,)),
+        request=a_request(),
+        usage=[unused()],
+        support=[no_cancellation()],
+        history=a_history(),
+        mode="auto",
+        dispute_fees=POLICY.dispute_fees,
+    )
+    assert found.known("dispute.fee_minor") == fee
+    assert found.known("charge.percent_of_dispute_fee") == percent
 
 
 def test_a_warning_counts_while_it_can_be_acted_on() -> None:

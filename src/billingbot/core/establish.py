@@ -1,8 +1,9 @@
 """Establishing facts: what Stripe, activity, support and our own records say becomes known or unknown facts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from billingbot.core.answer import Answer, yes_or_no
@@ -35,17 +36,20 @@ def establish(
     support: Sequence[SupportReport],
     history: HistoryReport | None,
     mode: str,
+    dispute_fees: Mapping[str, int] = MappingProxyType({}),
 ) -> Facts:
     """Every fact of the catalogue as of `at`, known or unknown, with its source.
 
     `usage` and `support` hold one report for each configured source, those that failed included. Without a dossier
-    (no one charge could be told from the request) whatever depends on a charge is unknown.
+    (no one charge could be told from the request) whatever depends on a charge is unknown. `dispute_fees` is the
+    policy's table, in minor units by currency.
     """
     facts = _nothing(at) | _request(at, request) | _desk(at, mode)
     exhibits: dict[str, Any] = {"candidates": candidate_exhibits(request.candidates)}
     if dossier is not None:
         charged_at, since = dossier.charge.created_at, usage_since(dossier)
         facts |= _charge(dossier) | _disputes(dossier) | _trial(dossier, history, at=at)
+        facts |= _warning(dossier) | _dispute_fee(dossier, dispute_fees, at=at)
         facts |= _usage(usage, since=since, at=at)
         facts |= _cancellation(dossier, support, since=since, at=at)
         facts |= _history(dossier, history, at=at)
@@ -123,7 +127,34 @@ def _charge(dossier: Dossier) -> dict[str, Fact]:
         "charge.is_last": stripe.fact(is_last(dossier)),
         "charge.single_payment": _single_payment(stripe, charge, dossier.invoice),
         "charge.invoice_sent": stripe.known(by_hand),
-        "warning.actionable": stripe.known(any(warning.actionable for warning in dossier.warnings)),
+    }
+
+
+def _warning(dossier: Dossier) -> dict[str, Fact]:
+    """A warning can be acted on until there is a dispute; one that still says so beside a dispute is behind.
+
+    https://docs.stripe.com/api/radar/early_fraud_warnings/object#early_fraud_warning_object-actionable
+    """
+    stripe = _Source(source="stripe", as_of=dossier.read_at)
+    newest = max(dossier.warnings, key=lambda warning: (warning.created_at, warning.id), default=None)
+    actionable = any(warning.actionable for warning in dossier.warnings) and not dossier.disputes
+    return {
+        "warning.actionable": stripe.known(actionable),
+        "warning.fraud_type": stripe.known(newest.fraud_type) if newest else stripe.unknown("no warning was raised"),
+    }
+
+
+def _dispute_fee(dossier: Dossier, fees: Mapping[str, int], *, at: datetime) -> dict[str, Fact]:
+    """What a dispute would cost beside its amount, and how what is left of the charge compares with it."""
+    policy, charge = _Source(source="policy", as_of=at), dossier.charge
+    fee = fees.get(charge.currency)
+    if fee is None:
+        unset: Fact = policy.unknown(f"the policy names no dispute fee in {charge.currency}")
+        return {"dispute.fee_minor": unset, "charge.percent_of_dispute_fee": unset}
+    left = max(charge.amount_captured_minor - refunded_minor(dossier), 0)
+    return {
+        "dispute.fee_minor": policy.known(fee),
+        "charge.percent_of_dispute_fee": policy.known(-(-left * 100 // fee)),
     }
 
 

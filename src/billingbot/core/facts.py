@@ -84,6 +84,9 @@ CATALOGUE: Final[Mapping[str, FactSpec]] = {
     "history.refunds_email": _int("automatic refunds to this normalised e-mail within the policy's window"),
     "history.denied_before": _bool("a person denied a refund of this very charge before"),
     "desk.mode": _string("off, shadow, assist or auto, at the time of the decision"),
+    "warning.fraud_type": _string("what the newest early fraud warning says it was, in Stripe's word"),
+    "dispute.fee_minor": _int("what a dispute costs whoever wins, in minor units of the charge's currency"),
+    "charge.percent_of_dispute_fee": _int("what is left of the charge, in percent of that fee, rounded up"),
 }
 
 

@@ -80,6 +80,7 @@ def look(
         support=support,
         history=report,
         mode=mode.value,
+        dispute_fees=policy.dispute_fees,
     )
     decision = decide(facts, policy)
     if breaker is not None:

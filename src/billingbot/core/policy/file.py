@@ -10,7 +10,13 @@ from billingbot.core.policy.replies import DEFAULT_LANGUAGE
 from billingbot.core.policy.reply_tables import read_replies, read_reply_language
 from billingbot.core.policy.rule_tables import RuleReader
 from billingbot.core.policy.rules import Policy, PolicyError
-from billingbot.core.policy.setting_tables import read_clauses, read_due_hours, read_limits, read_terms
+from billingbot.core.policy.setting_tables import (
+    read_clauses,
+    read_dispute_fees,
+    read_due_hours,
+    read_limits,
+    read_terms,
+)
 from billingbot.core.policy.tables import Problems, Table
 from billingbot.core.toml_lines import toml_lines
 
@@ -47,6 +53,7 @@ def _policy(top: Table, problems: Problems, filename: str, source: str, content_
     defines = reader.defines()
     rules = reader.rules()
     limits = read_limits(top)
+    dispute_fees = read_dispute_fees(top)
     due_hours = read_due_hours(top)
     terms = read_terms(top)
     telling = ExampleReader(top, clauses=clauses)
@@ -61,6 +68,7 @@ def _policy(top: Table, problems: Problems, filename: str, source: str, content_
         defines=defines,
         rules=rules,
         limits=limits,
+        dispute_fees=dispute_fees,
         due_hours=due_hours,
         replies=replies,
         terms=terms,

@@ -127,6 +127,8 @@ class Policy:
     limits: Limits
     due_hours: Mapping[Priority, int]
     """Within how many hours a person should look at a review, by its priority."""
+    dispute_fees: Mapping[str, int]
+    """What a dispute costs whoever wins, in minor units by lower-case currency."""
     replies: Mapping[str, Reply]
     terms: RefundTerms
     filename: str

@@ -89,6 +89,13 @@ def _breaker(limits: Table) -> BreakerLimits | None:
     return BreakerLimits(refunds_per_hour=pace, refunded_percent_max=percent, percent_from_requests=sample)
 
 
+def read_dispute_fees(top: Table) -> Mapping[str, int]:
+    """The `[dispute_fees]` table, in minor units by currency; without it no fee is known."""
+    if "dispute_fees" not in top.raw:
+        return {}
+    return _amounts(top, "dispute_fees", where="dispute_fees", least=1)
+
+
 def read_due_hours(top: Table) -> Mapping[Priority, int]:
     """The `[due_hours]` table: for each priority, within how many hours a person should look."""
     table = top.table("due_hours", where="due_hours")
@@ -118,13 +125,13 @@ def read_terms(top: Table) -> RefundTerms:
     )
 
 
-def _amounts(table: Table, key: str) -> dict[str, int]:
-    amounts = table.table(key, where=f"limits.{key}")
+def _amounts(table: Table, key: str, *, where: str | None = None, least: int = 0) -> dict[str, int]:
+    amounts = table.table(key, where=where or f"limits.{key}")
     found: dict[str, int] = {}
     for currency in amounts.raw if amounts else ():
         if amounts is None:
             continue
-        value = amounts.integer(currency, least=0, most=AMOUNT_MINOR_MAX, unit="minor units")
+        value = amounts.integer(currency, least=least, most=AMOUNT_MINOR_MAX, unit="minor units")
         try:
             Money(amount_minor=0, currency=currency)
         except ValueError as error:
