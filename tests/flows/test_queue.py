@@ -10,10 +10,13 @@ from billingbot.core.errors import ConflictError, ForbiddenError, InputError
 from billingbot.core.mode import Mode
 from billingbot.core.powers import Role, powers_of
 from billingbot.core.request import NamedBy
+from billingbot.flows import people
 from billingbot.flows.answer_customer import write_reply
+from billingbot.flows.mention import saw
 from billingbot.flows.name_charge import name_charge
 from billingbot.flows.queue import claim_all, claim_next, drop_view, release_all, save_view
-from billingbot.flows.review import Act, approve, claim, deny, release
+from billingbot.flows.reassign import reassign
+from billingbot.flows.review import Act, approve, claim, deny, note, release
 from billingbot.flows.snooze import snooze, wake
 from billingbot.store import queue_views, visits
 from tests.faults.test_races import at_once
@@ -280,3 +283,47 @@ def test_a_case_given_back_is_handed_out_again(shop: Shop) -> None:
     taken = claim_next(shop.desk, by="lou")
     assert taken is not None
     assert taken.id == case_id
+
+
+def staff(shop: Shop, **roles: Role) -> None:
+    for name, role in roles.items():
+        people.add(shop.desk, name=name, email=None, roles=[role], by="tests")
+
+
+def test_a_case_is_given_to_a_colleague_who_may_decide_and_to_nobody_else(shop: Shop) -> None:
+    [case_id] = in_review(shop)
+    staff(shop, Lou=Role.SUPPORT, Fin=Role.FINANCE)
+    given = reassign(shop.desk, shop.person(case_id), "lou")
+    assert given.assignee == "Lou"
+    assert kinds(shop, case_id)[-1] == "case.reassigned"
+    assert reassign(shop.desk, shop.person(case_id), "Lou").version == given.version
+    with pytest.raises(InputError, match="Fin may not"):
+        reassign(shop.desk, shop.person(case_id), "Fin")
+    with pytest.raises(InputError, match="nobody called 'Max'"):
+        reassign(shop.desk, shop.person(case_id), "Max")
+
+
+def test_whoever_a_note_names_finds_it_and_the_notice_names_nobody(shop: Shop) -> None:
+    [case_id] = in_review(shop)
+    staff(shop, Lou=Role.SUPPORT, kim=Role.SUPPORT, Max=Role.OPS)
+    note(shop.desk, shop.person(case_id), "@lou, is this the customer of last week? @kim @nobody lou@example.com")
+    rows = shop.rows("SELECT person, case_id, seen_at FROM mentions")
+    assert [(row.person, row.case_id, row.seen_at) for row in rows] == [("Lou", case_id, None)]
+    [notice] = shop.rows("SELECT * FROM notices WHERE kind = 'mentioned'")
+    assert notice.subject == case_id
+    assert "lou" not in (notice.headline + notice.body).casefold()
+    saw(shop.desk, case_id, by="Max")
+    assert shop.rows("SELECT 1 FROM mentions WHERE seen_at IS NULL")
+    saw(shop.desk, case_id, by="Lou")
+    assert not shop.rows("SELECT 1 FROM mentions WHERE seen_at IS NULL")
+
+
+def test_the_second_approval_takes_the_power_to_check(shop: Shop) -> None:
+    [case_id] = in_review(shop)
+    shop.allow(second_approval_above={"usd": 100})
+    approve(shop.desk, shop.person(case_id, "kim"), reason="as the policy says")
+    support = replace(shop.desk, powers=powers_of([Role.SUPPORT]))
+    with pytest.raises(ForbiddenError, match="approver or admin"):
+        approve(support, shop.person(case_id, "lou"), reason="me too")
+    approver = replace(shop.desk, powers=powers_of([Role.APPROVER]))
+    assert approve(approver, shop.person(case_id, "lou"), reason="me too").state is CaseState.REFUNDING

@@ -48,6 +48,8 @@ class NoticeKind(StrEnum):
     DEADLINE_NEAR = "deadline_near"
     DEADLINE_MISSED = "deadline_missed"
     CASE_OPENED = "case_opened"
+    MENTIONED = "mentioned"
+    """A note on a case asks for a colleague."""
     TEST = "test"
     """Somebody asked whether notices arrive."""
 

@@ -12,12 +12,14 @@ from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.money_state import payment_blockers
 from billingbot.core.person import person, person_key
 from billingbot.core.policy import approval_blockers
+from billingbot.core.powers import Power
 from billingbot.core.refund import Origin, RefundIntent, RefundState
 from billingbot.core.restore import restore_decision, restore_facts
 from billingbot.flows.aftercare import under_terms, waits_for_person
 from billingbot.flows.assess import intend
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.look import look, mode_of
+from billingbot.flows.mention import mention
 from billingbot.flows.recheck import reassess
 from billingbot.flows.request import is_storable
 from billingbot.flows.two_people import approve_first, second_of
@@ -71,7 +73,9 @@ def note(desk: Desk, act: Act, text: str) -> None:
         case = cases.lock(this.db, act.case_id)
         note_id = this.new_id(Kind.NOTE)
         notes.write(this.db, note_id, case.id, person(act.by), text)
-        _record(this, case, act, EntryKind.CASE_NOTED, {"note": note_id, "text_digest": digest(text.encode())})
+        named = mention(this, case, note_id, text, by=act.by)
+        body = {"note": note_id, "text_digest": digest(text.encode())}
+        _record(this, case, act, EntryKind.CASE_NOTED, body | ({"mentioned": list(named)} if named else {}))
 
 
 def ask_again(desk: Desk, act: Act, why: str) -> Case:
@@ -145,6 +149,7 @@ def approve(desk: Desk, act: Act, *, reason: str) -> Case:
         if two and first is None:
             return approve_first(this, case, act.by, amount, currency, body)
         if first is not None:
+            desk.require(Power.CHECK)
             body["first_by"] = first.maker
         _record(this, case, act, EntryKind.CASE_APPROVED, body)
         refund = under_terms(_intent(this, case, act, amount, currency), found)
