@@ -71,7 +71,7 @@ def install(app: FastAPI) -> None:
 async def _fault(_request: Request, fault: Exception) -> JSONResponse:
     match fault:
         case InputError():
-            return invalid([(fault.field, fault.expected)])
+            return invalid(problems_of(fault))
         case UnauthorizedError():
             answer = error(HTTPStatus.UNAUTHORIZED, "unauthorized", str(fault))
             answer.headers["WWW-Authenticate"] = 'Bearer realm="billingbot"'
@@ -93,8 +93,15 @@ async def _fault(_request: Request, fault: Exception) -> JSONResponse:
 
 
 async def _not_valid(_request: Request, fault: Exception) -> JSONResponse:
+    return invalid(problems_of(fault))
+
+
+def problems_of(fault: Exception) -> list[tuple[str, str]]:
+    """Each field that was wrong with what was expected of it; none for any other kind of fault."""
+    if isinstance(fault, InputError):
+        return [(fault.field, fault.expected)]
     problems: Sequence[Mapping[str, Any]] = fault.errors() if isinstance(fault, RequestValidationError) else ()
-    return invalid([(_field(problem["loc"]), _expected(problem)) for problem in problems])
+    return [(_field(problem["loc"]), _expected(problem)) for problem in problems]
 
 
 async def _refused(_request: Request, fault: Exception) -> JSONResponse:

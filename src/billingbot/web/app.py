@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from billingbot.flows.desk import Desk
 from billingbot.flows.receive import Endpoint, store
-from billingbot.web import answers, api, health
+from billingbot.web import answers, api, console, health
 from billingbot.web.agreement_gauges import AgreementGauges
 from billingbot.web.batches import Batches
 from billingbot.web.gauges import DeskGauges
@@ -64,4 +64,5 @@ def make_app(
     answers.install(app)
     app.include_router(health.router(desk, metrics.registry, redis))
     app.include_router(api.router)
+    console.install(app)
     return app

@@ -1,0 +1,164 @@
+"""The console's door: who comes in, by which forms, with which headers, and what a fault looks like to a person."""
+
+import hmac
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote
+
+import structlog
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from billingbot.core.errors import (
+    BillingbotError,
+    ConflictError,
+    ForbiddenError,
+    InputError,
+    NotFoundError,
+    RetryLaterError,
+    StripeFaultError,
+)
+from billingbot.web.answers import problems_of
+from billingbot.web.console import assets
+from billingbot.web.console.rendering import render
+from billingbot.web.console.visit import NotSignedInError, Visit, admit
+
+_READS: Final = frozenset({"GET", "HEAD"})
+# Everything from here, nothing inline, in nobody's frame. Pictures may be drawn in place (a QR code).
+# https://cheatsheetseries.owasp.org/cheatsheets/Content_Security_Policy_Cheat_Sheet.html
+HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+    " font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+log = structlog.get_logger(__name__)
+
+
+class ForgedError(BillingbotError):
+    """A form that did not come from a page of this session."""
+
+
+class PublicRoute(APIRoute):
+    """A page that anybody may see: signing in. Faults are pages, and every answer has the console's headers."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The route's own handler, behind the door."""
+        handle = super().get_route_handler()
+
+        async def behind_the_door(request: Request) -> Response:
+            try:
+                await self.check(request)
+                answer = await handle(request)
+            except NotSignedInError:
+                answer = _to_sign_in(request)
+            except (BillingbotError, RequestValidationError, HTTPException) as fault:
+                answer = fault_page(request, fault)
+            for name, value in HEADERS.items():
+                answer.headers.setdefault(name, value)
+            return answer
+
+        return behind_the_door
+
+    async def check(self, request: Request) -> None:
+        """What must hold before the page is asked. A form from another site never does."""
+        if request.method not in _READS and request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+            raise ForgedError("this form came from another site")
+
+
+class ConsoleRoute(PublicRoute):
+    """A page for people who are signed in; a form must carry the mark of their session."""
+
+    async def check(self, request: Request) -> None:
+        """NotSignedInError, ForgedError."""
+        await super().check(request)
+        await admit(request)
+        if request.method in _READS:
+            return
+        visit: Visit = request.state.visit
+        sent = request.headers.get("x-csrf-token")
+        if sent is None:
+            sent = str((await request.form()).get("csrf", ""))
+        if not hmac.compare_digest(sent.encode(), visit.csrf.encode()):
+            raise ForgedError("this form has grown old, or did not come from here: load the page again")
+
+
+def fault_page(request: Request, fault: Exception) -> Response:
+    """What happened, whether money moved, and what to do: as a page, or as a message within one."""
+    status, title, told, advice = _told(fault)
+    context = {"status": status, "title": title, "told": told, "advice": advice}
+    visit: Visit | None = getattr(request.state, "visit", None)
+    if "hx-request" in request.headers:
+        # Within a page: shown beside it, so that nothing which was typed is lost.
+        answer = HTMLResponse(render("fault_message.html", context), status_code=status)
+        answer.headers["HX-Retarget"] = "#messages"
+        answer.headers["HX-Reswap"] = "innerHTML"
+        return answer
+    if visit is not None:
+        return visit.show("fault.html", status=status, **{k: v for k, v in context.items() if k != "status"})
+    return HTMLResponse(render("fault_public.html", context), status_code=status)
+
+
+def _told(fault: Exception) -> tuple[HTTPStatus, str, str, str]:
+    nothing = "Nothing was changed and no money moved."
+    match fault:
+        case InputError() | RequestValidationError():
+            told = "; ".join(f"{field}: {expected}" for field, expected in problems_of(fault))
+            return HTTPStatus.UNPROCESSABLE_ENTITY, "That cannot be used", told, f"{nothing} Mend it and send it again."
+        case ConflictError():
+            return HTTPStatus.CONFLICT, "Somebody was faster", str(fault), f"{nothing} Load the page again and look."
+        case ForgedError():
+            return HTTPStatus.FORBIDDEN, "Not taken", str(fault), nothing
+        case ForbiddenError():
+            return HTTPStatus.FORBIDDEN, "Not allowed", str(fault), nothing
+        case NotFoundError():
+            return HTTPStatus.NOT_FOUND, "Not here", str(fault), "Check the id, or search for it."
+        case RetryLaterError():
+            log.warning("web.unavailable", why=str(fault))
+            advice = "Nothing is lost. What was asked for may have been done: load the page again before repeating it."
+            return HTTPStatus.SERVICE_UNAVAILABLE, "Not reachable just now", str(fault), advice
+        case StripeFaultError():
+            log.error("web.stripe_fault", why=str(fault))
+            return HTTPStatus.BAD_GATEWAY, "Stripe could not be read", str(fault), nothing
+        case HTTPException(status_code=status):
+            title = "Not here" if status == HTTPStatus.NOT_FOUND else "Not taken"
+            return HTTPStatus(status), title, str(fault.detail), "Check the address, or search."
+        case _:
+            raise fault
+
+
+def _to_sign_in(request: Request) -> Response:
+    if "hx-request" in request.headers:
+        return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": "/sign-in"})
+    path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    back = f"?next={quote(path, safe='')}" if request.method in _READS and path != "/" else ""
+    return RedirectResponse(f"/sign-in{back}", status_code=HTTPStatus.SEE_OTHER)
+
+
+def install(app: FastAPI) -> None:
+    """Adds the console to the application, after all other doors: what nobody else takes is a page that is not here."""
+    from billingbot.web.console.pages import public, routers
+
+    app.include_router(assets.router)
+    for router in (*public, *routers):
+        app.include_router(router, include_in_schema=False)
+    app.include_router(_nowhere, include_in_schema=False)
+
+
+_nowhere = APIRouter(route_class=ConsoleRoute)
+
+
+@_nowhere.get("/{path:path}")
+def _not_here(path: str) -> Response:
+    if path.startswith(("api/", "webhooks", "static/")):
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    raise NotFoundError("there is no page at this address")
