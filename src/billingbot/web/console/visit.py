@@ -17,11 +17,11 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from billingbot.core.person import Somebody
+from billingbot.core.person import Person
 from billingbot.core.powers import Power
+from billingbot.core.session import Session
 from billingbot.flows import sign_in
 from billingbot.flows.desk import Desk
-from billingbot.store.sessions import Session
 from billingbot.web import reading
 from billingbot.web.console.rendering import render
 from billingbot.web.console.wording import Reader
@@ -43,7 +43,7 @@ class Visit:
 
     request: Request
     desk: Desk
-    person: Somebody
+    person: Person
     session: Session
     csrf: str
     reader: Reader
@@ -106,7 +106,7 @@ async def admit(request: Request) -> None:
         person=person,
         session=session,
         csrf=csrf_of(secret),
-        reader=Reader(locale=Locale.parse(person.locale, sep="-"), zone=ZoneInfo(person.zone), now=datetime.now(UTC)),
+        reader=Reader(locale=Locale.parse(person.locale), zone=ZoneInfo(person.zone), now=datetime.now(UTC)),
     )
 
 

@@ -1,0 +1,64 @@
+"""The console's door: who comes in, what a form needs, and the headers of every page."""
+
+import pytest
+
+from billingbot.core.powers import Role
+from billingbot.flows import sign_in
+from tests.console.conftest import Client, Console, SignedIn
+
+
+def test_a_stranger_is_led_to_the_sign_in_page_and_back(stranger: Client) -> None:
+    answer = stranger.get("/search?q=ch_1")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/sign-in?next=%2Fsearch%3Fq%3Dch_1"
+
+
+def test_the_first_link_makes_an_admin_once(console: Console, stranger: Client) -> None:
+    secret = sign_in.first_link(console.shop.desk, by="tests")
+    assert secret
+    asked = stranger.get(sign_in.link_path(secret))
+    assert "Nobody is here yet" in asked.text
+    came = stranger.post(sign_in.link_path(secret), data={"name": "Ada"})
+    assert came.status_code == 303
+    assert "httponly" in came.headers["set-cookie"].lower()
+    assert "Ada" in stranger.get("/").text
+    again = stranger.post(sign_in.link_path(secret), data={"name": "Ben"})
+    assert again.status_code == 403
+
+
+def test_a_form_without_the_sessions_mark_does_nothing(signed_in: SignedIn) -> None:
+    somebody = signed_in(Role.SUPPORT)
+    assert somebody.post("/sign-out", data={"csrf": "0" * 64}).status_code == 403
+    assert somebody.get("/").status_code == 200
+    somebody.act("/sign-out")
+    assert somebody.get("/", follow_redirects=False).status_code == 303
+
+
+def test_a_form_from_another_site_does_nothing(signed_in: SignedIn) -> None:
+    somebody = signed_in(Role.ADMIN)
+    from_elsewhere = {"Sec-Fetch-Site": "cross-site"}
+    assert somebody.post("/sign-out", data={"csrf": somebody.csrf}, headers=from_elsewhere).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/", "/search", "/nowhere", "/sign-in"])
+def test_every_page_forbids_what_is_inline_or_from_elsewhere(signed_in: SignedIn, path: str) -> None:
+    policy = signed_in(Role.ADMIN).get(path).headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+def test_an_address_that_leads_nowhere_is_a_page_and_for_programs_json(signed_in: SignedIn) -> None:
+    somebody = signed_in(Role.OPS)
+    page = somebody.get("/nowhere")
+    assert page.status_code == 404
+    assert "there is no page at this address" in page.text
+    assert somebody.get("/api/v1/nowhere").json()["error"]["reason"] == "not_found"
+
+
+def test_assets_are_kept_for_ever_under_names_that_change_with_their_bytes(signed_in: SignedIn) -> None:
+    somebody = signed_in(Role.FINANCE)
+    address = somebody.get("/").text.split('<link rel="stylesheet" href="')[1].split('"')[0]
+    sheet = somebody.get(address)
+    assert sheet.status_code == 200
+    assert "immutable" in sheet.headers["cache-control"]
+    assert somebody.get(address.replace("/static/", "/static/0")).status_code == 404
