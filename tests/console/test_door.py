@@ -42,16 +42,16 @@ def test_a_form_from_another_site_does_nothing(signed_in: SignedIn) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/search", "/nowhere", "/sign-in"])
 def test_every_page_forbids_what_is_inline_or_from_elsewhere(signed_in: SignedIn, path: str) -> None:
-    policy = signed_in(Role.ADMIN).get(path).headers["content-security-policy"]
+    policy = signed_in(Role.ADMIN).get(path, headers={"Accept": "text/html"}).headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
 
 
 def test_an_address_that_leads_nowhere_is_a_page_and_for_programs_json(signed_in: SignedIn) -> None:
     somebody = signed_in(Role.OPS)
-    page = somebody.get("/nowhere")
+    page = somebody.get("/nowhere", headers={"Accept": "text/html"})
     assert page.status_code == 404
-    assert "there is no page at this address" in page.text
+    assert "There is no page at this address" in page.text
     assert somebody.get("/api/v1/nowhere").json()["error"]["reason"] == "not_found"
 
 

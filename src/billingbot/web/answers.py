@@ -65,7 +65,7 @@ def install(app: FastAPI) -> None:
     """Turns every fault of the verbs and of the framework into an answer of this shape."""
     app.add_exception_handler(BillingbotError, _fault)
     app.add_exception_handler(RequestValidationError, _not_valid)
-    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(HTTPException, refused)
 
 
 async def _fault(_request: Request, fault: Exception) -> JSONResponse:
@@ -104,7 +104,7 @@ def problems_of(fault: Exception) -> list[tuple[str, str]]:
     return [(_field(problem["loc"]), _expected(problem)) for problem in problems]
 
 
-async def _refused(_request: Request, fault: Exception) -> JSONResponse:
+async def refused(_request: Request, fault: Exception) -> JSONResponse:
     """What the framework itself refuses: an unknown path, another method, a body that is too large or no JSON."""
     if not isinstance(fault, HTTPException):
         raise fault

@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import structlog
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -23,7 +23,7 @@ from billingbot.core.errors import (
     RetryLaterError,
     StripeFaultError,
 )
-from billingbot.web.answers import problems_of
+from billingbot.web.answers import problems_of, refused
 from billingbot.web.console import assets
 from billingbot.web.console.rendering import render
 from billingbot.web.console.visit import NotSignedInError, Visit, admit
@@ -64,7 +64,7 @@ class PublicRoute(APIRoute):
             except (BillingbotError, RequestValidationError, HTTPException) as fault:
                 answer = fault_page(request, fault)
             for name, value in HEADERS.items():
-                answer.headers.setdefault(name, value)
+                answer.headers.setdefault(name, value)  # a download says for itself how long it may be kept
             return answer
 
         return behind_the_door
@@ -131,7 +131,12 @@ def _told(fault: Exception) -> tuple[HTTPStatus, str, str, str]:
             return HTTPStatus.BAD_GATEWAY, "Stripe could not be read", str(fault), nothing
         case HTTPException(status_code=status):
             title = "Not here" if status == HTTPStatus.NOT_FOUND else "Not taken"
-            return HTTPStatus(status), title, str(fault.detail), "Check the address, or search."
+            return (
+                HTTPStatus(status),
+                title,
+                "There is no page at this address.",
+                "Check it, or search for what you want.",
+            )
         case _:
             raise fault
 
@@ -145,20 +150,19 @@ def _to_sign_in(request: Request) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Adds the console to the application, after all other doors: what nobody else takes is a page that is not here."""
+    """Adds the console to the application; an address that leads nowhere is a page for people, JSON for programs."""
     from billingbot.web.console.pages import public, routers
 
     app.include_router(assets.router)
     for router in (*public, *routers):
         app.include_router(router, include_in_schema=False)
-    app.include_router(_nowhere, include_in_schema=False)
+    app.add_exception_handler(HTTPException, _nowhere)
 
 
-_nowhere = APIRouter(route_class=ConsoleRoute)
-
-
-@_nowhere.get("/{path:path}")
-def _not_here(path: str) -> Response:
-    if path.startswith(("api/", "webhooks", "static/")):
-        raise HTTPException(HTTPStatus.NOT_FOUND)
-    raise NotFoundError("there is no page at this address")
+async def _nowhere(request: Request, fault: Exception) -> Response:
+    accepts_pages = "text/html" in request.headers.get("accept", "")
+    if not accepts_pages or request.url.path.startswith(("/api/", "/webhooks", "/static/")):
+        return await refused(request, fault)
+    answer = fault_page(request, fault)
+    answer.headers.update(HEADERS)
+    return answer

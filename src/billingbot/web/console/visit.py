@@ -64,7 +64,7 @@ class Visit:
 
     def show(self, template: str, *, status: HTTPStatus = HTTPStatus.OK, **context: Any) -> HTMLResponse:
         """A page, or a part of one."""
-        return HTMLResponse(render(template, self._words() | context), status_code=status)
+        return HTMLResponse(render(template, {**self._words(), **context}), status_code=status)
 
     def go(self, path: str, *, said: str | None = None) -> Response:
         """To another page of ours after an act; `said` is shown there once."""
