@@ -152,7 +152,9 @@ def _to_sign_in(request: Request) -> Response:
 def install(app: FastAPI) -> None:
     """Adds the console to the application; an address that leads nowhere is a page for people, JSON for programs."""
     from billingbot.web.console.pages import public, routers
+    from billingbot.web.console.pulse import Pulse
 
+    app.state.pulse = Pulse(app.state.desk)
     app.include_router(assets.router)
     for router in (*public, *routers):
         app.include_router(router, include_in_schema=False)
