@@ -47,8 +47,10 @@ PAGES: Final = (
 # What a desk has beside its cases: a job and an event for each, one failed job in ten thousand, letters of the ledger.
 _REST: Final = (
     "UPDATE cases SET due_at = opened_at + interval '2 days' WHERE state = 'review'",
-    "UPDATE cases SET state = 'closed', outcome = 'denied', closed_at = opened_at + interval '1 day'"
-    " WHERE state = 'review' AND opened_at < timestamptz '2026-10-25'",
+    (
+        "UPDATE cases SET state = 'closed', outcome = 'denied', closed_at = opened_at + interval '1 day'"
+        " WHERE state = 'review' AND opened_at < timestamptz '2026-10-25'"
+    ),
     "UPDATE cases SET closed_at = coalesce(closed_at, opened_at + interval '1 hour') WHERE state = 'closed'",
     "UPDATE refunds SET settled_at = intended_at + interval '5 seconds'",
     """INSERT INTO jobs (id, actor, subject, state, attempts, run_at, created_at, finished_at, last_error)
@@ -110,7 +112,7 @@ def measure(*, seconds: float) -> Result:
         here = Path(stack.enter_context(scratch()))
         engines = stack.enter_context(running_engines(here))
         with engines.superuser() as owner:
-            owner.execute("CREATE DATABASE nothing TEMPLATE template0")
+            owner.execute("CREATE DATABASE nothing TEMPLATE template0 OWNER billingbot_owner")
         full = stack.enter_context(_console(engines, here, "billingbot"))
         empty = stack.enter_context(_console(engines, here, "nothing"))
         began = time.perf_counter()
@@ -172,8 +174,10 @@ def _page(path: str, names: Mapping[str, str], full: httpx.Client, empty: httpx.
 def table(result: Result) -> Sequence[str]:
     """The result for people, in Markdown. The empty console answers 404 for what it does not have."""
     lines = [
-        f"Console: each page {_ROUNDS} times, on {result.cases:,} cases (filled in {result.fill_seconds:.0f} s) and on"
-        " none:",
+        (
+            f"Console: each page {_ROUNDS} times, on {result.cases:,} cases (filled in {result.fill_seconds:.0f} s) and on"
+            " none:"
+        ),
         "",
         "| page | answer | KB | p50 ms | p95 ms | on an empty database p50 ms |",
         "|---|---|---|---|---|---|",
