@@ -173,11 +173,9 @@ def _page(path: str, names: Mapping[str, str], full: httpx.Client, empty: httpx.
 
 def table(result: Result) -> Sequence[str]:
     """The result for people, in Markdown. The empty console answers 404 for what it does not have."""
+    filled = f"filled in {result.fill_seconds:.0f} s"
     lines = [
-        (
-            f"Console: each page {_ROUNDS} times, on {result.cases:,} cases (filled in {result.fill_seconds:.0f} s) and on"
-            " none:"
-        ),
+        f"Console: each page {_ROUNDS} times, on {result.cases:,} cases ({filled}) and on none:",
         "",
         "| page | answer | KB | p50 ms | p95 ms | on an empty database p50 ms |",
         "|---|---|---|---|---|---|",
