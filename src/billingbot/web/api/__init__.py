@@ -18,6 +18,7 @@ from billingbot.web.api import (
     reconcile,
     refund_requests,
     refunds,
+    shadow,
 )
 
 router = APIRouter(prefix="/api/v1")
@@ -30,6 +31,7 @@ for noun in (
     ledger,
     modes,
     policies,
+    shadow,
     activity,
     jobs,
     events,
