@@ -7,7 +7,6 @@ import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 
-from billingbot.core.powers import ALL
 from billingbot.flows.desk import Desk
 from billingbot.flows.switch import create_key
 from billingbot.web.app import make_app
@@ -40,7 +39,7 @@ def street(app: FastAPI) -> Iterator[httpx.Client]:
 @pytest.fixture
 def api(desk: Desk, street: httpx.Client) -> httpx.Client:
     """The same client with an API key."""
-    street.headers["Authorization"] = f"Bearer {create_key(desk, 'helpdesk', by='tests', may=ALL)}"
+    street.headers["Authorization"] = f"Bearer {create_key(desk, 'helpdesk', by='tests')}"
     return street
 
 

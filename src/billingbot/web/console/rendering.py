@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from billingbot.web.console import charts
 from billingbot.web.console.assets import asset
-from billingbot.web.console.wording import ident, span_words, words
+from billingbot.web.console.wording import ident, seconds_words, span_words, words
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 
@@ -25,7 +25,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(asset=asset, charts=charts)
-    made.filters.update(ident=ident, words=words, span=span_words)
+    made.filters.update(ident=ident, words=words, span=span_words, seconds=seconds_words)
     return made
 
 

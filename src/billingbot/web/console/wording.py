@@ -72,6 +72,10 @@ class Reader:
         )
         return self._time(at, shown)
 
+    def short(self, at: datetime) -> str:
+        """The instant as briefly as it can be told apart within a week, for the axis of a chart."""
+        return format_datetime(at, "EEE HH:mm", tzinfo=self.zone, locale=self.locale)
+
     def ago(self, at: datetime | None) -> Markup:
         """How long ago, in words; exact on hover."""
         if at is None:
@@ -105,6 +109,11 @@ def span_words(span: timedelta) -> str:
     if seconds < 36 * 3600:
         return f"{seconds // 3600} h"
     return f"{seconds // 86400} days"
+
+
+def seconds_words(seconds: float) -> str:
+    """The same of a number of seconds."""
+    return span_words(timedelta(seconds=seconds))
 
 
 def ident(value: str | None, *, short: bool = False) -> Markup:
