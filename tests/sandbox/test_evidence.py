@@ -47,3 +47,39 @@ def test_a_file_is_uploaded_and_named_as_evidence(shop: Shop) -> None:
     dispute = shop.control.dispute(shop.one_off().id)
     read = shop.sdk.v1.disputes.update(dispute["id"], {"evidence": {"receipt": made.id}, "submit": False})
     assert read.evidence.receipt == made.id
+
+
+def test_what_is_staged_goes_with_the_next_request_that_does_not_say_otherwise(shop: Shop) -> None:
+    dispute = shop.control.dispute(shop.one_off().id)
+    update = shop.sdk.v1.disputes.update
+    update(dispute["id"], {"evidence": {"customer_name": "Jo"}, "submit": False})
+    kept = update(dispute["id"], {"metadata": {"case": "1"}, "submit": False})
+    assert (kept.status, kept.evidence_details.submission_method) == ("needs_response", "not_submitted")
+    sent = update(dispute["id"], {"metadata": {"case": "2"}})
+    assert (sent.status, sent.evidence_details.submission_method) == ("under_review", "manual")
+
+
+def test_a_submission_is_one_change_of_the_dispute_and_one_of_the_charge(shop: Shop) -> None:
+    dispute = shop.control.dispute(shop.one_off().id)
+    before = len(shop.kinds())
+    shop.sdk.v1.disputes.update(dispute["id"], {"evidence": {"customer_name": "Jo"}})
+    assert shop.kinds()[before:] == ["charge.dispute.updated", "charge.updated"]
+
+
+def test_evidence_above_the_limits_of_stripe_is_refused_and_not_kept(shop: Shop) -> None:
+    dispute = shop.control.dispute(shop.one_off().id)
+    update = shop.sdk.v1.disputes.update
+    with pytest.raises(stripe.InvalidRequestError, match="20000 characters"):
+        update(dispute["id"], {"evidence": {"access_activity_log": "x" * 20_001}})
+    with pytest.raises(stripe.InvalidRequestError, match="No such file upload"):
+        update(dispute["id"], {"evidence": {"receipt": "file_of_nobody"}})
+    assert not shop.sdk.v1.disputes.retrieve(dispute["id"]).evidence_details.has_evidence
+
+
+@pytest.mark.parametrize("status", ["won", "lost", "prevented", "warning_closed"])
+def test_a_dispute_that_is_over_takes_neither_evidence_nor_acceptance(shop: Shop, status: str) -> None:
+    dispute = shop.control.dispute(shop.one_off().id, status=status)
+    with pytest.raises(stripe.InvalidRequestError, match="already closed"):
+        shop.sdk.v1.disputes.update(dispute["id"], {"evidence": {"customer_name": "Jo"}})
+    with pytest.raises(stripe.InvalidRequestError, match="already closed"):
+        shop.sdk.v1.disputes.close(dispute["id"])

@@ -1,5 +1,6 @@
 """The same requests as in the recorded exchanges get the same status, the same error and the same keys."""
 
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -20,8 +21,8 @@ SCRUBBED = {"client_<PADDLE_API_KEY>": "client_secret", "confirmation_<PADDLE_AP
 ON_REQUEST = {"tax", "invoice_credit_balance", "refunds", "payments", "confirmation_secret"}
 BY_STATE = {"payment_details", "amount_paid_off_stripe"}
 KINDS_OF_METHOD = {"card", "acss_debit", "boleto", "eps", "fpx", "ideal", "p24", "sepa_debit"}
-# Younger than the newest recording that holds the object; Stripe's fixtures of August 2026 have it.
-ADDED_SINCE = {"discount": {"customer_account"}}
+# Younger than the newest recording that holds the object; Stripe's fixtures of August 2026 or its SDK have it.
+ADDED_SINCE = {"discount": {"customer_account"}, "dispute": {"intended_submission_method"}}
 
 # What the sandbox leaves out on purpose.
 LEFT_OUT = {
@@ -105,7 +106,7 @@ class World:
         """The text with every recorded id replaced by that of an object of ours in the right state."""
         if self.absent and self.recorded["method"] == "GET":
             return text
-        return re.sub(r"\b(cus|pm|ch|pi|in|sub|si|dp|re|pyr|txn)_\w{10,}", self._one_of_ours, text)
+        return re.sub(r"\b(cus|pm|ch|pi|in|sub|si|dp|re|pyr|txn|file)_\w{10,}", self._one_of_ours, text)
 
     def _one_of_ours(self, match: re.Match[str]) -> str:
         name = match.group(0)
@@ -178,6 +179,11 @@ class World:
         if self.recorded["method"] == "POST":
             status = "needs_response"  # the answer shows what the evidence made of it
         return str(self.shop.control.dispute(self.shop.one_off(1000).id, status=status)["id"])
+
+    def _file(self) -> str:
+        paper = io.BytesIO(b"%PDF-1.4")
+        paper.name = "paper.pdf"
+        return str(self.shop.sdk.v1.files.create({"purpose": "dispute_evidence", "file": paper}).id)
 
     def _re(self) -> str:
         return self.shop.sdk.v1.refunds.create({"charge": self.shop.one_off(1000).id}).id

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from billingbot.sandbox import banks as _banks  # noqa: F401 - registers its commands
 from billingbot.sandbox import control, files
 from billingbot.sandbox.api import Incoming, Reply, answer, crash_reply
 from billingbot.sandbox.local import LocalStripe

@@ -1,8 +1,9 @@
 """Stripe's test cards: what each looks like, and what it does when it is attached, charged or refunded."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from billingbot.sandbox.claim import Claim
 from billingbot.sandbox.state import Sandbox
 from billingbot.sandbox.tables import Obj
 
@@ -10,7 +11,8 @@ from billingbot.sandbox.tables import Obj
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardPlan:
     """One test card. Declines name Stripe's decline code; `afterwards` is what the cardholder or bank does next:
-    a status that a dispute is opened with, or `warning` for an early fraud warning."""
+    a status that a dispute is opened with, or `warning` for an early fraud warning; `claim` tells more of that
+    dispute, and `disputes` how many come."""
 
     number: str
     brand: str = "visa"
@@ -21,6 +23,8 @@ class CardPlan:
     needs_action: bool = False
     afterwards: str | None = None
     dispute_reason: str = "fraudulent"
+    disputes: int = 1
+    claim: Claim = field(default_factory=Claim)
     refund_turns: str | None = None  # `failed` after success, or `succeeded` after pending
 
     @property
@@ -69,6 +73,32 @@ BY_TOKEN: Final[dict[str, CardPlan]] = {
         _VISA, number="4000000000002685", afterwards="needs_response", dispute_reason="product_not_received"
     ),
     "pm_card_createDisputeInquiry": replace(_VISA, number="4000000000001976", afterwards="warning_needs_response"),
+    "pm_card_createMultipleDisputes": replace(
+        _VISA, number="4000000404000079", afterwards="needs_response", disputes=2
+    ),
+    "pm_card_createCe3EligibleDispute": replace(
+        _VISA,
+        number="4000000404000038",
+        afterwards="needs_response",
+        claim=Claim(enhanced=("visa_compelling_evidence_3",)),
+    ),
+    "pm_card_createComplianceDispute": replace(
+        _VISA,
+        number="4000008400000779",
+        afterwards="needs_response",
+        dispute_reason="noncompliant",
+        claim=Claim(case_type="compliance", enhanced=("visa_compliance",)),
+    ),
+    "pm_card_createMastercardComplianceDispute": CardPlan(
+        number="5105008400000002",
+        brand="mastercard",
+        afterwards="needs_response",
+        dispute_reason="noncompliant",
+        claim=Claim(case_type="compliance", enhanced=("mastercard_compliance",)),
+    ),
+    "pm_card_createAutoRepresentmentEligibleDispute": replace(
+        _VISA, number="4000000001000043", afterwards="needs_response", claim=Claim(smart=True)
+    ),
     "pm_card_createIssuerFraudRecord": replace(_VISA, number="4000000000005423", afterwards="warning"),
     "pm_card_refundFail": replace(_VISA, number="4000000000005126", refund_turns="failed"),
     "pm_card_pendingRefund": replace(_VISA, number="4000000000007726", refund_turns="succeeded"),

@@ -117,6 +117,10 @@ class SandboxClient:
         """The delivery log; filters: event, endpoint, state, kind."""
         return self._read(self._http.get("/_sandbox/deliveries", params=filters))
 
+    def release_backwards(self, gap_seconds: float = 0.1) -> Any:
+        """Let held deliveries go, newest first, one so long after the other."""
+        return self._command("POST", "/release", gap_seconds=gap_seconds)
+
     def resend(self, event: str, endpoint: str | None = None) -> Any:
         """Deliver an event again."""
         return self._command("POST", f"/events/{event}/resend", endpoint=endpoint)
@@ -143,12 +147,16 @@ class SandboxClient:
     # Banks and money.
 
     def dispute(self, charge: str, **how: Any) -> Any:
-        """Open a dispute: status, reason, amount, fee (cents), case_type, due_by, rdr."""
+        """Open a dispute: status, reason, rdr, and the fields of `claim.Claim`."""
         return self._command("POST", "/disputes", charge=charge, **how)
 
     def move_dispute(self, dispute: str, status: str) -> Any:
         """What the bank does next with a dispute."""
         return self._command("POST", f"/disputes/{dispute}", status=status)
+
+    def answer_dispute(self, dispute: str) -> Any:
+        """Smart Disputes answers a dispute in our place."""
+        return self._command("POST", f"/disputes/{dispute}/smart")
 
     def warn(self, charge: str, fraud_type: str = "misc") -> Any:
         """An early fraud warning."""

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from billingbot.sandbox import account, disputes, early_fraud, refunds
+from billingbot.sandbox import account, refunds
 from billingbot.sandbox.api import Reply
 from billingbot.sandbox.billing import recovered, split_payments
 from billingbot.sandbox.cards import BY_TOKEN
@@ -24,7 +24,6 @@ from billingbot.sandbox.invoice_routes import subscription_of
 from billingbot.sandbox.invoices import collect, finalize
 from billingbot.sandbox.local import LocalStripe
 from billingbot.sandbox.payment_methods import attach_to, new_method
-from billingbot.sandbox.refund_outcomes import Outcome
 from billingbot.sandbox.tables import Obj, encode
 from billingbot.sandbox.webhooks import Delivery
 
@@ -76,14 +75,16 @@ def _dispatch(local: LocalStripe, method: str, path: str, given: Obj) -> Any:
     raise LookupError(f"no such command: {method} {path}")
 
 
-def _find(local: LocalStripe, table: str, object_id: str) -> Obj:
+def find(local: LocalStripe, table: str, object_id: str) -> Obj:
+    """The object of this table. Raises LookupError where there is none."""
     found = local.box.tables[table].get(object_id)
     if found is None:
         raise LookupError(f"no such {table}: {object_id}")
     return found
 
 
-def _only(given: Obj, *names: str) -> None:
+def only(given: Obj, *names: str) -> None:
+    """Raises ValueError for a field that is none of these."""
     for name in given.keys() - set(names):
         raise ValueError(f"{name}: unknown field, expected some of {', '.join(names)}")
 
@@ -106,7 +107,7 @@ def read_clock(local: LocalStripe, _ids: dict[str, str], _given: Obj) -> Obj:
 def advance(local: LocalStripe, ids: dict[str, str], given: Obj) -> Obj:
     """POST /_sandbox/clock/advance `{"seconds"|"minutes"|"hours"|"days": n}` or `{"to": unix or ISO}`: move the
     clock forward; everything that falls due on the way happens at its own second, in order."""
-    _only(given, *_SECONDS, "to")
+    only(given, *_SECONDS, "to")
     goal = local.box.now() + sum(int(given.get(name, 0)) * unit for name, unit in _SECONDS.items())
     if "to" in given:
         goal = _moment(given["to"])
@@ -127,7 +128,7 @@ def run_clock(local: LocalStripe, ids: dict[str, str], given: Obj) -> Obj:
 def add_endpoint(local: LocalStripe, _ids: dict[str, str], given: Obj) -> Obj:
     """POST /_sandbox/endpoints `{"url", "enabled_events"=["*"], "api_version", "secrets": [...], "payload":
     "snapshot"|"thin"}`: a webhook endpoint, with its secret in the answer."""
-    _only(given, "url", "enabled_events", "api_version", "secrets", "payload", "description")
+    only(given, "url", "enabled_events", "api_version", "secrets", "payload", "description")
     named = {"enabled_events": ["*"], **given}
     if "url" not in named:
         raise ValueError("url: expected the address of the endpoint")
@@ -152,7 +153,7 @@ def list_endpoints(local: LocalStripe, _ids: dict[str, str], _given: Obj) -> lis
 @command("DELETE", "/endpoints/{id}")
 def drop_endpoint(local: LocalStripe, ids: dict[str, str], _given: Obj) -> Obj:
     """DELETE /_sandbox/endpoints/{id}."""
-    _find(local, "webhook_endpoint", ids["id"])
+    find(local, "webhook_endpoint", ids["id"])
     local.box.tables["webhook_endpoint"].drop(ids["id"])
     return {"deleted": ids["id"]}
 
@@ -161,7 +162,7 @@ def drop_endpoint(local: LocalStripe, ids: dict[str, str], _given: Obj) -> Obj:
 def send(local: LocalStripe, ids: dict[str, str], given: Obj) -> Obj:
     """POST /_sandbox/endpoints/{id}/send `{"event": {...}}`: sign and deliver any JSON to an endpoint, such as an
     event of the wrong mode, version or account. It is not kept among the events."""
-    _find(local, "webhook_endpoint", ids["id"])
+    find(local, "webhook_endpoint", ids["id"])
     event = {"id": "evt_forged", "type": "forged", **given["event"]}
     local.outbox.send(ids["id"], event, encode(given["event"]))
     return {"endpoint": ids["id"]}
@@ -171,7 +172,7 @@ def send(local: LocalStripe, ids: dict[str, str], given: Obj) -> Obj:
 def roll_secret(local: LocalStripe, ids: dict[str, str], given: Obj) -> Obj:
     """POST /_sandbox/endpoints/{id}/roll `{"keep_old": true, "secret": ...}`: another secret; both sign while the
     old one is kept."""
-    _find(local, "webhook_endpoint", ids["id"])
+    find(local, "webhook_endpoint", ids["id"])
     secret = given.get("secret") or f"whsec_{local.box.letters(32)}"
     old = local.outbox.secrets[ids["id"]] if given.get("keep_old", True) else []
     local.outbox.secrets[ids["id"]] = [secret, *old]
@@ -198,51 +199,6 @@ def clear_faults(local: LocalStripe, _ids: dict[str, str], _given: Obj) -> Obj:
     """DELETE /_sandbox/faults: no more bad days."""
     local.faults.rules.clear()
     return {"rules": 0}
-
-
-@command("POST", "/disputes")
-def add_dispute(local: LocalStripe, _ids: dict[str, str], given: Obj) -> Obj:
-    """POST /_sandbox/disputes `{"charge", "status"="needs_response", "reason"="fraudulent", "amount", "fee" (cents),
-    "case_type", "due_by" (0: no answer possible), "rdr": bool}`: what the bank opens. `rdr` is a dispute that Visa's
-    rules resolved by themselves: lost, without a fee."""
-    _only(given, "charge", "status", "reason", "amount", "fee", "case_type", "due_by", "rdr")
-    charge = _find(local, "charge", given.pop("charge"))
-    if given.pop("rdr", False):
-        given = {"status": "lost", "fee": 0, "case_type": "resolution", **given}
-    return disputes.open_dispute(local.box, charge, **given)
-
-
-@command("POST", "/disputes/{id}")
-def move_dispute(local: LocalStripe, ids: dict[str, str], given: Obj) -> Obj:
-    """POST /_sandbox/disputes/{id} `{"status"}`: what the bank does next."""
-    dispute = _find(local, "dispute", ids["id"])
-    disputes.move_dispute(local.box, dispute, given["status"])
-    return dispute
-
-
-@command("POST", "/warnings")
-def add_warning(local: LocalStripe, _ids: dict[str, str], given: Obj) -> Obj:
-    """POST /_sandbox/warnings `{"charge", "fraud_type"="misc"}`: an early fraud warning."""
-    charge = _find(local, "charge", given["charge"])
-    return early_fraud.warn(local.box, charge, given.get("fraud_type", "misc"))
-
-
-@command("POST", "/refund_outcomes")
-def plan_refund(local: LocalStripe, _ids: dict[str, str], given: Obj) -> Obj:
-    """POST /_sandbox/refund_outcomes `{"charge", "times"=1, "status": "succeeded"|"pending"|"requires_action",
-    "pending_reason", "then": "succeeded"|"failed"|"canceled", "after_seconds", "failure_reason"}`: what the next
-    refunds (of this charge) will do."""
-    outcome = Outcome(**given).checked()
-    local.box.outcomes.append(outcome)
-    return asdict(outcome)
-
-
-@command("POST", "/refunds/{id}")
-def turn_refund(local: LocalStripe, ids: dict[str, str], given: Obj) -> Obj:
-    """POST /_sandbox/refunds/{id} `{"status": "succeeded"|"failed"|"canceled", "failure_reason"="unknown"}`."""
-    refund = _find(local, "refund", ids["id"])
-    refunds.turn(local.box, refund, given["status"], given.get("failure_reason", "unknown"))
-    return refund
 
 
 @command("GET", "/balance")
@@ -277,8 +233,8 @@ def set_settlement(local: LocalStripe, _ids: dict[str, str], given: Obj) -> Obj:
 def add_card(local: LocalStripe, _ids: dict[str, str], given: Obj) -> Obj:
     """POST /_sandbox/cards `{"customer", "token"="pm_card_visa", "fingerprint" (null: none), "default"=true}`: a
     test card attached to a customer, with the fingerprint you choose."""
-    _only(given, "customer", "token", "fingerprint", "default")
-    customer = _find(local, "customer", given["customer"])
+    only(given, "customer", "token", "fingerprint", "default")
+    customer = find(local, "customer", given["customer"])
     token = given.get("token", "pm_card_visa")
     if token not in BY_TOKEN:
         raise LookupError(f"token: no such test card: {token}")
@@ -295,7 +251,7 @@ def add_card(local: LocalStripe, _ids: dict[str, str], given: Obj) -> Obj:
 @command("POST", "/payment_methods/{id}")
 def set_fingerprint(local: LocalStripe, ids: dict[str, str], given: Obj) -> Obj:
     """POST /_sandbox/payment_methods/{id} `{"fingerprint": text or null}`: for charges to come."""
-    method = _find(local, "payment_method", ids["id"])
+    method = find(local, "payment_method", ids["id"])
     method["card"]["fingerprint"] = given["fingerprint"]
     return method
 
@@ -304,13 +260,13 @@ def set_fingerprint(local: LocalStripe, ids: dict[str, str], given: Obj) -> Obj:
 def pay_in_parts(local: LocalStripe, ids: dict[str, str], given: Obj) -> Obj:
     """POST /_sandbox/invoices/{id}/pay_in_parts `{"amounts": [minor units, ...]}`: pay a draft or open invoice at
     once in several payments that add up to what remains."""
-    invoice = _find(local, "invoice", ids["id"])
+    invoice = find(local, "invoice", ids["id"])
     if invoice["status"] == "draft":
         finalize(local.box, invoice)
     if invoice["status"] != "open":
         raise ValueError(f"invoice: expected a draft or open invoice, this one is {invoice['status']}")
     split_payments(local.box, invoice, given["amounts"])
-    customer = _find(local, "customer", invoice["customer"])
+    customer = find(local, "customer", invoice["customer"])
     default = customer["invoice_settings"]["default_payment_method"]
     collect(local.box, invoice, local.box.tables["payment_method"].get(default or ""))
     owner = subscription_of(invoice)
@@ -323,7 +279,7 @@ def pay_in_parts(local: LocalStripe, ids: dict[str, str], given: Obj) -> Obj:
 def split_next(local: LocalStripe, ids: dict[str, str], given: Obj) -> Obj:
     """POST /_sandbox/subscriptions/{id}/split_next `{"amounts": [...]}`: the next invoice with something to pay is
     collected in these parts (they must add up to it)."""
-    _find(local, "subscription", ids["id"])
+    find(local, "subscription", ids["id"])
     local.box.terms[ids["id"]].split = [int(amount) for amount in given["amounts"]]
     return {"subscription": ids["id"], "amounts": given["amounts"]}
 
@@ -369,11 +325,19 @@ def set_weather(local: LocalStripe, _ids: dict[str, str], given: Obj) -> Obj:
     return {**asdict(local.outbox.weather), "twins": local.box.twins}
 
 
+@command("POST", "/release")
+def release(local: LocalStripe, _ids: dict[str, str], given: Obj) -> Obj:
+    """POST /_sandbox/release `{"gap_seconds"=0.1}`: what was held leaves newest first, so that it arrives in the wrong
+    order: a dispute's end before its beginning."""
+    local.outbox.release_backwards(float(given.get("gap_seconds", 0.1)))
+    return {"held": False}
+
+
 @command("POST", "/events/{id}/resend")
 def resend(local: LocalStripe, ids: dict[str, str], given: Obj) -> Obj:
     """POST /_sandbox/events/{id}/resend `{"endpoint": id (default: all)}`: deliver an event again, as a person does
     from the Dashboard."""
-    event = _find(local, "event", ids["id"])
+    event = find(local, "event", ids["id"])
     for endpoint in local.box.tables["webhook_endpoint"].rows.values():
         if given.get("endpoint") in (None, endpoint["id"]):
             local.outbox.resend(event, endpoint)

@@ -2,20 +2,38 @@
 
 from typing import Final
 
-from billingbot.sandbox import forms
-from billingbot.sandbox.disputes import EVIDENCE, move_dispute
-from billingbot.sandbox.errors import refused
-from billingbot.sandbox.events import changing
+from billingbot.sandbox import enhanced, forms
+from billingbot.sandbox.dispute_money import network_fee
+from billingbot.sandbox.disputes import EVIDENCE, INQUIRY, UNDER_REVIEW, move_dispute
+from billingbot.sandbox.errors import invalid, refused
+from billingbot.sandbox.events import changing, emit
+from billingbot.sandbox.files import MOST_BYTES_TOGETHER
 from billingbot.sandbox.router import Call, endpoint
 from billingbot.sandbox.state import Sandbox
 from billingbot.sandbox.tables import Obj
 
-_UNDER_REVIEW: Final = {
-    "needs_response": "under_review",
-    "warning_needs_response": "warning_under_review",
-    "appeal_needs_response": "appeal_under_review",
-}
+MOST_LETTERS: Final = 20_000  # of one long text, and of all together: https://docs.stripe.com/api/disputes/update
+MOST_LETTERS_TOGETHER: Final = 150_000
+REVIEW_SECONDS: Final = 5  # test mode's bank answers within seconds, as recorded
+NETWORK_FEE_SECONDS: Final = 86_400  # Stripe takes Visa's fee "typically within 1-2 days"
+
+_FILES: Final = (
+    "cancellation_policy", "customer_communication", "customer_signature", "duplicate_charge_documentation", "receipt",
+    "refund_policy", "service_documentation", "shipping_documentation", "uncategorized_file",
+)  # fmt: skip
+_LONG: Final = (
+    "access_activity_log", "cancellation_policy_disclosure", "cancellation_rebuttal", "duplicate_charge_explanation",
+    "product_description", "refund_policy_disclosure", "refund_refusal_explanation", "uncategorized_text",
+)  # fmt: skip
 _TEXTS: Final = {name: forms.text for name in EVIDENCE if name != "enhanced_evidence"}
+_METHODS: Final = ("manual", "prefer_manual", "prefer_smart_disputes", "smart_disputes")
+# What test mode's bank makes of these words: for a chargeback, for an inquiry.
+# https://docs.stripe.com/testing#disputes
+_SPELLS: Final = {
+    "winning_evidence": ("won", "warning_closed"),
+    "losing_evidence": ("lost", "warning_closed"),
+    "escalate_inquiry_evidence": (None, "needs_response"),
+}
 
 
 @endpoint(
@@ -23,38 +41,110 @@ _TEXTS: Final = {name: forms.text for name in EVIDENCE if name != "enhanced_evid
     "/v1/disputes/{id}",
     {
         "metadata": forms.metadata,
-        "evidence": forms.nested(**_TEXTS, enhanced_evidence=forms.anything),
+        "evidence": forms.nested(**_TEXTS, enhanced_evidence=enhanced.FORM),
         "submit": forms.boolean,
+        "intended_submission_method": forms.one_of(*_METHODS),
     },
 )
 def update(call: Call) -> Obj:
-    """Evidence goes to the bank unless `submit` is false, which is Stripe's default too; metadata alone stays here."""
-    dispute = call.box.need("dispute", call.ids["id"], "dispute")
-    given = call.params.get("evidence")
-    if given:
-        _refuse_if_over(call.box, dispute)
-    with changing(call.box, dispute, "charge.dispute.updated"):
-        dispute["metadata"] = forms.merge_metadata(dispute["metadata"], call.params.get("metadata"))
-        if given:
-            dispute["evidence"] = {**dispute["evidence"], **given}
-            dispute["evidence_details"] = {**dispute["evidence_details"], "has_evidence": True}
-    if call.params.get("submit", True) and dispute["evidence_details"]["has_evidence"] and "evidence" in call.params:
-        submit(call.box, dispute)
+    """Evidence, and whatever was staged before, goes to the bank unless `submit` is false: that is the default.
+    Metadata alone stays here only while nothing is staged."""
+    box, given = call.box, call.params
+    dispute = box.need("dispute", call.ids["id"], "dispute")
+    evidence = given.get("evidence") or {}
+    after = {name: given[name] for name in ("intended_submission_method",) if name in given}
+    after["metadata"] = forms.merge_metadata(dispute["metadata"], given.get("metadata"))
+    if evidence:
+        _refuse_if_over(dispute)
+        after |= _staged(dispute, evidence)
+        _check(box, after["evidence"])
+    submitted = given.get("submit", True) and (evidence or _waits_staged(dispute))
+    if submitted:
+        after |= _sent(box, {**dispute, **after}, "manual")
+    with changing(box, dispute, "charge.dispute.updated"):
+        dispute.update(after)
+    if submitted:
+        _hear(box, dispute)
     return dispute
 
 
-def submit(box: Sandbox, dispute: Obj) -> None:
-    """What is staged goes to the bank. Raises StripeError 400 where no answer is possible any more."""
-    _refuse_if_over(box, dispute)
+def _waits_staged(dispute: Obj) -> bool:
+    return dispute["status"] in UNDER_REVIEW and bool(dispute["evidence_details"]["has_evidence"])
+
+
+def _staged(dispute: Obj, evidence: Obj) -> Obj:
+    programmes = {**dispute["evidence"]["enhanced_evidence"], **(evidence.get("enhanced_evidence") or {})}
+    details = {
+        **dispute["evidence_details"],
+        "has_evidence": True,
+        "enhanced_eligibility": enhanced.eligibility(dispute["enhanced_eligibility_types"], programmes),
+    }
+    merged = {**dispute["evidence"], **evidence, "enhanced_evidence": programmes}
+    return {"evidence": merged, "evidence_details": details}
+
+
+def _check(box: Sandbox, evidence: Obj) -> None:
+    """Raises StripeError 400 for a text or files above Stripe's limits, and for a file that is none of ours."""
+    for name in _LONG:
+        if len(evidence[name] or "") > MOST_LETTERS:
+            raise invalid(f"Evidence can be at most {MOST_LETTERS} characters long.", f"evidence[{name}]")
+    if sum(len(evidence[name] or "") for name in _TEXTS) > MOST_LETTERS_TOGETHER:
+        raise invalid(f"Evidence can have at most {MOST_LETTERS_TOGETHER} characters in total.", "evidence")
+    named = {name: evidence[name] for name in _FILES if evidence[name]}
+    files = [box.need("file", file, "file upload", f"evidence[{name}]") for name, file in named.items()]
+    if sum(file["size"] for file in files) > MOST_BYTES_TOGETHER:
+        raise invalid(f"The files of a dispute can have at most {MOST_BYTES_TOGETHER} bytes in total.", "evidence")
+
+
+def _sent(box: Sandbox, dispute: Obj, method: str) -> Obj:
+    """What changes when the staged evidence goes to the bank. Raises StripeError 400 where no answer is possible
+    (any more)."""
+    _refuse_if_over(dispute)
     details = dispute["evidence_details"]
-    counted = {"has_evidence": True, "submission_count": details["submission_count"] + 1}
-    dispute["evidence_details"] = {**details, **counted}
-    move_dispute(box, dispute, _UNDER_REVIEW[dispute["status"]])
+    enhanced.refuse_unacknowledged(details)
+    counted = {
+        **details,
+        "has_evidence": True,
+        "past_due": box.now() > details["due_by"],
+        "submission_count": details["submission_count"] + 1,
+        "submission_method": method,
+    }
+    return {"evidence_details": counted, "status": UNDER_REVIEW[dispute["status"]]}
 
 
-def _refuse_if_over(box: Sandbox, dispute: Obj) -> None:
-    due_by = dispute["evidence_details"]["due_by"]
-    if dispute["status"] not in _UNDER_REVIEW or not due_by or box.now() > due_by:
+def _hear(box: Sandbox, dispute: Obj) -> None:
+    """The charge is told too, Visa's fee is taken, and test mode's bank knows some words."""
+    emit(box, "charge.updated", box.tables["charge"].rows[dispute["charge"]])
+    if enhanced.status_of(dispute["evidence_details"], "visa_compliance"):
+        box.at(box.now() + NETWORK_FEE_SECONDS, lambda: network_fee(box, dispute, enhanced.NETWORK_FEE))
+    spelled = _SPELLS.get(dispute["evidence"]["uncategorized_text"] or "")
+    status = spelled[dispute["status"] in INQUIRY] if spelled else None
+    if status is not None:
+        box.at(box.now() + REVIEW_SECONDS, lambda: _speak(box, dispute, status))
+
+
+def _speak(box: Sandbox, dispute: Obj, status: str) -> None:
+    if dispute["status"] in UNDER_REVIEW.values():  # unless a command came first
+        move_dispute(box, dispute, status)
+
+
+def answer_by_itself(box: Sandbox, dispute: Obj, due_by: int | None = None) -> None:
+    """Smart Disputes writes an answer of its own and sends it. With `due_by` (Unix seconds) only where that is still
+    the deadline and the account wants it so; without, now. Raises StripeError where no answer is possible."""
+    wanted = dispute["intended_submission_method"] in ("smart_disputes", "prefer_smart_disputes")
+    if due_by is not None:
+        waits = dispute["status"] in UNDER_REVIEW and dispute["evidence_details"]["due_by"] == due_by
+        if not (waits and wanted):
+            return
+    with changing(box, dispute, "charge.dispute.updated"):
+        dispute.update(_sent(box, dispute, "smart_disputes"))
+    _hear(box, dispute)
+
+
+def _refuse_if_over(dispute: Obj) -> None:
+    if dispute["status"] in ("won", "lost", "warning_closed", "prevented"):
+        raise refused("This dispute is already closed")
+    if dispute["status"] not in UNDER_REVIEW or not dispute["evidence_details"]["due_by"]:
         raise refused(f"This dispute takes no evidence: its status is {dispute['status']}.")
 
 
@@ -62,8 +152,10 @@ def _refuse_if_over(box: Sandbox, dispute: Obj) -> None:
 def close(call: Call) -> Obj:
     """Accept the dispute: lost, and not to be undone."""
     dispute = call.box.need("dispute", call.ids["id"], "dispute")
-    if dispute["status"] not in ("needs_response", "warning_needs_response"):
+    if dispute["status"] in ("won", "lost", "warning_closed", "prevented"):
+        raise refused("This dispute is already closed")
+    if dispute["status"] not in UNDER_REVIEW:
         raise refused(f"This dispute cannot be closed: its status is {dispute['status']}.")
-    closed = "lost" if dispute["status"] == "needs_response" else "warning_closed"
+    closed = "warning_closed" if dispute["status"] in INQUIRY else "lost"
     move_dispute(call.box, dispute, closed)
     return dispute

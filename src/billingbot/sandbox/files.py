@@ -13,6 +13,7 @@ from billingbot.sandbox.tables import Obj
 
 # Stripe's limit for a file of evidence: https://docs.stripe.com/file-upload
 MOST_BYTES: Final = 5_000_000
+MOST_BYTES_TOGETHER: Final = 4_500_000  # of one dispute: https://docs.stripe.com/disputes/best-practices
 _KINDS: Final = {"application/pdf": "pdf", "image/jpeg": "jpg", "image/png": "png"}
 
 retrievable("/v1/files", "file", "file")

@@ -120,7 +120,8 @@ def _afterwards(box: Sandbox, charge: Obj, plan: CardPlan) -> None:
     elif plan.afterwards:
         from billingbot.sandbox.disputes import open_dispute
 
-        open_dispute(box, charge, status=plan.afterwards, reason=plan.dispute_reason)
+        for _ in range(plan.disputes):
+            open_dispute(box, charge, status=plan.afterwards, reason=plan.dispute_reason, **plan.claim)
 
 
 def _ask_customer(box: Sandbox, intent: Obj) -> None:

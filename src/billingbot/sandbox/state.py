@@ -16,6 +16,7 @@ from billingbot.sandbox.tables import Obj, Table
 
 if TYPE_CHECKING:
     from billingbot.sandbox.cards import CardPlan
+    from billingbot.sandbox.dispute_money import DisputeFee
     from billingbot.sandbox.refund_outcomes import Outcome
     from billingbot.sandbox.terms import Terms
 
@@ -86,6 +87,7 @@ class Sandbox:
         self.terms: dict[str, Terms] = {}  # by subscription
         self.terms_of_coupons: dict[str, Obj] = {}  # by discount
         self.cards: dict[str, CardPlan] = {}  # by payment method
+        self.dispute_fees: dict[str, DisputeFee] = {}  # by dispute
         self.outcomes: list[Outcome] = []  # what refunds to come will do
         self.listeners: list[Any] = []  # callables that are told of every event, see `events`
         self.twins: float = 0  # the chance that one happening makes two Event objects

@@ -144,6 +144,15 @@ class Outbox:
             self.weather.held = False
             self._wake.notify_all()
 
+    def release_backwards(self, gap_seconds: float) -> None:
+        """Let what was held go, the newest first, and one so long after the other that they arrive so."""
+        with self._wake:
+            held = sorted(self._heap, key=lambda entry: entry[1], reverse=True)
+            now = time.monotonic()
+            self._heap = [(now + at * gap_seconds, number, each) for at, (_, number, each) in enumerate(held)]
+            heapq.heapify(self._heap)
+        self.release()
+
     def undelivered(self, event_id: str) -> bool:
         """True where some endpoint has not taken the event (yet)."""
         return any(each.state != "delivered" for each in self._by_event.get(event_id, ()))
