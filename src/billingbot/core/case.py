@@ -31,6 +31,8 @@ class CaseMove(StrEnum):
     REFUND_SUCCEEDED = "refund_succeeded"
     REFUND_STOPPED = "refund_stopped"
     """Refused, withdrawn, failed, cancelled, or of unknown outcome past its key: a person takes over."""
+    ANSWERED = "answered"
+    """A person answered the bank, or accepted its dispute: nothing is left to decide until the bank does."""
     GIVEN_UP = "given_up"
     """The machine could not assess it at all, for hours: a person takes over."""
 
@@ -44,6 +46,7 @@ _MOVES: Final[dict[tuple[CaseState, CaseMove], CaseState]] = {
     (CaseState.REVIEW, CaseMove.REASSESSED): CaseState.ASSESSING,
     (CaseState.REVIEW, CaseMove.APPROVED): CaseState.REFUNDING,
     (CaseState.REVIEW, CaseMove.DENIED): CaseState.CLOSED,
+    (CaseState.REVIEW, CaseMove.ANSWERED): CaseState.CLOSED,
     (
         CaseState.REVIEW,
         CaseMove.REFUND_SUCCEEDED,

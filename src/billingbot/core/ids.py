@@ -32,6 +32,8 @@ class Kind(StrEnum):
     BACKFILL = "bkf"
     BACKTEST = "bkt"
     CANCELLATION = "cnl"
+    DRAFT = "drf"
+    ANSWER = "ans"
     RECONCILIATION = "rec"
     BREAK = "brk"
     PERSON = "per"
@@ -84,6 +86,18 @@ def cancellation_key(*, livemode: bool, subscription_id: str, cancellation_id: s
     """
     mode = "live" if livemode else "test"
     return f"billingbot:cancel:{mode}:{subscription_id}:{cancellation_id}:{send}"
+
+
+def answer_key(*, livemode: bool, dispute_id: str, answer_id: str, send: int) -> str:
+    """The idempotency key of one call that stages, sends or accepts; new for each call, as for a cancellation."""
+    mode = "live" if livemode else "test"
+    return f"billingbot:answer:{mode}:{dispute_id}:{answer_id}:{send}"
+
+
+def paper_key(*, livemode: bool, dispute_id: str, digest: str) -> str:
+    """The idempotency key of a paper's upload: the same bytes for the same dispute are the same file."""
+    mode = "live" if livemode else "test"
+    return f"billingbot:paper:{mode}:{dispute_id}:{digest}"
 
 
 def _encode(number: int, width: int) -> str:

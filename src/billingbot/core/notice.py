@@ -41,6 +41,8 @@ class NoticeKind(StrEnum):
     RECONCILE_FAILING = "reconcile_failing"
     EVENTS_MISSED = "events_missed"
     """Events of Stripe never reached us and were fetched afterwards."""
+    ANSWER_NOT_SENT = "answer_not_sent"
+    """An answer to a bank did not go out, or is not known to have: its deadline runs."""
     LETTER_FAILED = "letter_failed"
     """A reply to a customer did not arrive, or may not have."""
     JOB_FAILED = "job_failed"

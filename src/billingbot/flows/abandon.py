@@ -5,6 +5,7 @@ from billingbot.core.job import Actor, Job
 from billingbot.core.notice import Notice, NoticeKind
 from billingbot.core.refund import RefundState
 from billingbot.core.trying import BacktestState
+from billingbot.flows.answer import abandon_answer
 from billingbot.flows.assess import give_up
 from billingbot.flows.bad_news import tell_unknown
 from billingbot.flows.cancel import abandon_cancellation
@@ -17,7 +18,7 @@ from billingbot.flows.submit import withdraw_unsent
 from billingbot.store import backfills, backtests, cases, notices, refunds
 
 
-def abandon(this: Step, job: Job) -> None:  # noqa: C901 - one case per kind of job
+def abandon(this: Step, job: Job) -> None:  # noqa: C901, PLR0912 - one case per kind of job
     """Hands over what the failed job was about, in the transaction that marks it failed.
 
     A refund whose outcome is open stays open in the books: the sweeper asks Stripe again, with the same care.
@@ -34,6 +35,8 @@ def abandon(this: Step, job: Job) -> None:  # noqa: C901 - one case per kind of 
             elif refund.state in {RefundState.SUBMITTING, RefundState.UNKNOWN}:
                 show_to_person(this, refund, reason="outcome-unknown")
                 tell_unknown(this, refund)
+        case Actor.ANSWER:
+            abandon_answer(this, job.subject)
         case Actor.CANCEL:
             abandon_cancellation(this, job.subject)
         case Actor.NOTIFY:
@@ -47,7 +50,9 @@ def abandon(this: Step, job: Job) -> None:  # noqa: C901 - one case per kind of 
             backfills.fail(this.db, job.subject)
         case Actor.BACKTEST:
             backtests.end(this.db, job.subject, BacktestState.FAILED, why="its worker gave up; the job says why")
-        case Actor.INTERPRET | Actor.RECHECK | Actor.SETTLE | Actor.IMPORT_HISTORY | Actor.RECONCILE:
+        case (
+            Actor.DRAFT_ANSWER | Actor.INTERPRET | Actor.RECHECK | Actor.SETTLE | Actor.IMPORT_HISTORY | Actor.RECONCILE
+        ):
             pass  # nothing waits for these but the failed job itself, which a person sees
     tell(
         this,

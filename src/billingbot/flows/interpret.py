@@ -27,6 +27,7 @@ from billingbot.core.signals import (
 )
 from billingbot.core.trial import charged_at_end, earlier_paid
 from billingbot.flows.desk import Account, Desk, step
+from billingbot.flows.drafting import want_draft
 from billingbot.flows.late import cross
 from billingbot.flows.recheck import reassess
 from billingbot.flows.request import Answer, Ask, ask
@@ -180,6 +181,7 @@ def read_dispute(desk: Desk, account: Account, dispute_id: str) -> Dispute:
     with step(desk) as this:
         if dispute.status in CHARGEBACK_OPEN:
             cross(this, account.name, dispute)
+        want_draft(this, account, dispute)
         case = cases.find_open(this.db, account.name, dispute.charge_id) or (asked.case if asked else None)
         disputes.looked_at(this.db, account.name, dispute, read_at=now, case_id=case.id if case else None)
     return dispute

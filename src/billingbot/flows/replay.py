@@ -33,6 +33,8 @@ from billingbot.flows.desk import Desk, step
 from billingbot.flows.request import is_storable
 from billingbot.flows.review import MOST_TEXT
 from billingbot.store import (
+    answer_drafts,
+    answers,
     backfills,
     backtests,
     cancellations,
@@ -273,6 +275,22 @@ def _tell_cancel(connection: Connection, job: FailedJob, _by_policy: str) -> Pre
     return Preview(job=job, effect=Effect.DECIDES, why=why, account=cancellation.account)
 
 
+def _tell_draft(connection: Connection, job: FailedJob, _by_policy: str) -> Preview:
+    draft = answer_drafts.get(connection, job.subject)
+    if draft.version:
+        return Preview(job=job, effect=Effect.NOTHING, why="the answer is drafted", account=draft.account)
+    why = "drafts the answer to a dispute, and sends nothing unless the configuration says so"
+    return Preview(job=job, effect=Effect.DECIDES, why=why, account=draft.account)
+
+
+def _tell_answer(connection: Connection, job: FailedJob, _by_policy: str) -> Preview:
+    intent = answers.get(connection, job.subject)
+    if not intent.is_live:
+        return Preview(job=job, effect=Effect.NOTHING, why=f"the answer is {intent.state}", account=intent.account)
+    why = f"looks at the dispute, reads back what may have been done, and else does it: {intent.kind}; moves no money"
+    return Preview(job=job, effect=Effect.DECIDES, why=why, account=intent.account)
+
+
 def _tell_interpret(connection: Connection, job: FailedJob, by_policy: str) -> Preview:
     event = inbox.get(connection, job.subject)
     signal = signal_of(event.type, event.object_id or "", event.trial_end_before)
@@ -358,6 +376,8 @@ _TELL: Final[Mapping[Actor, Callable[[Connection, FailedJob, str], Preview]]] = 
     Actor.SUBMIT: _tell_submit,
     Actor.SETTLE: _tell_settle,
     Actor.CANCEL: _tell_cancel,
+    Actor.DRAFT_ANSWER: _tell_draft,
+    Actor.ANSWER: _tell_answer,
     Actor.IMPORT_HISTORY: _tell_import,
     Actor.NOTIFY: _tell_notify,
     Actor.DELIVER: _tell_deliver,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from billingbot.core.answering import Standing
 from billingbot.core.dossier import Refund, Subscription
 
 
@@ -69,5 +70,21 @@ class Cancelled:
     subscription: Subscription
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The evidence was staged or sent, or the dispute closed: the dispute as it is since."""
+
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uploaded:
+    """The file is at Stripe, for evidence."""
+
+    file_id: str
+
+
+AnswerOutcome: TypeAlias = Answered | Refused | NotDone | UnknownOutcome | Halted
+UploadOutcome: TypeAlias = Uploaded | Refused | NotDone | UnknownOutcome | Halted
 CancelAnswer: TypeAlias = Cancelled | Refused | NotDone | UnknownOutcome | Halted
 RefundAnswer: TypeAlias = Accepted | Refused | NotDone | UnknownOutcome | Halted

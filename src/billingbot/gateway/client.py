@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from billingbot.core.answering import Standing
 from billingbot.core.credit import with_its_note
 from billingbot.core.dossier import (
     Charge,
@@ -24,7 +25,8 @@ from billingbot.core.purchase import Purchase
 from billingbot.core.refund_terms import CancelWhen, RefundTerms
 from billingbot.core.request import Candidate, NamedBy
 from billingbot.gateway import translate
-from billingbot.gateway.answers import CancelAnswer, RefundAnswer
+from billingbot.gateway.answering import AnswerAsk, close_dispute, put_evidence, standing_of, upload_paper
+from billingbot.gateway.answers import AnswerOutcome, CancelAnswer, RefundAnswer, UploadOutcome
 from billingbot.gateway.cancelling import CancelAsk, cancel, still_collected
 from billingbot.gateway.candidates import find_charges, never_charged
 from billingbot.gateway.crediting import CreditAsk, credit
@@ -255,6 +257,31 @@ class StripeGateway:
     def still_collected(self, subscription_id: str, customer_id: str) -> tuple[str, ...]:
         """Invoices and pending items of a subscription that Stripe would still charge."""
         return still_collected(self._transport, subscription_id, customer_id)
+
+    def standing(self, dispute_id: str) -> Standing:
+        """A dispute, with all that decides whether an answer may go out."""
+        return standing_of(self._transport.get("disputes", dispute_id))
+
+    def put_evidence(
+        self, *, dispute_id: str, evidence: Mapping[str, str], submit: bool, answer_id: str, idempotency_key: str
+    ) -> AnswerOutcome:
+        """Stage evidence, or with `submit` send it to the bank: one attempt. The outcome is a value, always.
+
+        `answer_id` is left on the dispute, so that our answer can be known for ours. Raises InputError, before
+        anything is sent, for parameters that must never be.
+        """
+        ask = AnswerAsk(
+            dispute_id=dispute_id, evidence=evidence, submit=submit, answer_id=answer_id, key=idempotency_key
+        )
+        return put_evidence(self._transport, ask)
+
+    def close_dispute(self, dispute_id: str, *, idempotency_key: str) -> AnswerOutcome:
+        """Accept a dispute, which cannot be undone: one attempt. The outcome is a value, always."""
+        return close_dispute(self._transport, dispute_id, idempotency_key)
+
+    def upload_paper(self, *, filename: str, content: bytes, idempotency_key: str) -> UploadOutcome:
+        """Upload a PDF as evidence for a dispute: one attempt. The outcome is a value, always."""
+        return upload_paper(self._transport, filename=filename, content=content, key=idempotency_key)
 
     def probe(self, terms: RefundTerms | None = None) -> tuple[str, ...]:
         """What the key may not read though it should, under these terms, a sentence each. StripeUnavailableError."""

@@ -161,6 +161,10 @@ class Fields:
             self._refuse("metadata", "expected texts by name")
         return {_storable(name): _storable(value) for name, value in raw.items()}
 
+    def texts(self) -> dict[str, str]:
+        """Every field that holds a text, as people wrote it; nested objects and nulls are left out."""
+        return {name: _storable(value) for name, value in self._raw.items() if isinstance(value, str) and value}
+
     def _refuse(self, field: str, expected: str) -> NoReturn:
         raise StripeAnswerError(f"{self._name}: {field}: {expected}, got {type(self._raw.get(field)).__name__}")
 

@@ -108,6 +108,19 @@ class Transport:
         answer = self.sdk().raw_request("post", f"/v1/{path}", **params, idempotency_key=key, max_network_retries=0)
         return answer.data, answer.headers
 
+    def upload_once(self, params: Mapping[str, Any], key: str) -> tuple[Any, Mapping[str, str]]:
+        """POST a file under an idempotency key, in one attempt: body and headers. Raises whatever the SDK raises."""
+        answer = self.sdk().raw_request(
+            "post",
+            "/v1/files",
+            **params,
+            base="files",  # files.stripe.com takes them, api.stripe.com does not
+            content_type="multipart/form-data",
+            idempotency_key=key,
+            max_network_retries=0,
+        )
+        return answer.data, answer.headers
+
     def delete_once(self, path: str, object_id: str, params: Mapping[str, Any]) -> Any:
         """DELETE in one attempt, its parameters in the query: the body. Raises whatever the SDK raises."""
         url = f"/v1/{path}/{_segment(path, object_id)}"
@@ -139,7 +152,7 @@ class Transport:
             self._api_key,
             stripe_account=self._stripe_account,
             stripe_version=API_VERSION,
-            base_addresses={"api": self._api_base} if self._api_base else None,
+            base_addresses={"api": self._api_base, "files": self._api_base} if self._api_base else None,
             max_network_retries=_READ_RETRIES,
             http_client=DeadlinedClient(timeout_seconds=self._timeout_seconds, deadline_seconds=self._deadline_seconds),
         )

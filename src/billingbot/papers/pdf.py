@@ -15,7 +15,6 @@ from fpdf.fonts import TTFFont
 
 _FONTS: Final = Path(__file__).parent / "fonts"
 _REGULAR: Final = _FONTS / "DejaVuSans.ttf"
-_BOLD: Final = _FONTS / "DejaVuSans-Bold.ttf"
 _NAME: Final = "DejaVu"
 HEADING: Final = "## "
 """A line that begins so is a heading."""
@@ -61,16 +60,15 @@ def printed(title: str, context: Sequence[str], text: str) -> Paper:
     sheet.set_margins(_MARGIN_MM, _MARGIN_MM, _MARGIN_MM)
     sheet.set_auto_page_break(auto=True, margin=_MARGIN_MM)
     sheet.add_font(_NAME, "", _REGULAR)
-    sheet.add_font(_NAME, "B", _BOLD)
     sheet.add_page()
-    _line(sheet, _printable(title)[0], size=15, height=8, style="B")
+    _line(sheet, _printable(title)[0], size=15, height=8)
     for line in context:
         _line(sheet, _printable(line)[0], size=9, height=5)
     sheet.ln(4)
     for line in shown.split("\n"):
         if line.startswith(HEADING):
             sheet.ln(2)
-            _line(sheet, line.removeprefix(HEADING), size=11, height=6, style="B")
+            _line(sheet, line.removeprefix(HEADING), size=12, height=7)
         else:
             _line(sheet, line, size=10, height=5)
     content = bytes(sheet.output())
@@ -78,8 +76,8 @@ def printed(title: str, context: Sequence[str], text: str) -> Paper:
     return Paper(content=content, pages=sheet.pages_count, digest=digest, unprintable=unprintable)
 
 
-def _line(sheet: FPDF, text: str, *, size: int, height: int, style: str = "") -> None:
-    sheet.set_font(_NAME, style, size)
+def _line(sheet: FPDF, text: str, *, size: int, height: int) -> None:
+    sheet.set_font(_NAME, size=size)
     if not text.strip():
         sheet.ln(height)
         return
@@ -104,7 +102,6 @@ def _printable(text: str) -> tuple[str, int]:
 def _shapes() -> frozenset[int]:
     fonts = FPDF()
     fonts.add_font(_NAME, "", _REGULAR)
-    fonts.add_font(_NAME, "B", _BOLD)
     return frozenset.intersection(*(frozenset(font.cmap) for font in fonts.fonts.values() if isinstance(font, TTFFont)))
 
 

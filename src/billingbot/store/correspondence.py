@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 from billingbot.core.letter import LetterState
 from billingbot.core.purchase import Said
 from billingbot.core.request import Channel
-from billingbot.store.schema import cases, letters, requests
+from billingbot.store.schema import cases, letters, notes, requests
 
 # Through these the bank asks: what it says stands in the dispute.
 _BANK = (Channel.INQUIRY, Channel.FRAUD_WARNING, Channel.DISPUTE)
@@ -23,6 +23,10 @@ def of_charge(connection: Connection, account: str, charge_id: str) -> tuple[Sai
     )
     said = [Said(at=row.asked_at, who="customer", what=_asked(row), text=row.text or "") for row in asked]
     said += [Said(at=row.sent_at, who="us", what=f"we wrote: {row.subject}", text=row.text) for row in sent]
+    written = connection.execute(
+        sa.select(notes).join(cases, cases.c.id == notes.c.case_id).where(mine, notes.c.for_bank)
+    )
+    said += [Said(at=row.written_at, who="note", what="our note", text=row.text) for row in written]
     return tuple(sorted(said, key=lambda one: (one.at, one.what)))
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from billingbot.core.errors import NotFoundError
 from billingbot.store.schema import notes
 
 
@@ -19,6 +20,8 @@ class Note:
     author: str
     text: str
     written_at: datetime
+    for_bank: bool = False
+    """Whether an answer to a bank may quote it."""
 
 
 def write(connection: Connection, note_id: str, case_id: str, author: str, text: str) -> None:
@@ -32,3 +35,13 @@ def of_case(connection: Connection, case_id: str) -> Sequence[Note]:
         sa.select(notes).where(notes.c.case_id == case_id).order_by(notes.c.written_at, notes.c.id)
     )
     return [Note(**row._mapping) for row in rows]
+
+
+def mark(connection: Connection, note_id: str, *, for_bank: bool) -> Note:
+    """Marks the note for banks, or takes the mark away. NotFoundError."""
+    row = connection.execute(
+        notes.update().where(notes.c.id == note_id).values(for_bank=for_bank).returning(*notes.c)
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError(f"note {note_id}: there is none")
+    return Note(**row._mapping)

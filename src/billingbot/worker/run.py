@@ -12,10 +12,12 @@ from billingbot.core.errors import BillingbotError, LeaseLostError, RetryLaterEr
 from billingbot.core.job import MOST_ATTEMPTS, Actor, Job, backoff
 from billingbot.flows import backtests
 from billingbot.flows.abandon import abandon
+from billingbot.flows.answer import answer
 from billingbot.flows.assess import assess
 from billingbot.flows.backfill import backfill
 from billingbot.flows.cancel import cancel
 from billingbot.flows.desk import Desk, step
+from billingbot.flows.draft_answer import draft_answer
 from billingbot.flows.interpret import interpret
 from billingbot.flows.letters import deliver
 from billingbot.flows.notify import notify
@@ -38,6 +40,8 @@ VERBS: Final[Mapping[Actor, Callable[[Desk, Job], None]]] = {
     Actor.IMPORT_HISTORY: import_history,
     Actor.NOTIFY: notify,
     Actor.DELIVER: deliver,
+    Actor.DRAFT_ANSWER: draft_answer,
+    Actor.ANSWER: answer,
     Actor.BACKFILL: backfill,
     Actor.RECONCILE: reconcile,
     Actor.BACKTEST: backtests.run,

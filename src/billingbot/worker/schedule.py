@@ -16,7 +16,20 @@ from billingbot.flows.late import tell_of_overdue
 from billingbot.flows.letters import send_due
 from billingbot.flows.reconcile import start_due
 from billingbot.flows.shadow import follow
-from billingbot.store import cancellations, cases, database, history, jobs, notices, refunds, samples, sources, ticks
+from billingbot.store import (
+    answer_drafts,
+    answers,
+    cancellations,
+    cases,
+    database,
+    history,
+    jobs,
+    notices,
+    refunds,
+    samples,
+    sources,
+    ticks,
+)
 from billingbot.store.database import transaction
 from billingbot.worker.doorbell import RedisBell
 
@@ -101,6 +114,18 @@ def _resolve_cancellations(desk: Desk) -> int:
     return len(lost)
 
 
+def _resolve_answers(desk: Desk) -> int:
+    """Answers to banks under way, and drafts that are wanted, that no job carries any more."""
+    with step(desk) as this:
+        lost = answers.unresolved(this.db, older_than=timedelta(minutes=10), limit=_BATCH)
+        for answer_id in lost:
+            this.enqueue(Actor.ANSWER, answer_id)
+        wanted = answer_drafts.undrafted(this.db, older_than=timedelta(minutes=10), limit=_BATCH)
+        for draft_id in wanted:
+            this.enqueue(Actor.DRAFT_ANSWER, draft_id)
+    return len(lost) + len(wanted)
+
+
 def _import_history(desk: Desk) -> int:
     """Accounts whose trials have not been read in yet, or not lately."""
     wanted = 0
@@ -138,6 +163,7 @@ TASKS: Final[Mapping[str, tuple[timedelta, Callable[[Desk], int]]]] = {
     "notices": (timedelta(minutes=2), _notices),
     "overdue_refunds": (timedelta(hours=1), tell_of_overdue),
     "resolve_cancellations": (timedelta(minutes=5), _resolve_cancellations),
+    "resolve_answers": (timedelta(minutes=5), _resolve_answers),
     "pending_refunds": (timedelta(hours=1), _ask_after_pending),
     "shadow": (timedelta(seconds=2), follow),
     "letters": (timedelta(seconds=30), lambda desk: send_due(desk, limit=_BATCH)),

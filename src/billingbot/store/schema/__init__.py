@@ -1,6 +1,7 @@
 """The tables. Constraints are part of the design: what must never happen is refused by the database itself."""
 
 from billingbot.store.schema.agreement import breaks, reconcile_passes
+from billingbot.store.schema.answers import dispute_answers, dispute_draft_versions, dispute_drafts, dispute_papers
 from billingbot.store.schema.base import metadata
 from billingbot.store.schema.disputes import disputes
 from billingbot.store.schema.history import (
@@ -43,6 +44,10 @@ __all__ = [
     "cases",
     "conversions",
     "decisions",
+    "dispute_answers",
+    "dispute_draft_versions",
+    "dispute_drafts",
+    "dispute_papers",
     "disputes",
     "event_marks",
     "history_imports",

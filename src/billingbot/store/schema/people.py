@@ -97,6 +97,8 @@ notes = Table(
     Column("author", Text, nullable=False),
     Column("text", Text, nullable=False),
     time("written_at", now=True),
+    # Whether an answer to a bank may quote it.
+    Column("for_bank", Boolean, nullable=False, server_default="false"),
     Index("ix_notes_case_id", "case_id"),
 )
 

@@ -12,7 +12,17 @@ from sqlalchemy import Connection
 from billingbot.core.errors import NotFoundError
 from billingbot.core.job import Actor, JobState
 from billingbot.store.jobs import last_error_class, last_frame, of_account, of_case
-from billingbot.store.schema import cancellations, inbox, job_failures, jobs, letters, refunds
+from billingbot.store.schema import (
+    cancellations,
+    dispute_answers,
+    dispute_drafts,
+    disputes,
+    inbox,
+    job_failures,
+    jobs,
+    letters,
+    refunds,
+)
 from billingbot.store.views.paging import PAGE_ROWS, Page, newest_first
 
 _NOW = sa.func.clock_timestamp()
@@ -186,6 +196,10 @@ def _case_id(connection: Connection, job: JobLine) -> str | None:
         case Actor.DELIVER:
             found = connection.execute(sa.select(letters.c.case_id).where(letters.c.id == job.subject))
             return found.scalar_one_or_none()
+        case Actor.DRAFT_ANSWER:
+            return _case_of_dispute(connection, dispute_drafts, job.subject)
+        case Actor.ANSWER:
+            return _case_of_dispute(connection, dispute_answers, job.subject)
         case (
             Actor.INTERPRET
             | Actor.IMPORT_HISTORY
@@ -196,6 +210,15 @@ def _case_id(connection: Connection, job: JobLine) -> str | None:
             | Actor.BACKTEST
         ):
             return None
+
+
+def _case_of_dispute(connection: Connection, table: sa.Table, subject: str) -> str | None:
+    """The case of the dispute that a draft or an answer is for."""
+    same = sa.and_(disputes.c.account == table.c.account, disputes.c.dispute_id == table.c.dispute_id)
+    found = connection.execute(
+        sa.select(disputes.c.case_id).select_from(table.join(disputes, same)).where(table.c.id == subject)
+    )
+    return found.scalar_one_or_none()
 
 
 def _select() -> sa.Select[Any]:

@@ -1,0 +1,100 @@
+"""Drafting: the answer to a bank drafts itself when the bank asks, and anew from fresh facts whenever somebody says."""
+
+from dataclasses import dataclass
+
+from billingbot.core.answer_draft import DraftChange, DraftContent, drafted
+from billingbot.core.dispute_life import is_answered
+from billingbot.core.dossier import Dispute
+from billingbot.core.errors import ConflictError, NotFoundError
+from billingbot.core.evidence_fields import Field
+from billingbot.core.ids import Kind
+from billingbot.core.job import Actor
+from billingbot.core.ledger import Draft as Entry
+from billingbot.core.ledger import EntryKind
+from billingbot.core.packet import ANSWERABLE
+from billingbot.core.person import person
+from billingbot.core.powers import Power
+from billingbot.flows.contest import packet_of
+from billingbot.flows.desk import Account, Desk, Step, step
+from billingbot.store import answer_drafts, database
+from billingbot.store.answer_drafts import Draft, DraftVersion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerAct:
+    """Who acts on which dispute's answer; `version` is the draft's that the person saw."""
+
+    account: str
+    dispute_id: str
+    by: str
+    version: int | None = None
+
+
+def want_draft(this: Step, account: Account, dispute: Dispute) -> None:
+    """Has the answer to a dispute drafted that awaits one; once, however many events tell of it."""
+    if dispute.status not in ANSWERABLE or dispute.due_by is None or is_answered(dispute):
+        return
+    draft, is_new = draft_row(this, account, dispute)
+    if is_new:
+        this.enqueue(Actor.DRAFT_ANSWER, draft.id)
+
+
+def draft_row(this: Step, account: Account, dispute: Dispute) -> tuple[Draft, bool]:
+    """The draft that the dispute has, made where it had none; True where it was made now."""
+    wanted = Draft(
+        id=this.new_id(Kind.DRAFT),
+        account=account.name,
+        livemode=account.livemode,
+        dispute_id=dispute.id,
+        charge_id=dispute.charge_id,
+        version=0,
+        opened_at=database.now(this.db),
+    )
+    return answer_drafts.want(this.db, wanted)
+
+
+def draft_again(desk: Desk, act: AnswerAct, *, keep_edits: bool = True) -> DraftVersion:
+    """Drafts from fresh facts, now. What people wrote or dropped stays, unless they say otherwise.
+
+    Raises the faults of a read of Stripe; ConflictError where the draft changed since the person looked.
+    """
+    desk.require(Power.DECIDE)
+    by = person(act.by)
+    account = desk.account(act.account)
+    dispute = account.stripe.dispute(act.dispute_id)
+    packet = packet_of(desk, account, dispute)
+    with step(desk) as this:
+        row, _ = draft_row(this, account, dispute)
+        draft = answer_drafts.get(this.db, row.id, lock=True)
+        check_version(draft, act)
+        before = answer_drafts.current(this.db, draft).content if draft.version else None
+        content = drafted(packet, before, keep_edits=keep_edits)
+        draft = write(this, draft, content, change=DraftChange.DRAFTED, by=by)
+        return answer_drafts.current(this.db, draft)
+
+
+def write(
+    this: Step, draft: Draft, content: DraftContent, *, change: DraftChange, by: str, field: Field | None = None
+) -> Draft:
+    """The next version of a locked draft, with its ledger entry: by digest, since texts have to stay erasable."""
+    after = answer_drafts.add(this.db, draft, content, change=change, by=by, field=field)
+    kind = EntryKind.ANSWER_DRAFTED if change is DraftChange.DRAFTED else EntryKind.ANSWER_EDITED
+    body = {"draft": draft.id, "version": after.version, "change": change, "field": field, "digest": content.digest}
+    this.record(Entry(kind=kind, account=draft.account, subject=draft.dispute_id, actor=by, body=body))
+    return after
+
+
+def check_version(draft: Draft, act: AnswerAct) -> None:
+    """ConflictError where the draft is not the version that the person saw."""
+    if act.version is not None and act.version != draft.version:
+        raise ConflictError(
+            f"dispute {draft.dispute_id}: its draft has changed since you looked (version {draft.version}); look again"
+        )
+
+
+def find_draft(this: Step, act: AnswerAct) -> Draft:
+    """The dispute's draft, locked. NotFoundError where there is none."""
+    found = answer_drafts.find(this.db, act.account, act.dispute_id)
+    if found is None:
+        raise NotFoundError(f"dispute {act.dispute_id}: its answer is not drafted yet")
+    return answer_drafts.get(this.db, found.id, lock=True)
