@@ -274,3 +274,20 @@ def test_a_url_that_is_no_destination_is_refused_without_repeating_it() -> None:
     with pytest.raises(ValueError, match="expected a notification URL") as caught:
         sender("nonsense-token")
     assert "nonsense" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("subject", "kind", "path"),
+    [
+        (CASE, NoticeKind.DEADLINE_NEAR, f"/cases/{CASE}"),
+        (CASE.replace("case_", "rfd_"), NoticeKind.REFUND_OVERDUE, f"/refunds/{CASE.replace('case_', 'rfd_')}"),
+        (CASE.replace("case_", "job_"), NoticeKind.JOB_FAILED, f"/jobs/{CASE.replace('case_', 'job_')}"),
+        ("du_1", NoticeKind.DEADLINE_NEAR, "/disputes/du_1"),
+        ("default", NoticeKind.BREAKER_OPEN, "/settings"),
+        ("brk_1", NoticeKind.RECONCILE_BREAK, "/reconcile"),
+        ("test", NoticeKind.TEST, "/notices"),
+    ],
+)
+def test_every_notice_leads_to_the_page_of_what_it_is_about(subject: str, kind: NoticeKind, path: str) -> None:
+    notice = replace(about(), subject=subject, kind=kind)
+    assert message_of([notice], public_url="https://x.example/").body.endswith(f"https://x.example{path}")

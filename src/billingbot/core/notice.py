@@ -50,6 +50,7 @@ class NoticeKind(StrEnum):
     DEADLINE_NEAR = "deadline_near"
     DEADLINE_MISSED = "deadline_missed"
     CASE_OPENED = "case_opened"
+    """A case waits for a person."""
     MENTIONED = "mentioned"
     """A note on a case asks for a colleague."""
     TEST = "test"
@@ -58,6 +59,24 @@ class NoticeKind(StrEnum):
 
 GOOD_NEWS: Final = frozenset({NoticeKind.BREAKER_CLOSED, NoticeKind.CASE_OPENED, NoticeKind.TEST})
 """Kinds that ask nobody to act."""
+
+
+# A subject that is an id has one address for ever; what is told of an account or a kind leads to where people act.
+_PLACES: Final = {
+    Kind.CASE: "/cases/",
+    Kind.REFUND: "/refunds/",
+    Kind.JOB: "/jobs/",
+    Kind.BACKFILL: "/events/backfills/",
+    Kind.BACKTEST: "/policy/backtests/",
+}
+_DISPUTES: Final = ("du_", "dp_")
+_PAGES: Final = {
+    NoticeKind.BREAKER_OPEN: "/settings",
+    NoticeKind.BREAKER_CLOSED: "/settings",
+    NoticeKind.RECONCILE_BREAK: "/reconcile",
+    NoticeKind.RECONCILE_FAILING: "/reconcile",
+    NoticeKind.EVENTS_MISSED: "/events/backfills",
+}
 
 
 class NoticeState(StrEnum):
@@ -118,7 +137,15 @@ def _line(notice: Notice, public_url: str | None) -> str:
     return " ".join([f"- {notice.headline} (account {notice.account}, {notice.subject})", *_link(notice, public_url)])
 
 
+def page_of(notice: Notice) -> str:
+    """The path of the page that shows what the notice is about."""
+    for kind, place in _PLACES.items():
+        if is_id(kind, notice.subject):
+            return f"{place}{notice.subject}"
+    if notice.subject.startswith(_DISPUTES):
+        return f"/disputes/{notice.subject}"
+    return _PAGES.get(notice.kind, "/notices")
+
+
 def _link(notice: Notice, public_url: str | None) -> list[str]:
-    if public_url is None or not is_id(Kind.CASE, notice.subject):
-        return []
-    return [f"{public_url.rstrip('/')}/cases/{notice.subject}"]
+    return [] if public_url is None else [f"{public_url.rstrip('/')}{page_of(notice)}"]

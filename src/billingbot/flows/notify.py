@@ -3,12 +3,14 @@
 from datetime import timedelta
 
 from billingbot.core.errors import InputError, RetryLaterError
-from billingbot.core.ids import Kind
+from billingbot.core.ids import Kind, is_id
 from billingbot.core.job import Actor, Job
 from billingbot.core.notice import GROUPED_WITHIN, Notice, NoticeKind, message_of
+from billingbot.core.person import person
 from billingbot.core.powers import Power
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.store import database, jobs, notices
+from billingbot.store.database import transaction
 from billingbot.telling.route import NotSentError, Route
 
 
@@ -59,6 +61,15 @@ def try_routes(desk: Desk, *, by: str) -> list[tuple[str, str | None]]:
         body=f"Notices arrive here. {by} asked for this test.",
     )
     return [(route.name, _try(route, [notice], desk.public_url)) for route in desk.routes]
+
+
+def saw_notices(desk: Desk, seen_to: str, *, by: str) -> None:
+    """This person has seen all notices up to the one of this id."""
+    desk.require(Power.SEE)
+    if not is_id(Kind.NOTICE, seen_to):
+        raise InputError("seen_to", "expected the id of a notice")
+    with transaction(desk.db) as connection:
+        notices.mark_seen(connection, person(by), seen_to)
 
 
 def _quiet(desk: Desk, route: Route, kind: NoticeKind) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from billingbot.core.job import LEASE
 from billingbot.core.notice import WORTH_SENDING, Notice, NoticeKind, NoticeState
-from billingbot.store.schema import notice_deliveries, notices
+from billingbot.store.schema import notice_deliveries, notice_marks, notices
 
 _NOW = sa.func.clock_timestamp()
 # Whoever claims a notice renews the job's lease with it and sends within seconds: when another worker may have the
@@ -133,3 +133,10 @@ def _claimed(row: sa.Row[Any]) -> Claimed:
     fields = dict(row._mapping)
     notice_id = fields.pop("id")
     return Claimed(id=notice_id, notice=Notice(**{**fields, "kind": NoticeKind(fields["kind"])}))
+
+
+def mark_seen(connection: Connection, person: str, seen_to: str) -> None:
+    """Notes that this person has seen all notices up to this one; who looks at older ones again un-sees none."""
+    row = insert(notice_marks).values(person=person, seen_to=seen_to)
+    newest = sa.func.greatest(notice_marks.c.seen_to, row.excluded.seen_to)
+    connection.execute(row.on_conflict_do_update(index_elements=["person"], set_={"seen_to": newest, "at": _NOW}))

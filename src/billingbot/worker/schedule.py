@@ -11,6 +11,7 @@ from billingbot.core.errors import BillingbotError
 from billingbot.core.job import Actor
 from billingbot.core.notice import GROUPED_WITHIN
 from billingbot.flows.backfill import keep_up
+from billingbot.flows.deadlines import tell_of_deadlines
 from billingbot.flows.desk import Desk, step
 from billingbot.flows.late import tell_of_overdue
 from billingbot.flows.letters import send_due
@@ -161,6 +162,7 @@ TASKS: Final[Mapping[str, tuple[timedelta, Callable[[Desk], int]]]] = {
     "resolve_refunds": (timedelta(minutes=5), _resolve_refunds),
     "assess_forgotten": (timedelta(minutes=5), _assess_forgotten),
     "notices": (timedelta(minutes=2), _notices),
+    "deadlines": (timedelta(minutes=1), tell_of_deadlines),
     "overdue_refunds": (timedelta(hours=1), tell_of_overdue),
     "resolve_cancellations": (timedelta(minutes=5), _resolve_cancellations),
     "resolve_answers": (timedelta(minutes=5), _resolve_answers),

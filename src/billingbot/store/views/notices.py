@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from billingbot.core.ids import Kind, first_id
 from billingbot.core.notice import NoticeKind, NoticeState
-from billingbot.store.schema import notice_deliveries, notices
+from billingbot.store import database
+from billingbot.store.schema import notice_deliveries, notice_marks, notices
 from billingbot.store.views.paging import PAGE_ROWS, Page, newest_first
 
 
@@ -80,3 +82,24 @@ def _with_deliveries(connection: Connection, lines: Sequence[NoticeLine]) -> tup
 
 def _line(row: sa.Row[Any]) -> NoticeLine:
     return NoticeLine(**{**row._mapping, "kind": NoticeKind(row.kind), "state": NoticeState(row.state)})
+
+
+MOST_UNREAD: Final = 99
+"""A bell that says more than this says nothing more."""
+
+
+def unread(connection: Connection, person: str) -> int:
+    """How many notices came since this person last looked at them, up to one more than MOST_UNREAD.
+
+    Whoever has never looked has those of the last day before them: all that ever was would be no news.
+    """
+    mark = sa.select(notice_marks.c.seen_to).where(notice_marks.c.person == person).scalar_subquery()
+    day = first_id(Kind.NOTICE, database.now(connection) - timedelta(days=1))
+    newer = (
+        sa.select(sa.literal(1))
+        .select_from(notices)
+        .where(notices.c.id > sa.func.coalesce(mark, day))
+        .limit(MOST_UNREAD + 1)
+        .subquery()
+    )
+    return int(connection.execute(sa.select(sa.func.count()).select_from(newer)).scalar_one())

@@ -53,7 +53,8 @@ def bars(title: str, values: Sequence[Bar], *, empty: str = "Nothing yet.") -> M
     peak = max(values, key=lambda bar: bar.value + bar.rest)
     base = Markup('<line class="base" x1="0" x2="{}" y1="{}" y2="{}"/>').format(_WIDTH, _TOP + high, _TOP + high)
     told = Markup('<text class="peak" x="{}" y="12">{}</text>').format(_LEFT, f"highest: {peak.told}")
-    return _figure(title, _svg(title, base + told + Markup("").join(shown)))
+    linked = any(bar.href for bar in values)
+    return _figure(title, _svg(title, base + told + Markup("").join(shown), role="group" if linked else "img"))
 
 
 def line(title: str, points: Sequence[tuple[str, float, str]], *, empty: str = "Nothing yet.") -> Markup:
@@ -120,9 +121,10 @@ def _column(kind: str, x: float, wide: float, y: float, tall: float) -> Markup:
     )
 
 
-def _svg(title: str, inner: Markup) -> Markup:
-    return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}</svg>').format(
-        _WIDTH, _HEIGHT, title, _HATCH, inner
+def _svg(title: str, inner: Markup, *, role: str = "img") -> Markup:
+    """A picture; a group where parts of it are links, which a picture cannot hold."""
+    return Markup('<svg class="chart" viewBox="0 0 {} {}" role="{}" aria-label="{}">{}{}</svg>').format(
+        _WIDTH, _HEIGHT, role, title, _HATCH, inner
     )
 
 

@@ -112,7 +112,9 @@ def span_words(span: timedelta) -> str:
 
 
 def seconds_words(seconds: float) -> str:
-    """The same of a number of seconds."""
+    """The same of a number of seconds; less than one is told as such."""
+    if 0 < seconds < 1:
+        return "under 1 s"
     return span_words(timedelta(seconds=seconds))
 
 

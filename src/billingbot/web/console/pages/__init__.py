@@ -4,7 +4,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from billingbot.web.console.pages import events, jobs, overview, reconcile, replays, search, sign_in, sources
+from billingbot.web.console.pages import events, jobs, notices, overview, reconcile, replays, search, sign_in, sources
 
 public: Final[tuple[APIRouter, ...]] = (sign_in.public,)
 """Pages for people who are not signed in."""
@@ -14,6 +14,7 @@ routers: Final[tuple[APIRouter, ...]] = (
     replays.router,
     events.router,
     jobs.router,
+    notices.router,
     overview.router,
     reconcile.router,
     search.router,

@@ -1,16 +1,156 @@
 """The front page: today's money, what waits, and the health of everything, in one screen."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from billingbot.store import views
+from billingbot.core.errors import RetryLaterError
+from billingbot.core.policy.rules import Limits
+from billingbot.core.powers import Power
+from billingbot.store import sources
+from billingbot.store.sources import SourceState
+from billingbot.store.views.disputes import DisputeFilter, dispute_list
+from billingbot.store.views.front import Front, Pace, front
+from billingbot.web.console import charts
 from billingbot.web.console.door import ConsoleRoute
-from billingbot.web.console.visit import Here
+from billingbot.web.console.visit import Here, Visit
+from billingbot.web.console.wording import seconds_words
 
 router = APIRouter(route_class=ConsoleRoute)
+
+_DEADLINES: Final = 6
+# The scheduler takes its sample each minute; three missed ones are no slow minute.
+_SCHEDULER_LATE: Final = timedelta(minutes=4)
+_JOBS_LATE_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Word:
+    """One thing that is not well: in words, where to look, and since when."""
+
+    said: str
+    href: str
+    at: datetime | None = None
+    is_grave: bool = False
 
 
 @router.get("/")
 def overview(here: Here) -> Response:
-    """Everything at a glance."""
-    return here.show("overview/page.html", counts=here.read(views.counts))
+    """Everything at a glance; a page that stands open keeps itself up to date."""
+    accounts = tuple(sorted(here.desk.accounts))
+    found = here.read(front, person=here.name, accounts=accounts, deadlines=_DEADLINES)
+    disputes = here.read(dispute_list, DisputeFilter(open=True), limit=_DEADLINES).items
+    states = here.read(sources.states)
+    limits = _limits(here)
+    part = "hx-request" in here.request.headers
+    return here.show(
+        "overview/board.html" if part else "overview/page.html",
+        front=found,
+        today=_today(found, limits),
+        count_max=limits.daily_count_max if limits else None,
+        ages=_ages(here, found),
+        pace=_pace(found.this_month, found.last_month),
+        disputes=[line for line in disputes if line.dispute.due_by is not None],
+        troubles=list(_troubles(here, found, states, limits)),
+        sources=states,
+        may_check=here.may(Power.CHECK),
+    )
+
+
+def _limits(here: Visit) -> Limits | None:
+    try:
+        return here.desk.policy_for(None).limits
+    except RetryLaterError:  # this release cannot read the version in force; the front page must still stand
+        return None
+
+
+def _today(found: Front, limits: Limits | None) -> list[dict[str, Any]]:
+    return [
+        {
+            "account": one.account,
+            "currency": one.currency,
+            "refunds": one.refunds,
+            "amount_minor": one.amount_minor,
+            "automatic": one.automatic,
+            "automatic_minor": one.automatic_minor,
+            "limit_minor": limits.daily_amount_max.get(one.currency) if limits else None,
+        }
+        for one in found.today
+    ]
+
+
+def _ages(here: Visit, found: Front) -> Any:
+    total = sum(bar.cases for bar in found.ages)
+    overdue = sum(bar.overdue for bar in found.ages)
+    number = here.reader.number
+    if not total:
+        title = "No case waits for a person"
+    else:
+        title = f"{number(total)} {'case waits' if total == 1 else 'cases wait'} for a person"
+        title += f", {number(overdue)} overdue" if overdue else ", none overdue"
+    bars = [
+        charts.Bar(
+            label=bar.label,
+            value=bar.cases,
+            told=f"{number(bar.cases)} {bar.label}" + (f", {number(bar.overdue)} overdue" if bar.overdue else ""),
+            href="/queue",
+        )
+        for bar in found.ages
+    ]
+    return charts.bars(title, bars, empty="Cases appear here when the policy hands one over.")
+
+
+def _pace(now: Pace, before: Pace) -> dict[str, Any]:
+    """Two figures, and the change in words."""
+    words = "Nobody has been decided on this month yet"
+    if now.median_seconds is not None:
+        words = f"Median decision time is {seconds_words(now.median_seconds)} this month"
+        if before.median_seconds is not None:
+            change = now.median_seconds - before.median_seconds
+            if abs(change) < max(1.0, before.median_seconds * 0.05):
+                words = f"Median decision time stayed at {seconds_words(now.median_seconds)}"
+            else:
+                moved = "fell" if change < 0 else "rose"
+                was = seconds_words(before.median_seconds)
+                words = f"Median decision time {moved} to {seconds_words(now.median_seconds)} from {was}"
+    return {"words": words, "now": now, "before": before}
+
+
+def _troubles(here: Visit, found: Front, states: Sequence[SourceState], limits: Limits | None) -> Iterator[_Word]:
+    """What is not well, the gravest first; nothing where all is."""
+    yield from _grave(here, found)
+    if limits is None:
+        yield _Word(said="This release cannot read the policy in force", href="/policy", is_grave=True)
+    for state in states:
+        if state.silent_since is not None:
+            yield _Word(said=f"{state.source} is silent", href="/sources", at=state.silent_since)
+    number, trouble = here.reader.number, found.trouble
+    if trouble.jobs_failed:
+        said = f"{number(trouble.jobs_failed)} jobs have failed and wait for a person"
+        said += f", the last with: {trouble.last_error}" if trouble.last_error else ""
+        yield _Word(said=said, href="/jobs")
+    if trouble.breaks:
+        said = f"{number(trouble.breaks)} breaks between our books and Stripe are not settled"
+        yield _Word(said=said, href="/reconcile")
+    if trouble.notices_failed:
+        yield _Word(said=f"{number(trouble.notices_failed)} notices did not arrive", href="/notices?state=failed")
+
+
+def _grave(here: Visit, found: Front) -> Iterator[_Word]:
+    """What keeps money or work from moving."""
+    trouble = found.trouble
+    for account, breaker in found.breakers.items():
+        said = f"The breaker of {account} is open: {breaker.observed}. Nothing is paid by itself there"
+        yield _Word(said=said, href="/settings", at=breaker.opened_at, is_grave=True)
+    if trouble.refunds_unknown:
+        said = f"{here.reader.number(trouble.refunds_unknown)} refunds of unknown outcome are being asked for at Stripe"
+        yield _Word(said=said, href="/refunds?state=unknown", is_grave=True)
+    if trouble.scheduler_at is None or found.now - trouble.scheduler_at > _SCHEDULER_LATE:
+        yield _Word(said="The scheduler is silent", href="/jobs/load", at=trouble.scheduler_at, is_grave=True)
+    if trouble.oldest_due_seconds is not None and trouble.oldest_due_seconds > _JOBS_LATE_SECONDS:
+        said = f"Jobs wait for a worker: the oldest for {seconds_words(trouble.oldest_due_seconds)}"
+        yield _Word(said=said, href="/jobs?tab=due", is_grave=True)
