@@ -68,7 +68,7 @@ def desk_by_hand(
 
     ConfigError where the configuration file cannot be read.
     """
-    wait = timedelta(seconds=read_file(environment.config).desk.recheck_after_seconds)
+    file = read_file(environment.config)
     with ExitStack() as stack:
         engine = make_engine(database_url, pool_size=2)  # one act, and whatever it reads beside it
         stack.callback(engine.dispose)
@@ -90,7 +90,8 @@ def desk_by_hand(
             policy=lambda: read_policy(environment.policy),
             bell=bell,
             new_id=new_id,
-            recheck_after=wait,
+            recheck_after=timedelta(seconds=file.desk.recheck_after_seconds),
+            books=file.finance.books(),
         )
 
 

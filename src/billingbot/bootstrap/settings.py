@@ -4,11 +4,13 @@ import tomllib
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from billingbot.core.errors import ConfigError
+from billingbot.core.journal import Book, BookCodes, Books
 from billingbot.core.notice import NoticeKind
 
 DEFAULT_CONFIG = Path("config/billingbot.toml")
@@ -103,6 +105,29 @@ class DisputesSection(BaseModel):
     counter_fee_currency: Annotated[str, Field(pattern=r"^[a-z]{3}$")] = "usd"
 
 
+class FinanceSection(BaseModel):
+    """`[finance]`: how the books are kept."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    zone: str = "UTC"
+    """By whose clocks a month begins and ends, such as Europe/Berlin."""
+    accounts: dict[Book, Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,39}$")]] = {}
+    """Codes of the accounts in the journal; the shipped ones where not named."""
+
+    @field_validator("zone")
+    @classmethod
+    def _is_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("expected a time zone such as Europe/Berlin")
+        return value
+
+    def books(self) -> Books:
+        """As the core has it."""
+        codes = {book.value: code for book, code in self.accounts.items()}
+        return Books(zone=self.zone, codes=BookCodes(**codes))
+
+
 class DeskSection(BaseModel):
     """`[desk]`: how the desk works."""
 
@@ -125,6 +150,7 @@ class _File(BaseModel):
     notifications: tuple[NotificationSection, ...] = ()
     mail: MailSection | None = None
     disputes: DisputesSection = DisputesSection()
+    finance: FinanceSection = FinanceSection()
 
 
 class ConfigFile(BaseModel):
@@ -139,6 +165,7 @@ class ConfigFile(BaseModel):
     notifications: tuple[NotificationSection, ...] = ()
     mail: MailSection | None = None
     disputes: DisputesSection = DisputesSection()
+    finance: FinanceSection = FinanceSection()
 
 
 def read_environment() -> Environment:
@@ -175,6 +202,7 @@ def read_file(path: Path) -> ConfigFile:
         notifications=file.notifications,
         mail=file.mail,
         disputes=file.disputes,
+        finance=file.finance,
     )
 
 

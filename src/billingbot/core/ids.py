@@ -36,6 +36,7 @@ class Kind(StrEnum):
     ANSWER = "ans"
     RECONCILIATION = "rec"
     BREAK = "brk"
+    CLOSING = "mon"
     PERSON = "per"
     SESSION = "ses"
 

@@ -27,6 +27,10 @@ class Actor(StrEnum):
     BACKFILL = "backfill"
     RECONCILE = "reconcile"
     BACKTEST = "backtest"
+    READ_SETTLEMENTS = "read_settlements"
+    """Its argument is an account."""
+    CLOSE_MONTH = "close_month"
+    """Its argument is the closing of a month."""
     REPLAY = "replay"
     """Its argument is the name of the run."""
 

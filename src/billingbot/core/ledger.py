@@ -78,6 +78,8 @@ class EntryKind(StrEnum):
     BACKTEST_ASKED = "backtest.asked"
     BACKTEST_STOPPED = "backtest.stopped"
     EVENTS_BACKFILLED = "events.backfilled"
+    MONTH_CLOSED = "month.closed"
+    MONTH_SIGNED = "month.signed"
     BREAK_SETTLED = "break.settled"
     BREAK_HANDED_OVER = "break.handed_over"
 

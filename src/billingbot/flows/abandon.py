@@ -15,7 +15,7 @@ from billingbot.flows.notify import tell
 from billingbot.flows.replay_runs import interrupt
 from billingbot.flows.settle import show_to_person
 from billingbot.flows.submit import withdraw_unsent
-from billingbot.store import backfills, backtests, cases, notices, refunds
+from billingbot.store import backfills, backtests, cases, months, notices, refunds
 
 
 def abandon(this: Step, job: Job) -> None:  # noqa: C901, PLR0912 - one case per kind of job
@@ -50,8 +50,16 @@ def abandon(this: Step, job: Job) -> None:  # noqa: C901, PLR0912 - one case per
             backfills.fail(this.db, job.subject)
         case Actor.BACKTEST:
             backtests.end(this.db, job.subject, BacktestState.FAILED, why="its worker gave up; the job says why")
+        case Actor.CLOSE_MONTH:
+            months.fail(this.db, job.subject, why="its worker gave up; the job says why")
         case (
-            Actor.DRAFT_ANSWER | Actor.INTERPRET | Actor.RECHECK | Actor.SETTLE | Actor.IMPORT_HISTORY | Actor.RECONCILE
+            Actor.DRAFT_ANSWER
+            | Actor.INTERPRET
+            | Actor.RECHECK
+            | Actor.SETTLE
+            | Actor.IMPORT_HISTORY
+            | Actor.RECONCILE
+            | Actor.READ_SETTLEMENTS
         ):
             pass  # nothing waits for these but the failed job itself, which a person sees
     tell(

@@ -12,6 +12,7 @@ from billingbot.core.errors import ForbiddenError, InputError
 from billingbot.core.house_texts import NO_TEXTS, HouseTexts
 from billingbot.core.ids import IdSource, Kind
 from billingbot.core.job import Actor
+from billingbot.core.journal import UTC_BOOKS, Books
 from billingbot.core.ledger import Draft
 from billingbot.core.policy import Policy
 from billingbot.core.powers import ALL, Power, roles_with
@@ -61,6 +62,8 @@ class Desk:
     """The way out for replies to customers; None where people copy them by hand."""
     texts: HouseTexts = NO_TEXTS
     """The house's own words for banks, as configured."""
+    books: Books = UTC_BOOKS
+    """How the books are kept: the zone of their months, the numbers of their accounts."""
     powers: frozenset[Power] = ALL
     """What whoever works with this desk may do. A process, and whoever holds the database, may do everything; the web
     doors hand each caller a desk with the caller's own powers."""

@@ -314,6 +314,10 @@ def _tell_import(connection: Connection, job: FailedJob, _by_policy: str) -> Pre
     return Preview(job=job, effect=Effect.DECIDES, why=why, account=job.subject)
 
 
+def _tell_finance(_connection: Connection, job: FailedJob, _by_policy: str) -> Preview:
+    return Preview(job=job, effect=Effect.DECIDES, why="reads balance transactions, and decides no case", account="")
+
+
 def _tell_notify(_connection: Connection, job: FailedJob, _by_policy: str) -> Preview:
     return Preview(job=job, effect=Effect.DECIDES, why="sends the notices that wait, and decides nothing", account="")
 
@@ -385,6 +389,8 @@ _TELL: Final[Mapping[Actor, Callable[[Connection, FailedJob, str], Preview]]] = 
     Actor.BACKTEST: _tell_backtest,
     Actor.BACKFILL: _tell_backfill,
     Actor.RECONCILE: _tell_reconcile,
+    Actor.READ_SETTLEMENTS: _tell_finance,
+    Actor.CLOSE_MONTH: _tell_finance,
 }
 
 

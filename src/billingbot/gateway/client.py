@@ -24,6 +24,7 @@ from billingbot.core.errors import InputError
 from billingbot.core.purchase import Purchase
 from billingbot.core.refund_terms import CancelWhen, RefundTerms
 from billingbot.core.request import Candidate, NamedBy
+from billingbot.core.settlement import BalanceTransaction
 from billingbot.gateway import translate
 from billingbot.gateway.answering import AnswerAsk, close_dispute, put_evidence, standing_of, upload_paper
 from billingbot.gateway.answers import AnswerOutcome, CancelAnswer, RefundAnswer, UploadOutcome
@@ -144,6 +145,18 @@ class StripeGateway:
     def disputes_created(self, span: Span, *, after: str | None, limit: int) -> Listing[Dispute]:
         """One page of all disputes that were opened within the span, newest first; without their fees."""
         return created_within(self._transport, "disputes", _dispute_listed, span=span, after=after, limit=limit)
+
+    def transactions_of(self, source_id: str) -> tuple[BalanceTransaction, ...]:
+        """All balance transactions of a refund or a dispute, newest first."""
+        return self._reader.transactions_of(source_id)
+
+    def transactions_created(
+        self, kind: str, span: Span, *, after: str | None, limit: int
+    ) -> Listing[BalanceTransaction]:
+        """One page of the account's balance transactions of this type that were made within the span, newest first."""
+        read = translate.balance_transaction
+        path = "balance_transactions"
+        return created_within(self._transport, path, read, span=span, after=after, limit=limit, type=kind)
 
     def invoice_of_charge(self, charge_id: str) -> str | None:
         """The id of the invoice that the charge paid, or tried to; None for a charge of none."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NoReturn
 
 from billingbot.core.errors import StripeAnswerError
@@ -77,6 +78,19 @@ class Fields:
         if type(value) is not int or abs(value) > _LARGEST_AMOUNT:
             self._refuse(field, "expected an integer of minor units")
         return value
+
+    def optional_decimal(self, field: str) -> Decimal | None:
+        """A number with decimals, above zero, such as a rate; or None."""
+        value = self._raw.get(field)
+        if value is None:
+            return None
+        try:
+            found = Decimal(str(value)) if type(value) in {int, float, str, Decimal} else None
+        except InvalidOperation:
+            found = None
+        if found is None or not found.is_finite() or found <= 0:
+            self._refuse(field, "expected a number above zero, or null")
+        return found
 
     def currency(self, field: str) -> str:
         """Three lower-case letters."""

@@ -41,12 +41,13 @@ def created_within(
     span: Span,
     after: str | None,
     limit: int,
+    **filters: str,
 ) -> Listing[T]:
     """One page of a list by creation. InputError for a limit that Stripe does not take."""
     if not 1 <= limit <= MOST:
         raise InputError("limit", f"expected 1 to {MOST}")
     bounds = {"gte": int(span.since.timestamp()), "lt": int(span.until.timestamp())}
-    raws, more = transport.page(path, after=after, limit=limit, created=bounds)
+    raws, more = transport.page(path, after=after, limit=limit, created=bounds, **filters)
     items, unreadable = [], []
     for raw in raws:
         try:

@@ -16,6 +16,7 @@ from billingbot.core.dossier import (
     Subscription,
 )
 from billingbot.core.errors import StripeAnswerError, StripeNotFoundError
+from billingbot.core.settlement import BalanceTransaction
 from billingbot.gateway import translate
 from billingbot.gateway.fields import Fields
 from billingbot.gateway.lineage import main_payment
@@ -130,6 +131,14 @@ class Reader:
         if not isinstance(listed, list):
             raise StripeAnswerError("dispute: balance_transactions: expected a list")
         return translate.dispute(raw, [self._transaction(entry) for entry in listed])
+
+    def transactions_of(self, source_id: str) -> tuple[BalanceTransaction, ...]:
+        """All balance transactions that this refund or dispute caused, newest first."""
+        listed = self._transport.listed("balance_transactions", source=source_id)
+        found = tuple(translate.balance_transaction(raw) for raw in listed)
+        if any(one.source != source_id for one in found):
+            raise StripeAnswerError(f"balance_transactions: source: expected those of {source_id} only")
+        return found
 
     def _transaction(self, entry: object) -> object:
         return self._transport.get("balance_transactions", entry) if isinstance(entry, str) else entry

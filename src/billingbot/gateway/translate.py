@@ -21,6 +21,7 @@ from billingbot.core.dossier import (
     Refund,
     Subscription,
 )
+from billingbot.core.settlement import BalanceTransaction, movement_of
 from billingbot.gateway.fields import Fields
 
 OUR_REFUND: Final = "billingbot_refund"
@@ -304,6 +305,26 @@ def _moved(entries: Sequence[Fields]) -> DisputeMoney | None:
         reinstated_minor=sum(amount for amount in amounts if amount > 0),
         fees_minor=sum(it.signed_amount("fee") for it in entries),
         currency=currency,
+    )
+
+
+def balance_transaction(raw: object) -> BalanceTransaction:
+    """A balance transaction (https://docs.stripe.com/api/balance_transactions/object)."""
+    it = Fields(raw, "balance_transaction")
+    category = it.text("reporting_category")
+    return BalanceTransaction(
+        id=it.text("id"),
+        movement=movement_of(category),
+        type=it.text("type"),
+        category=category,
+        source=it.optional_ref("source"),
+        amount_minor=it.signed_amount("amount"),
+        fee_minor=it.signed_amount("fee"),
+        currency=it.currency("currency"),
+        exchange_rate=it.optional_decimal("exchange_rate"),
+        created_at=it.moment("created"),
+        available_on=it.moment("available_on"),
+        status=it.optional_text("status") or _UNKNOWN,
     )
 
 

@@ -10,7 +10,7 @@ import structlog
 
 from billingbot.core.errors import BillingbotError, LeaseLostError, RetryLaterError
 from billingbot.core.job import MOST_ATTEMPTS, Actor, Job, backoff
-from billingbot.flows import backtests
+from billingbot.flows import backtests, months
 from billingbot.flows.abandon import abandon
 from billingbot.flows.answer import answer
 from billingbot.flows.assess import assess
@@ -25,6 +25,7 @@ from billingbot.flows.recheck import recheck
 from billingbot.flows.reconcile import reconcile
 from billingbot.flows.replay_runs import carry_on
 from billingbot.flows.settle import settle
+from billingbot.flows.settlements import read_settlements
 from billingbot.flows.submit import submit
 from billingbot.flows.trials import import_history
 from billingbot.store import jobs
@@ -46,6 +47,8 @@ VERBS: Final[Mapping[Actor, Callable[[Desk, Job], None]]] = {
     Actor.RECONCILE: reconcile,
     Actor.BACKTEST: backtests.run,
     Actor.REPLAY: carry_on,
+    Actor.READ_SETTLEMENTS: read_settlements,
+    Actor.CLOSE_MONTH: months.carry_on,
 }
 
 log = structlog.get_logger(__name__)

@@ -10,6 +10,7 @@ import structlog
 from billingbot.core.errors import BillingbotError
 from billingbot.core.job import Actor
 from billingbot.core.notice import GROUPED_WITHIN
+from billingbot.flows import settlements
 from billingbot.flows.backfill import keep_up
 from billingbot.flows.deadlines import tell_of_deadlines
 from billingbot.flows.desk import Desk, step
@@ -172,6 +173,7 @@ TASKS: Final[Mapping[str, tuple[timedelta, Callable[[Desk], int]]]] = {
     "watch": (timedelta(minutes=1), _watch),
     "missed_events": (timedelta(minutes=1), keep_up),
     "reconcile": (timedelta(hours=1), start_due),
+    "settlements": (timedelta(seconds=10), settlements.start_due),
 }
 
 

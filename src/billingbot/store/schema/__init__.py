@@ -4,6 +4,7 @@ from billingbot.store.schema.agreement import breaks, reconcile_passes
 from billingbot.store.schema.answers import dispute_answers, dispute_draft_versions, dispute_drafts, dispute_papers
 from billingbot.store.schema.base import metadata
 from billingbot.store.schema.disputes import disputes
+from billingbot.store.schema.finance import balance_transactions, months
 from billingbot.store.schema.history import (
     activity,
     activity_coverage,
@@ -37,6 +38,7 @@ __all__ = [
     "approvals",
     "backfills",
     "backtests",
+    "balance_transactions",
     "breakers",
     "breaks",
     "cancellations",
@@ -59,6 +61,7 @@ __all__ = [
     "mentions",
     "metadata",
     "modes",
+    "months",
     "notes",
     "notice_deliveries",
     "notice_marks",

@@ -43,8 +43,16 @@ disputes = Table(
     Column("reinstated_minor", BigInteger),
     Column("fees_minor", BigInteger),
     Column("settled_currency", Text),
+    # The status in which its balance transactions were last read.
+    Column("settlement_of", Text),
     Index("ix_disputes_charge_id", "account", "charge_id"),
     Index("ix_disputes_case_id", "case_id"),
+    Index(
+        "ix_disputes_settlement",
+        "account",
+        "dispute_id",
+        postgresql_where=text("settlement_of IS DISTINCT FROM status"),
+    ),
     # The open ones are few, and asked for by their deadline every minute.
     Index("ix_disputes_due_by", "due_by", postgresql_where=text("outcome IS NULL")),
 )

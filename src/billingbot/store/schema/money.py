@@ -62,6 +62,8 @@ refunds = Table(
     Column("credit_note_number", Text),
     # When a pass of reconcile last saw it at Stripe.
     time("seen_at", optional=True),
+    # The state in which its balance transactions were last read.
+    Column("settlement_of", Text),
     UniqueConstraint("account", "stripe_refund_id"),
     # Law 1 with teeth: one live intent of ours per charge, whoever wants it.
     Index(
@@ -78,6 +80,15 @@ refunds = Table(
     Index("ix_refunds_intended_at", "account", "intended_at"),
     # What is on its way is little and asked for often; what has ended is much and asked for by other names.
     Index("ix_refunds_open", "state", postgresql_where=text("state NOT IN ('succeeded', 'refused', 'withdrawn')")),
+    Index(
+        "ix_refunds_settlement",
+        "account",
+        "id",
+        postgresql_where=text(
+            "stripe_refund_id IS NOT NULL AND state IN ('pending', 'succeeded', 'failed', 'canceled')"
+            " AND settlement_of IS DISTINCT FROM state"
+        ),
+    ),
     Index("ix_refunds_card_digest", "account", "card_digest"),
     Index("ix_refunds_email_digest", "account", "email_digest"),
 )

@@ -208,6 +208,8 @@ def _case_id(connection: Connection, job: JobLine) -> str | None:
             | Actor.RECONCILE
             | Actor.REPLAY
             | Actor.BACKTEST
+            | Actor.READ_SETTLEMENTS
+            | Actor.CLOSE_MONTH
         ):
             return None
 
