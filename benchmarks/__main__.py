@@ -1,4 +1,4 @@
-"""`python -m benchmarks [intake|latency|decide|backtest] [--seconds N] [--json]`: measures, and prints."""
+"""`python -m benchmarks [intake|latency|decide|backtest|console] [--seconds N] [--json]`: measures, and prints."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ from typing import Final
 
 from benchmarks.machine import describe
 
-NAMES: Final = ("intake", "latency", "decide", "backtest")
+NAMES: Final = ("intake", "latency", "decide", "backtest", "console")
 # Long enough for hundreds of batches, short enough for five rounds of everything in a few minutes.
 _SECONDS: Final = 4.0
 

@@ -1,5 +1,7 @@
 """Large refunds need two people, never the same one, whatever they race for and however they write their name."""
 
+from dataclasses import replace
+
 import pytest
 import sqlalchemy as sa
 
@@ -7,6 +9,7 @@ from billingbot.core.case import CaseState
 from billingbot.core.errors import ConflictError, ForbiddenError
 from billingbot.core.mode import Mode
 from billingbot.core.person import person_key
+from billingbot.core.powers import Role, powers_of
 from billingbot.flows.review import Act, approve, ask_again, claim, deny
 from billingbot.store import views
 from tests.faults.test_races import at_once
@@ -48,6 +51,20 @@ def test_the_first_approval_pays_nothing_and_the_second_by_somebody_else_pays(sh
     assert kinds(shop, case_id) == ["case.first_approved", "case.approved"]
     [row] = shop.rows("SELECT a.*, r.stripe_refund_id FROM approvals a JOIN refunds r ON r.id = a.refund_id")
     assert (row.maker, row.checker, row.stripe_refund_id is not None) == ("kim", "lou", True)
+
+
+def test_the_second_approval_is_only_for_those_who_may_check(shop: Shop) -> None:
+    charge, case_id = waiting(shop)
+    support = replace(shop.desk, powers=powers_of([Role.SUPPORT]))
+    approve(support, shop.person(case_id, "kim"), reason="as the policy says")
+    with pytest.raises(ForbiddenError, match=r"^check: not allowed; it takes the role approver or admin"):
+        approve(support, shop.person(case_id, "lou"), reason="looked at it too")
+    shop.work()
+    shop.assert_not_paid(charge)
+    approver = replace(shop.desk, powers=powers_of([Role.APPROVER]))
+    approve(approver, shop.person(case_id, "lou"), reason="looked at it too")
+    shop.work()
+    shop.assert_paid_once(charge, amount=LARGE)
 
 
 @pytest.mark.parametrize("name", ["kim", " Kim", "KIM ", "k i m", "ｋｉｍ"])

@@ -318,7 +318,7 @@ def subscribed_events() -> list[str]:
 
 def create_key(stage: Stage) -> str:
     """A key for the API."""
-    return str(json.loads(stage.command("keys", "create", "torture", "--json"))["secret"])
+    return str(json.loads(stage.command("keys", "create", "torture", "--may", "all", "--json"))["secret"])
 
 
 def _answers(url: str) -> bool:

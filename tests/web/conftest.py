@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 
+from billingbot.core.powers import ALL
 from billingbot.flows.desk import Desk
 from billingbot.flows.switch import create_key
 from billingbot.web.app import make_app
@@ -39,7 +40,7 @@ def street(app: FastAPI) -> Iterator[httpx.Client]:
 @pytest.fixture
 def api(desk: Desk, street: httpx.Client) -> httpx.Client:
     """The same client with an API key."""
-    street.headers["Authorization"] = f"Bearer {create_key(desk, 'helpdesk', by='tests')}"
+    street.headers["Authorization"] = f"Bearer {create_key(desk, 'helpdesk', by='tests', may=ALL)}"
     return street
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from billingbot.core.powers import ALL
 from billingbot.flows.reconcile import reconcile_whole
 from billingbot.flows.switch import create_key
 from billingbot.web.app import make_app
@@ -28,7 +29,7 @@ def test_breaks_and_passes_are_shown_with_both_sides_and_counted_by_kind(shop: S
     with shop.owner.begin() as connection:
         connection.exec_driver_sql("UPDATE refunds SET amount_minor = 900")
     done = reconcile_whole(shop.desk, "default", by="kim", until=datetime.now(UTC) + timedelta(hours=1))
-    key = create_key(shop.desk, "tests", by="kim")
+    key = create_key(shop.desk, "tests", by="kim", may=ALL)
 
     headers = {"Authorization": f"Bearer {key}"}
     with served(make_app(shop.desk, {})) as url, httpx.Client(base_url=url, timeout=30, headers=headers) as client:

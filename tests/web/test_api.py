@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from billingbot.core.breaker import Trip, TrippedBy
 from billingbot.core.ids import Kind
 from billingbot.core.mode import Mode
+from billingbot.core.powers import ALL
 from billingbot.flows.breaker import TrippedError, trip
 from billingbot.flows.desk import Desk, step
 from billingbot.flows.switch import create_key, revoke_key
@@ -121,7 +122,7 @@ def test_the_same_request_under_the_same_key_is_answered_the_same(api: httpx.Cli
 def test_two_keys_have_idempotency_keys_of_their_own(desk: Desk, api: httpx.Client) -> None:
     headers = {"Idempotency-Key": "ticket-1"}
     api.post(ASK, json={"charge": "ch_1"}, headers=headers)
-    other = {"Authorization": f"Bearer {create_key(desk, 'shop', by='tests')}", **headers}
+    other = {"Authorization": f"Bearer {create_key(desk, 'shop', by='tests', may=ALL)}", **headers}
 
     assert api.post(ASK, json={"charge": "ch_2"}, headers=other).status_code == 202
 
@@ -382,7 +383,7 @@ def test_activity_that_is_wrong_is_refused_by_field(api: httpx.Client, change: d
 def counter(shop: Shop) -> Any:
     """The API over a shop with a Stripe of its own."""
     with served(make_app(shop.desk, endpoints())) as url, httpx.Client(base_url=url, timeout=30) as client:
-        client.headers["Authorization"] = f"Bearer {create_key(shop.desk, 'helpdesk', by='tests')}"
+        client.headers["Authorization"] = f"Bearer {create_key(shop.desk, 'helpdesk', by='tests', may=ALL)}"
         yield client
 
 

@@ -6,6 +6,8 @@ import typer
 
 from billingbot.cli.output import AsJson, say, show_json, show_page, show_table, warn
 from billingbot.cli.session import By, desk, me
+from billingbot.core.errors import InputError
+from billingbot.core.powers import Power
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -18,15 +20,25 @@ def _keys() -> None:
 
 
 @app.command()
-def create(name: Name, by: By = me(), *, as_json: AsJson = False) -> None:
-    """Makes a key and prints its secret, this once."""
+def create(
+    name: Name,
+    may: Annotated[
+        str, typer.Option(help=f"What it may do, with commas between: {', '.join(Power)}, or all.")
+    ] = "ask,push,see",
+    by: By = me(),
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Makes a key and prints its secret, this once. By default it may do what a product needs, and no more."""
     from billingbot.flows.switch import create_key
 
+    powers = _powers(may)
     with desk() as at:
-        secret = create_key(at, name, by=by)
+        secret = create_key(at, name, by=by, may=powers)
     if as_json:
-        show_json({"name": name, "secret": secret})
+        show_json({"name": name, "may": powers, "secret": secret})
         return
+    warn(f"It may {', '.join(powers)}.")
     warn("The key, for the header `Authorization: Bearer ...`. It is shown this once; we keep only its digest.")
     say(secret)
 
@@ -41,8 +53,11 @@ def list_(*, as_json: AsJson = False) -> None:
     if as_json:
         show_page(found)
         return
-    rows = ((key.name, key.id, key.created_at, key.last_used_at, key.revoked_at) for key in found)
-    show_table(("name", "id", "created", "last used", "revoked"), rows)
+    rows = (
+        (key.name, ", ".join(sorted(key.powers)), key.created_at, key.last_used_at, key.revoked_at, key.id)
+        for key in found
+    )
+    show_table(("name", "may", "created", "last used", "revoked", "id"), rows)
 
 
 @app.command()
@@ -56,3 +71,12 @@ def revoke(name: Name, by: By = me(), *, as_json: AsJson = False) -> None:
         show_json(key)
         return
     say(f"Revoked {key.name}.")
+
+
+def _powers(may: str) -> list[Power]:
+    wanted = {word.strip() for word in may.split(",")}
+    if wanted == {"all"}:
+        return list(Power)
+    if not wanted <= set(Power):
+        raise InputError("--may", f"expected some of {', '.join(Power)}, with commas between, or all")
+    return [power for power in Power if power in wanted]

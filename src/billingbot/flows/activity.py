@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from billingbot.core.errors import InputError
+from billingbot.core.powers import Power
 from billingbot.core.usage import Span
 from billingbot.flows.desk import Desk
 from billingbot.store import activity, database
@@ -15,6 +16,7 @@ def push(desk: Desk, account: str, source: str, hits: Sequence[activity.Hits], c
     Raises InputError where the source is not configured as a push source, or a time lies in the future: a source
     that vouches for tomorrow vouches for nothing.
     """
+    desk.require(Power.PUSH)
     desk.account(account)
     known = [one.name for one in desk.usage if one.pushed]
     if source not in known:

@@ -92,6 +92,7 @@ def close_breaker(desk: Desk, account: str, *, by: str, why: str) -> Breaker:
 
 def list_breakers(desk: Desk) -> Sequence[Breaker]:
     """Every breaker that ever tripped."""
+    desk.require(Power.SEE)
     with transaction(desk.db) as connection:
         return breakers.all_breakers(connection)
 

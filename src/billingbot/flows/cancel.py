@@ -19,6 +19,7 @@ from billingbot.core.ledger import EntryKind
 from billingbot.core.notice import Notice, NoticeKind
 from billingbot.core.paying import may_leave
 from billingbot.core.person import person
+from billingbot.core.powers import Power
 from billingbot.core.refund import CANCELS_AFTER, RefundIntent, RefundState
 from billingbot.flows.aftercare import draft
 from billingbot.flows.desk import Desk, Step, step
@@ -273,6 +274,7 @@ def abandon_cancellation(this: Step, cancellation_id: str) -> None:
 
 def try_again(desk: Desk, cancellation_id: str, *, by: str) -> Cancellation:
     """A person has a cancellation tried again that was refused or handed over. ConflictError for any other."""
+    desk.require(Power.DECIDE)
     with step(desk) as this:
         locked = cancellations.lock(this.db, cancellation_id)
         again = cancellations.set_state(this.db, locked, _S.INTENDED, why=None)
@@ -284,6 +286,7 @@ def try_again(desk: Desk, cancellation_id: str, *, by: str) -> Cancellation:
 
 def settled_by_hand(desk: Desk, cancellation_id: str, *, by: str) -> Cancellation:
     """A person has seen to the subscription: nothing waits any more, and the case closes. ConflictError if none did."""
+    desk.require(Power.DECIDE)
     with step(desk) as this:
         locked = cancellations.lock(this.db, cancellation_id)
         if locked.waits_for is None:

@@ -71,7 +71,8 @@ class Desk:
     def require(self, power: Power) -> None:
         """The first line of every verb that a person calls. ForbiddenError where this desk lacks the power."""
         if power not in self.powers:
-            raise ForbiddenError(f"{power}: not allowed; it takes the role {' or '.join(roles_with(power))}")
+            roles = " or ".join(roles_with(power))
+            raise ForbiddenError(f"{power}: not allowed; it takes the role {roles}, or an API key that may {power}")
 
     def account(self, name: str) -> Account:
         """The account of this name. InputError where none is configured."""

@@ -12,6 +12,7 @@ from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.letter import Letter, LetterState
 from billingbot.core.notice import Notice, NoticeKind
 from billingbot.core.person import person
+from billingbot.core.powers import Power
 from billingbot.core.refund import RefundState
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.notify import tell
@@ -30,6 +31,7 @@ def send(desk: Desk, act: Act) -> Letter:
 
     ConflictError where the case is not decided yet, or its customer has had this text, or may have had it.
     """
+    desk.require(Power.DECIDE)
     person(act.by)
     if desk.mail is None:
         raise ForbiddenError("mail: no [mail] is configured, so that replies are copied by hand")

@@ -6,6 +6,7 @@ from billingbot.core.case import Case
 from billingbot.core.mention import named_in
 from billingbot.core.notice import Notice, NoticeKind
 from billingbot.core.person import person, person_key
+from billingbot.core.powers import Power
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.notify import tell
 from billingbot.store import mentions, people
@@ -35,5 +36,6 @@ def mention(this: Step, case: Case, note_id: str, text: str, *, by: str) -> Sequ
 
 def saw(desk: Desk, case_id: str, *, by: str) -> None:
     """This person has seen the case, and with it all that its notes ask of them."""
+    desk.require(Power.SEE)
     with step(desk) as this:
         mentions.seen(this.db, person(by), case_id)

@@ -78,12 +78,14 @@ def publish(desk: Desk, wish: Wish) -> Publication:
 
 def published(desk: Desk) -> Sequence[Edition]:
     """All published versions, in the order of publication."""
+    desk.require(Power.SEE)
     with transaction(desk.db) as connection:
         return policies.editions(connection)
 
 
 def read_version(desk: Desk, version: str) -> tuple[Edition, Policy]:
     """A published version, compiled. Raises NotFoundError."""
+    desk.require(Power.SEE)
     with transaction(desk.db) as connection:
         edition = policies.edition(connection, version)
         return edition, policies.loaded(connection, edition.digest)

@@ -152,6 +152,7 @@ def drive(
     Each job is one commit: whoever dies in between leaves a run that anybody can go on with. ConflictError where
     another process is at it; LeaseLostError where one took over.
     """
+    desk.require(Power.RUN)
     own = token or uuid4().hex
     by_policy = policy_name(desk)
     with transaction(desk.db) as connection:
@@ -176,6 +177,7 @@ def drive(
 
 def let_go(desk: Desk, name: str, *, by: str) -> ReplayRun:
     """Stops a run whose driver was told to end by whoever sits before it; the next job has not begun."""
+    desk.require(Power.RUN)
     with step(desk) as this:
         run = replays.lock(this.db, name)
         if run.state is RunState.RUNNING:
@@ -198,6 +200,7 @@ def jobs_of_events(
 
 def enqueue(desk: Desk, name: str) -> None:
     """Has a worker drive the run."""
+    desk.require(Power.RUN)
     with step(desk) as this:
         this.enqueue(Actor.REPLAY, name)
 

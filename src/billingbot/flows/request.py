@@ -14,6 +14,7 @@ from billingbot.core.history import normalise_email
 from billingbot.core.ids import Kind
 from billingbot.core.job import Actor
 from billingbot.core.ledger import Draft, EntryKind
+from billingbot.core.powers import Power
 from billingbot.core.request import Channel, Claims, NamedBy
 from billingbot.flows.desk import Account, Desk, Step, step
 from billingbot.flows.recheck import reassess
@@ -64,6 +65,7 @@ def ask(desk: Desk, wish: Ask) -> Answer:
     Asking again under the same idempotency key gives the same answer. Raises InputError for a field that is
     wrong, ConflictError for a key that was used with another input.
     """
+    desk.require(Power.ASK)
     account = desk.account(wish.account)
     wish = _checked(wish)
     input_digest = _digest(wish)

@@ -42,6 +42,7 @@ class Act:
 
 def claim(desk: Desk, act: Act) -> Case:
     """Takes the case into this person's hands. ConflictError where somebody else has it already."""
+    desk.require(Power.DECIDE)
     with step(desk) as this:
         case = in_review(this, act)
         if case.assignee == act.by:
@@ -54,6 +55,7 @@ def claim(desk: Desk, act: Act) -> Case:
 
 def release(desk: Desk, act: Act) -> Case:
     """Puts the case back into the queue."""
+    desk.require(Power.DECIDE)
     with step(desk) as this:
         case = in_review(this, act)
         if case.assignee is None:
@@ -68,6 +70,7 @@ def release(desk: Desk, act: Act) -> Case:
 
 def note(desk: Desk, act: Act, text: str) -> None:
     """Writes a note on the case. The ledger keeps its digest; the text itself stays erasable."""
+    desk.require(Power.DECIDE)
     text = text_of("text", text)
     with step(desk) as this:
         case = cases.lock(this.db, act.case_id)
@@ -80,6 +83,7 @@ def note(desk: Desk, act: Act, text: str) -> None:
 
 def ask_again(desk: Desk, act: Act, why: str) -> Case:
     """Has the facts gathered and the case decided anew."""
+    desk.require(Power.DECIDE)
     with step(desk) as this:
         case = in_review(this, act)
         reassess(this, case.id, by=person(act.by), why=text_of("why", why))
@@ -92,6 +96,7 @@ def deny(desk: Desk, act: Act, *, reason: str, reply: str | None) -> Case:
 
     ConflictError while a refund of the charge may still leave or have left: nobody can deny what may be paid.
     """
+    desk.require(Power.DECIDE)
     reason = text_of("reason", reason)
     with step(desk) as this:
         case = in_review(this, act)
@@ -120,10 +125,11 @@ def approve(desk: Desk, act: Act, *, reason: str) -> Case:
     Above the policy's `second_approval_above` the first approval only waits for one of somebody else: the case that
     comes back is still in review then.
 
-    Reads the charge afresh first. Raises ForbiddenError where the mode lets no money move, or nothing may be
-    refunded; ConflictError where another person, or another refund, was faster, or where one
-    person approves twice.
+    Reads the charge afresh first. Raises ForbiddenError where the mode lets no money move, nothing may be refunded,
+    or the second approval is not this person's to give; ConflictError where another person, or another refund, was
+    faster, or where one person approves twice.
     """
+    desk.require(Power.DECIDE)
     reason = text_of("reason", reason)
     with transaction(desk.db) as connection:
         case = cases.get(connection, act.case_id)
@@ -183,6 +189,7 @@ def _intent(this: Step, case: Case, act: Act, amount_minor: int, currency: str) 
 
 def blockers_of(desk: Desk, case: Case) -> tuple[str, ...]:
     """What the stored facts of a case say against paying it, for showing; approving reads them afresh."""
+    desk.require(Power.SEE)
     if case.decision_id is None:
         return ()
     with transaction(desk.db) as connection:

@@ -1,7 +1,8 @@
 """Switch: changing an account's mode, and making and revoking API keys; each an act in the ledger."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Final
 
 from billingbot.core.errors import ForbiddenError, InputError
 from billingbot.core.ids import Kind
@@ -12,6 +13,9 @@ from billingbot.core.powers import Power
 from billingbot.flows.desk import Desk, step
 from billingbot.store import breakers, keys, modes
 from billingbot.store.database import transaction
+
+LEAST: Final = frozenset({Power.ASK, Power.PUSH, Power.SEE})
+"""What a product needs: it asks for refunds, tells what was used, and shows its customers what became of it."""
 
 
 def set_mode(desk: Desk, account: str, mode: Mode, *, by: str, why: str | None) -> modes.ModeRow:
@@ -38,25 +42,37 @@ def set_mode(desk: Desk, account: str, mode: Mode, *, by: str, why: str | None) 
 
 def current_modes(desk: Desk) -> Sequence[modes.ModeRow]:
     """The mode of every configured account."""
+    desk.require(Power.SEE)
     with transaction(desk.db) as connection:
         return [modes.current(connection, name) for name in desk.accounts]
 
 
-def create_key(desk: Desk, name: str, *, by: str) -> str:
-    """Makes an API key and returns its secret, the only time it is ever seen. ConflictError for a name in use."""
+def create_key(desk: Desk, name: str, *, by: str, may: Collection[Power] = LEAST) -> str:
+    """Makes an API key with these powers and returns its secret, the only time it is ever seen.
+
+    ConflictError for a name in use, InputError for no power at all, ForbiddenError for one that its maker lacks.
+    """
+    desk.require(Power.MANAGE)
+    person(by)
+    for power in may:
+        desk.require(power)
+    if not may:
+        raise InputError("may", f"expected at least one of {', '.join(Power)}")
     if not name.strip() or len(name) > 100 or not name.isprintable():
         raise InputError("name", "expected 1 to 100 printable characters")
     secret = f"bbk_{secrets.token_urlsafe(32)}"  # 256 bits: cannot be guessed, so its plain digest is safe to keep
     with step(desk) as this:
         key_id = this.new_id(Kind.API_KEY)
-        keys.create(this.db, key_id, name, secret)
-        body = {"name": name}
+        keys.create(this.db, key_id, name, secret, frozenset(may))
+        body = {"name": name, "may": [power for power in Power if power in may]}
         this.record(Draft(kind=EntryKind.KEY_CREATED, account="", subject=key_id, actor=by, body=body))
     return secret
 
 
 def revoke_key(desk: Desk, name: str, *, by: str) -> keys.ApiKey:
     """Revokes a key at once. NotFoundError where no key in use has this name."""
+    desk.require(Power.MANAGE)
+    person(by)
     with step(desk) as this:
         key = keys.revoke(this.db, name)
         body = {"name": name}
@@ -66,6 +82,7 @@ def revoke_key(desk: Desk, name: str, *, by: str) -> keys.ApiKey:
 
 def list_keys(desk: Desk) -> Sequence[keys.ApiKey]:
     """All keys, without their secrets."""
+    desk.require(Power.MANAGE)
     with transaction(desk.db) as connection:
         return keys.all_keys(connection)
 

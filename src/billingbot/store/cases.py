@@ -37,7 +37,7 @@ def open_case(
             .returning(*_columns())
         ).one_or_none()
         if written is not None:
-            return _case(written), True
+            return case_of(written), True
         found = find_open(connection, account, str(charge_id))
         if found is not None:
             return found, False
@@ -59,7 +59,7 @@ def find_open(connection: Connection, account: str, charge_id: str) -> Case | No
         .where(cases.c.account == account, cases.c.charge_id == charge_id, cases.c.state.in_(OPEN_STATES))
         .with_for_update()
     ).one_or_none()
-    return _case(row) if row else None
+    return case_of(row) if row else None
 
 
 def lock_last(connection: Connection, account: str, charge_id: str) -> Case | None:
@@ -71,7 +71,7 @@ def lock_last(connection: Connection, account: str, charge_id: str) -> Case | No
         .limit(1)
         .with_for_update()
     ).one_or_none()
-    return _case(row) if row else None
+    return case_of(row) if row else None
 
 
 def newest_of_charge(connection: Connection, account: str, charge_id: str) -> Case | None:
@@ -82,7 +82,7 @@ def newest_of_charge(connection: Connection, account: str, charge_id: str) -> Ca
         .order_by(cases.c.opened_at.desc(), cases.c.id.desc())
         .limit(1)
     ).one_or_none()
-    return _case(row) if row else None
+    return case_of(row) if row else None
 
 
 def get(connection: Connection, case_id: str) -> Case:
@@ -112,7 +112,7 @@ def change(connection: Connection, case: Case, **values: Any) -> Case:
     row = connection.execute(
         cases.update().where(cases.c.id == case.id).values(version=cases.c.version + 1, **values).returning(*_columns())
     ).one()
-    return _case(row)
+    return case_of(row)
 
 
 def lock_next(connection: Connection, *, account: str | None, second_key: str | None) -> Case | None:
@@ -134,7 +134,7 @@ def lock_next(connection: Connection, *, account: str | None, second_key: str | 
         query = query.where(cases.c.account == account)
     order = (cases.c.due_at.asc().nulls_last(), urgency(), cases.c.id)
     row = connection.execute(query.order_by(*order).limit(1).with_for_update(skip_locked=True)).one_or_none()
-    return _case(row) if row else None
+    return case_of(row) if row else None
 
 
 def urgency() -> sa.ColumnElement[int]:
@@ -196,11 +196,12 @@ def _columns() -> list[sa.Column[Any]]:
 def _found(row: sa.Row[Any] | None, case_id: str) -> Case:
     if row is None:
         raise NotFoundError(f"case {case_id}: there is none")
-    return _case(row)
+    return case_of(row)
 
 
-def _case(row: sa.Row[Any]) -> Case:
-    fields = dict(row._mapping)
+def case_of(row: sa.Row[Any]) -> Case:
+    """The case of a row that holds all its columns, and perhaps others."""
+    fields = {name: row._mapping[name] for name in _FIELDS}
     fields["state"] = CaseState(fields["state"])
     fields["priority"] = Priority(fields["priority"])
     if fields["recommendation"] is not None:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 from sqlalchemy.dialects.postgresql import insert
 
 from billingbot.core.errors import ConflictError, NotFoundError
+from billingbot.core.powers import Power
 from billingbot.store.schema import api_keys
 
 _NOW = sa.func.clock_timestamp()
@@ -23,6 +24,7 @@ class ApiKey:
     name: str
     created_at: datetime
     last_used_at: datetime | None
+    powers: frozenset[Power]
     revoked_at: datetime | None
 
 
@@ -31,9 +33,9 @@ def digest_of(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def create(connection: Connection, key_id: str, name: str, secret: str) -> None:
+def create(connection: Connection, key_id: str, name: str, secret: str, powers: frozenset[Power]) -> None:
     """Stores a new key. ConflictError where the name is taken."""
-    row = {"id": key_id, "name": name, "digest": digest_of(secret)}
+    row = {"id": key_id, "name": name, "digest": digest_of(secret), "powers": sorted(powers)}
     written = connection.execute(insert(api_keys).values(row).on_conflict_do_nothing().returning(api_keys.c.id))
     if written.one_or_none() is None:
         raise ConflictError(f"name: there is a key called {name!r} already")
@@ -48,13 +50,13 @@ def find(connection: Connection, secret: str) -> ApiKey | None:
         return None
     stale = sa.or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < _NOW - sa.text("interval '1 minute'"))
     connection.execute(api_keys.update().where(api_keys.c.id == row.id, stale).values(last_used_at=_NOW))
-    return ApiKey(**row._mapping)
+    return _key(row._mapping)
 
 
 def all_keys(connection: Connection) -> Sequence[ApiKey]:
     """Every key, newest first."""
     rows = connection.execute(sa.select(*_columns()).order_by(api_keys.c.created_at.desc()))
-    return [ApiKey(**row._mapping) for row in rows]
+    return [_key(row._mapping) for row in rows]
 
 
 def revoke(connection: Connection, name: str) -> ApiKey:
@@ -67,7 +69,11 @@ def revoke(connection: Connection, name: str) -> ApiKey:
     ).one_or_none()
     if row is None:
         raise NotFoundError(f"name: there is no key in use called {name!r}")
-    return ApiKey(**row._mapping)
+    return _key(row._mapping)
+
+
+def _key(found: RowMapping) -> ApiKey:
+    return ApiKey(**{**found, "powers": frozenset(map(Power, found["powers"]))})
 
 
 def _columns() -> list[sa.Column[object]]:

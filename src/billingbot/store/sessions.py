@@ -1,7 +1,7 @@
 """Sessions and one-time links: kept by the digest of a secret that only the browser, or whoever got the link, has."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -72,6 +72,16 @@ def find(connection: Connection, secret: str, *, idle: timedelta, seen: bool) ->
         connection.execute(people.update().where(people.c.id == found["person_id"]).values(last_seen_at=_NOW))
     person = {name.removeprefix("p_"): value for name, value in found.items() if name.startswith("p_")}
     return staff.of_mapping(person), _session(found)
+
+
+def still_live(connection: Connection, session_ids: Collection[str], *, idle: timedelta) -> frozenset[str]:
+    """Those of these sessions that still count; asking is no sign of life."""
+    query = (
+        sa.select(sessions.c.id)
+        .join(people, people.c.id == sessions.c.person_id)
+        .where(sessions.c.id.in_(session_ids), _is_live(idle), people.c.disabled_at.is_(None))
+    )
+    return frozenset(connection.execute(query).scalars())
 
 
 def of_person(connection: Connection, person_id: str, *, idle: timedelta) -> Sequence[Session]:

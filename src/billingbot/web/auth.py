@@ -1,6 +1,7 @@
-"""Who is at the API's door: an API key, checked before a byte of the body is read."""
+"""Who is at the API's door, and what they may do: an API key, checked before a byte of the body is read."""
 
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request, Security
@@ -9,6 +10,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.responses import Response
 
+from billingbot.core.powers import Power
 from billingbot.flows.desk import Desk
 from billingbot.flows.switch import who_has
 from billingbot.store.keys import ApiKey
@@ -24,7 +26,10 @@ bearer = Security(HTTPBearer(auto_error=False, description="An API key of billin
 
 
 class SignedInRoute(APIRoute):
-    """A route that nobody takes without a key. UnauthorizedError comes before the body is read or parsed."""
+    """A route that nobody takes without a key. UnauthorizedError comes before the body is read or parsed.
+
+    What only reads takes a key that may see; all else asks the verb behind it.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The route's own handler, behind the check."""
@@ -33,7 +38,10 @@ class SignedInRoute(APIRoute):
         async def behind_the_check(request: Request) -> Response:
             desk = await desk_of(request)
             sent = request.headers.getlist("authorization")
-            request.state.key = await run_in_threadpool(_check, desk, sent)
+            key = await run_in_threadpool(_check, desk, sent)
+            request.state.key, request.state.desk = key, replace(desk, powers=key.powers)
+            if request.method == "GET":
+                request.state.desk.require(Power.SEE)
             return await handle(request)
 
         return behind_the_check
@@ -44,8 +52,14 @@ async def _caller(request: Request) -> ApiKey:
     return key
 
 
+async def _desk(request: Request) -> Desk:
+    desk: Desk = request.state.desk
+    return desk
+
+
 Caller = Annotated[ApiKey, Depends(_caller)]
-TheDesk = Annotated[Desk, Depends(desk_of)]
+TheDesk = Annotated[Desk, Depends(_desk)]
+"""The desk, with the powers of the caller's key."""
 
 
 def _check(desk: Desk, sent: list[str]) -> ApiKey:

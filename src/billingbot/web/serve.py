@@ -5,7 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Protocol, runtime_checkable
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -19,6 +19,8 @@ MOST_CONNECTIONS: Final = 1000
 GRACE_SECONDS: Final = 10
 # How long a connection may be without a new request: silent, or sending a head byte by byte.
 IDLE_SECONDS: Final = 15.0
+STREAM: Final = "billingbot.stream"
+"""Where in the ASGI scope an answer that goes on leaves its `Stream`."""
 
 
 def serve(app: ASGIApp, host: str, port: int, *, behind_proxy: bool = False, proxies: str = "127.0.0.1") -> None:
@@ -54,6 +56,13 @@ def config(
     )
 
 
+@runtime_checkable
+class Stream(Protocol):
+    """An answer that goes on until it is told to end."""
+
+    def end(self) -> None: ...
+
+
 class ImpatientProtocol(H11Protocol):
     """Closes connections that bring no new request: uvicorn itself waits for the end of a head for ever."""
 
@@ -71,6 +80,13 @@ class ImpatientProtocol(H11Protocol):
         if self._look is not None:
             self._look.cancel()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """The server is told to end: a stream of news ends by itself then, instead of being waited for."""
+        stream = self.cycle.scope.get(STREAM) if self.cycle is not None else None
+        if isinstance(stream, Stream):
+            stream.end()
+        super().shutdown()
 
     def _look_again(self) -> None:
         answering = self.cycle is not None and not self.cycle.response_complete

@@ -78,9 +78,8 @@ def _report(console: Console, stage: Stage, played: list[Played]) -> bool:
 
 
 def _serve(console: Console, stage: Stage) -> None:
-    console.print(
-        f"\nbillingbot runs at {stage.url} (API under /api/v1), the local Stripe at {stage.world.stripe.url}."
-    )
+    console.print(f"\nThe console of this desk; the link signs you in, once: {stage.sign_in_link()}", soft_wrap=True)
+    console.print(f"The API is at {stage.url}/api/v1, the local Stripe at {stage.world.stripe.url}.")
     console.print("Its API key, for the header Authorization:", stage.billingbot.headers["Authorization"])
     console.print("Ctrl-C stops everything.")
     while True:

@@ -20,6 +20,7 @@ import httpx
 
 from billingbot.cli.demo.product import Product, running_product
 from billingbot.cli.demo.world import World
+from billingbot.cli.session import me
 from billingbot.sandbox.client import SandboxClient
 
 # A month at the shop ends now, so that all that happened lies in the past of billingbot's own clock.
@@ -91,6 +92,11 @@ class Stage:
         if done.returncode != 0:
             raise StageError(f"billingbot {' '.join(words)}: {done.stderr.strip()}")
         return done.stdout
+
+    def sign_in_link(self) -> str:
+        """Makes the user of this machine an admin of the desk; where that person's browser signs in."""
+        added = json.loads(self.command("users", "add", me(), "--role", "admin", "--json"))
+        return str(added["link"])
 
 
 @contextmanager

@@ -95,6 +95,7 @@ def reconcile_whole(
     is gone on with. Raises InputError for a window that ends before it begins, and what a page raises once patience
     is at its end.
     """
+    desk.require(Power.RUN)
     own = desk.account(account)
     at = _begin_by_hand(desk, own, by=by, since=since, until=until)
     faults = 0

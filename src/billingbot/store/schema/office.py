@@ -1,9 +1,24 @@
 """The desk itself: its ledger, modes, breakers, keys and notices."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    text,
+)
 
 from billingbot.core.notice import NoticeState
+from billingbot.core.powers import Power
 from billingbot.store.schema.base import metadata, one_of, time
+
+_POWERS = "ARRAY[" + ", ".join(f"'{power}'" for power in Power) + "]::text[]"
 
 ledger_entries = Table(
     "ledger_entries",
@@ -51,6 +66,7 @@ api_keys = Table(
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("digest", Text, nullable=False, unique=True),
+    Column("powers", ARRAY(Text), CheckConstraint(f"powers <@ {_POWERS}", name="powers"), nullable=False),
     time("created_at", now=True),
     time("last_used_at", optional=True),
     time("revoked_at", optional=True),

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from billingbot.core.aftercare import Cancellation
 from billingbot.core.case import Case, CaseState
-from billingbot.core.decision import Decision, Priority, Recommendation
+from billingbot.core.decision import Decision, Priority
 from billingbot.core.errors import InputError
 from billingbot.core.facts import Facts
 from billingbot.core.ids import Kind, is_id
@@ -104,7 +104,7 @@ def queue(
     query = sa.select(*(cases.c[name] for name in _FIELDS)).where(*_conditions(filters))
     if filters.state is CaseState.REVIEW:
         return _by_due_time(connection, query, after=after, limit=limit)
-    return newest_first(connection, query, cases.c.id, _case, after=after, limit=limit)
+    return newest_first(connection, query, cases.c.id, case_rows.case_of, after=after, limit=limit)
 
 
 def case_page(connection: Connection, case_id: str) -> CasePage:
@@ -153,7 +153,10 @@ def _by_due_time(connection: Connection, query: sa.Select[Any], *, after: str | 
         query = query.where(sa.tuple_(due, rank, cases.c.id) > sa.tuple_(due_at, at, case_id))
     rows = connection.execute(query.order_by(due, rank, cases.c.id).limit(limit + 1)).all()
     return cut(
-        rows, limit, _case, lambda row: pack(_instant(row.due_at), case_rows.RANK[Priority(row.priority)], row.id)
+        rows,
+        limit,
+        case_rows.case_of,
+        lambda row: pack(_instant(row.due_at), case_rows.RANK[Priority(row.priority)], row.id),
     )
 
 
@@ -200,12 +203,3 @@ def _decisions(connection: Connection, case_id: str) -> tuple[DecisionLine, ...]
 def _joined(connection: Connection, case_id: str) -> tuple[str, ...]:
     query = sa.select(cases.c.id).where(cases.c.joined_case_id == case_id).order_by(cases.c.id)
     return tuple(connection.execute(query).scalars().all())
-
-
-def _case(row: sa.Row[Any]) -> Case:
-    fields = dict(row._mapping)
-    fields["state"] = CaseState(fields["state"])
-    fields["priority"] = Priority(fields["priority"])
-    if fields["recommendation"] is not None:
-        fields["recommendation"] = Recommendation(fields["recommendation"])
-    return Case(**fields)

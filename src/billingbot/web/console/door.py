@@ -7,7 +7,6 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import structlog
-from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -23,8 +22,7 @@ from billingbot.core.errors import (
     RetryLaterError,
     StripeFaultError,
 )
-from billingbot.web.answers import problems_of, refused
-from billingbot.web.console import assets
+from billingbot.web.answers import problems_of
 from billingbot.web.console.rendering import render
 from billingbot.web.console.visit import NotSignedInError, Visit, admit
 
@@ -147,22 +145,3 @@ def _to_sign_in(request: Request) -> Response:
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     back = f"?next={quote(path, safe='')}" if request.method in _READS and path != "/" else ""
     return RedirectResponse(f"/sign-in{back}", status_code=HTTPStatus.SEE_OTHER)
-
-
-def install(app: FastAPI) -> None:
-    """Adds the console to the application; an address that leads nowhere is a page for people, JSON for programs."""
-    from billingbot.web.console.pages import public, routers
-
-    app.include_router(assets.router)
-    for router in (*public, *routers):
-        app.include_router(router, include_in_schema=False)
-    app.add_exception_handler(HTTPException, _nowhere)
-
-
-async def _nowhere(request: Request, fault: Exception) -> Response:
-    accepts_pages = "text/html" in request.headers.get("accept", "")
-    if not accepts_pages or request.url.path.startswith(("/api/", "/webhooks", "/static/")):
-        return await refused(request, fault)
-    answer = fault_page(request, fault)
-    answer.headers.update(HEADERS)
-    return answer

@@ -4,12 +4,14 @@ from typing import Final
 
 from fastapi import APIRouter
 
+from billingbot.web.console import pulse
 from billingbot.web.console.pages import events, jobs, notices, overview, reconcile, replays, search, sign_in, sources
 
 public: Final[tuple[APIRouter, ...]] = (sign_in.public,)
 """Pages for people who are not signed in."""
 
 routers: Final[tuple[APIRouter, ...]] = (
+    pulse.router,
     # Before jobs and events, whose pages are named by an id.
     replays.router,
     events.router,
