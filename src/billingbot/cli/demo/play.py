@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import httpx
 
-from billingbot.cli.demo.stories import Story
+from billingbot.cli.demo.story import Story
 from billingbot.cli.demo.world import Person, World
 
 Item = TypeVar("Item")
@@ -42,6 +42,7 @@ class Played:
     refunded_minor: int = 0
     refunded_outside_minor: int = 0
     subscription: str | None = None
+    dispute: str | None = None
 
     @property
     def problems(self) -> list[str]:
@@ -56,6 +57,8 @@ class Played:
         ]
         if expected.subscription is not None:
             pairs.append(("subscription", expected.subscription, self.subscription))
+        if expected.dispute is not None:
+            pairs.append(("dispute", expected.dispute, self.dispute))
         if expected.recommendation is not None:
             pairs.append(("recommendation", expected.recommendation, case.get("recommendation")))
         return [f"{name}: expected {wanted}, got {got}" for name, wanted, got in pairs if wanted != got]
@@ -214,6 +217,9 @@ class Month:
         if played.story.expected.subscription is not None:
             path = f"/subscriptions/{played.person.subscription}"
             played.subscription = str(self.world.stripe.get(path)["status"])
+        if played.story.expected.dispute is not None:
+            newest = self.world.stripe.get("/disputes", charge=played.person.charge)["data"][0]
+            played.dispute = str(newest["status"])
 
     # ------------------------------------------------------------ time and progress
 

@@ -27,10 +27,16 @@ class World:
     product: Product
     prices: dict[tuple[str, int, str], str] = field(default_factory=dict)
     people: int = 0
+    ends_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """When the month is over: now, by everybody's clock."""
 
     def now(self) -> datetime:
         """The present at Stripe."""
         return datetime.fromtimestamp(self.stripe.now(), UTC)
+
+    def after_the_month(self, *, hours: int) -> int:
+        """So many hours after the month, in Unix seconds."""
+        return int((self.ends_at + timedelta(hours=hours)).timestamp())
 
     def customer(self, *, email: str | None = None, card: str | None = None, token: str = "pm_card_visa") -> str:  # noqa: S107 - a test card's public name
         """A customer with a card of their own, or the card given by its fingerprint."""

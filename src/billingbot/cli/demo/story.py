@@ -1,0 +1,61 @@
+"""One customer of the demo: what they do, what they ask, and what must come of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from billingbot.cli.demo.world import Person, World
+
+Begin: TypeAlias = Callable[[World], Person]
+Happen: TypeAlias = Callable[[World, Person], None]
+Asks: TypeAlias = Callable[[World, Person], Sequence[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What must come of a story: the case's state and reason, and what Stripe has paid back in minor units."""
+
+    state: str
+    reason: str
+    refunded_minor: int = 0
+    refunded_outside_minor: int = 0
+    """Paid back in the Dashboard before or beside billingbot."""
+    subscription: str | None = None
+    """Its status at Stripe in the end, checked where given."""
+    recommendation: str | None = None
+    """Checked where given."""
+    dispute: str | None = None
+    """The status of the charge's newest dispute at Stripe in the end, checked where given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """One customer's month. `row` is the row of the decision table, or the limit or law that it shows."""
+
+    title: str
+    row: str
+    begin: Begin
+    expected: Expected
+    in_trial: Happen | None = None
+    early: bool = False
+    """Asks once before the others do, and goes on from there with `charged`."""
+    charged: Happen | None = None
+    asks: Asks
+    later: Happen | None = None
+
+
+def refund(amount: int = 4900, *, dispute: str | None = None) -> Expected:
+    """Refunded in full (minor units), and cancelled: nobody is charged again for what was just refunded."""
+    return Expected(state="closed", reason="refunded", refunded_minor=amount, subscription="canceled", dispute=dispute)
+
+
+def review(reason: str, *, outside: int = 0, advice: str | None = None, dispute: str | None = None) -> Expected:
+    """Handed to a person, with this advice."""
+    return Expected(
+        state="review", reason=reason, refunded_outside_minor=outside, recommendation=advice, dispute=dispute
+    )
+
+
+def closed(reason: str, *, outside: int = 0, dispute: str | None = None) -> Expected:
+    """Closed without a refund of ours."""
+    return Expected(state="closed", reason=reason, refunded_outside_minor=outside, dispute=dispute)
