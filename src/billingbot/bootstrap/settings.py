@@ -40,6 +40,8 @@ class Environment(BaseSettings):
     data_dir: Path = Path("data")
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8080
+    proxies: str | None = None
+    """Addresses of the TLS proxies before web, with commas between: their X-Forwarded headers are believed."""
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     """Worker processes under `billingbot up`: one per core on the smallest machine."""
     threads: Annotated[int, Field(ge=2, le=64)] = 8

@@ -26,4 +26,5 @@ def web(
                 redis=lambda: bool(runtime.broker.client.ping()),
                 dropped_bells=lambda: runtime.bell.dropped,
             )
-            serve(app, *at)
+            proxies = environment.proxies
+            serve(app, *at, behind_proxy=proxies is not None, proxies=proxies or "")

@@ -65,6 +65,10 @@ class EntryKind(StrEnum):
     PERSON_RESET = "person.reset"
     SIGN_IN_LINK_MADE = "sign_in.link_made"
     SESSION_BEGAN = "session.began"
+    PASSWORD_SET = "person.password_set"  # noqa: S105 # an act, not a secret
+    SECOND_FACTOR_SET = "person.second_factor_set"
+    SECOND_FACTOR_DROPPED = "person.second_factor_dropped"
+    RECOVERY_CODE_USED = "person.recovery_code_used"
     SESSION_REVOKED = "session.revoked"
     JOB_REPLAYED = "job.replayed"
     JOB_DISMISSED = "job.dismissed"

@@ -29,6 +29,30 @@ class LinkPurpose(StrEnum):
     FIRST_ADMIN = "first_admin"
 
 
+class StepPurpose(StrEnum):
+    """What somebody is in the middle of."""
+
+    SECOND_FACTOR = "second_factor"
+    """The first proof was right; a code is asked for."""
+    ENROLMENT = "enrolment"
+    """A second factor was offered, and its first code has to come."""
+    OIDC = "oidc"
+    """They were sent to the company's own sign-in, and have to come back."""
+
+
+# Time to find the phone, or to sign in at the company; whoever takes longer begins again.
+STEP_LASTS: Final = timedelta(minutes=10)
+# Tries within one step: a mistyped code or two, and no more.
+MOST_CODES: Final = 5
+
+# Guessing is slowed down, never forbidden for good: an account that a stranger can lock is a way to stop the desk.
+# Ten guesses in a quarter of an hour are a thousand a day, of which a password of twelve characters takes no notice;
+# an address may be a whole office behind one router.
+TRIES_WINDOW: Final = timedelta(minutes=15)
+TRIES_BY_ACCOUNT: Final = 10
+TRIES_BY_ADDRESS: Final = 50
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """One browser that is signed in. The cookie's secret is not here: only its digest is kept, in the row."""

@@ -9,9 +9,19 @@ from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.person import Person, person
 from billingbot.core.powers import Power, Role
-from billingbot.core.session import FIRST_LINK_LASTS, IDLE, LASTS, LINK_LASTS, LinkPurpose, Session, SignedInBy
+from billingbot.core.session import (
+    FIRST_LINK_LASTS,
+    IDLE,
+    LASTS,
+    LINK_LASTS,
+    STEP_LASTS,
+    LinkPurpose,
+    Session,
+    SignedInBy,
+    StepPurpose,
+)
 from billingbot.flows.desk import Desk, Step, step
-from billingbot.store import database, people, sessions
+from billingbot.store import database, people, sessions, sign_in_steps
 from billingbot.store.database import transaction
 from billingbot.store.sessions import Link
 
@@ -28,6 +38,13 @@ class SignedIn:
 
     person: Person
     session: Session
+    secret: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halfway:
+    """The first proof was right; a code of the second factor is still to come, under this secret of the browser's."""
+
     secret: str
 
 
@@ -49,7 +66,7 @@ def make_link(desk: Desk, who: str, *, by: str) -> str:
         secret = _secret()
         link = Link(purpose=LinkPurpose.SIGN_IN, person_id=found.id, name=None)
         sessions.make_link(this.db, secret, link, by=person(by), lasts=LINK_LASTS)
-        _record(this, EntryKind.SIGN_IN_LINK_MADE, found.id, by)
+        record(this, EntryKind.SIGN_IN_LINK_MADE, found.id, by)
     return secret
 
 
@@ -82,7 +99,7 @@ def look_at_link(desk: Desk, secret: str) -> Link:
 
 def by_link(
     desk: Desk, secret: str, *, name: str | None = None, email: str | None = None, user_agent: str = ""
-) -> SignedIn:
+) -> SignedIn | Halfway:
     """Signs in by a link, and uses it up. `name` and `email` are the first admin's, whom their link makes.
 
     ForbiddenError where the link does not work (any more); InputError for a name or an address that is none.
@@ -97,7 +114,7 @@ def by_link(
             found = _first_admin(this, name or link.name, email)
         else:
             found = people.get(this.db, link.person_id or "", lock=True)
-        return begin(this, found, SignedInBy.LINK, user_agent)
+        return enter(this, found, SignedInBy.LINK, user_agent)
 
 
 def begin(this: Step, who: Person, by: SignedInBy, user_agent: str) -> SignedIn:
@@ -109,8 +126,18 @@ def begin(this: Step, who: Person, by: SignedInBy, user_agent: str) -> SignedIn:
         raise ForbiddenError(_NO_LINK)
     secret, session_id = _secret(), this.new_id(Kind.SESSION)
     session = sessions.begin(this.db, session_id, secret, person_id=who.id, by=by, user_agent=user_agent, lasts=LASTS)
-    _record(this, EntryKind.SESSION_BEGAN, who.id, who.name, session=session_id, signed_in_by=by)
+    record(this, EntryKind.SESSION_BEGAN, who.id, who.name, session=session_id, signed_in_by=by)
     return SignedIn(person=who, session=session, secret=secret)
+
+
+def enter(this: Step, who: Person, by: SignedInBy, user_agent: str) -> SignedIn | Halfway:
+    """Lets somebody in whose first proof was right; asks for the second where they have one."""
+    if not who.has_second_factor or who.disabled_at is not None:
+        return begin(this, who, by, user_agent)
+    secret = _secret()
+    kept = {"by": by.value}
+    sign_in_steps.begin(this.db, secret, StepPurpose.SECOND_FACTOR, person_id=who.id, kept=kept, lasts=STEP_LASTS)
+    return Halfway(secret=secret)
 
 
 def session_of(desk: Desk, cookie_secret: str, *, seen: bool = True) -> tuple[Person, Session] | None:
@@ -134,11 +161,12 @@ def _first_admin(this: Step, name: str | None, email: str | None) -> Person:
     if not name:
         raise InputError("name", "expected the name under which your acts are recorded")
     made = people.add(this.db, this.new_id(Kind.PERSON), name=person(name), email=email, roles=[Role.ADMIN])
-    _record(this, EntryKind.PERSON_ADDED, made.id, made.name, name=made.name, roles=list(made.roles))
+    record(this, EntryKind.PERSON_ADDED, made.id, made.name, name=made.name, roles=list(made.roles))
     return made
 
 
-def _record(this: Step, kind: EntryKind, subject: str, by: str, **body: object) -> None:
+def record(this: Step, kind: EntryKind, subject: str, by: str, **body: object) -> None:
+    """An entry about a person's way in: never an address, never a secret."""
     this.record(Draft(kind=kind, account="", subject=subject, actor=by, body=body))
 
 

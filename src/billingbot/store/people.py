@@ -1,6 +1,7 @@
 """People who may sign in: one row each, found by id, name or address."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -90,6 +91,51 @@ def enable(connection: Connection, person_id: str) -> None:
 def forget_secrets(connection: Connection, person_id: str) -> None:
     """No password and no second factor any more: only a link, or the company's own sign-in, lets them in."""
     _change(connection, person_id, password_hash=None, totp_secret=None, totp_last_step=None, recovery_digests=[])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secrets:
+    """What a person proves themselves by. Never shown; `recovery_digests` are of codes that still work."""
+
+    password_hash: str | None
+    totp_secret: str | None
+    totp_last_step: int | None
+    recovery_digests: tuple[str, ...]
+
+
+def secrets_of(connection: Connection, person_id: str, *, lock: bool = False) -> Secrets:
+    """A person's secrets; locked where one of them is about to be used up."""
+    columns = [people.c[name] for name in Secrets.__slots__]
+    query = sa.select(*columns).where(people.c.id == person_id)
+    found = connection.execute(query.with_for_update() if lock else query).one()._mapping
+    return Secrets(**{**found, "recovery_digests": tuple(found["recovery_digests"])})
+
+
+def set_password(connection: Connection, person_id: str, password_hash: str) -> None:
+    """Keeps the hash of a password."""
+    _change(connection, person_id, password_hash=password_hash)
+
+
+def set_second_factor(
+    connection: Connection, person_id: str, *, secret: str | None, last_step: int | None, recovery: Sequence[str]
+) -> None:
+    """Sets up a second factor with its recovery codes' digests, or drops it (None)."""
+    _change(connection, person_id, totp_secret=secret, totp_last_step=last_step, recovery_digests=list(recovery))
+
+
+def use_step(connection: Connection, person_id: str, step: int) -> None:
+    """No code of this time step or an earlier one is taken any more."""
+    _change(connection, person_id, totp_last_step=step)
+
+
+def use_recovery(connection: Connection, person_id: str, left: Sequence[str]) -> None:
+    """Only these recovery codes are left."""
+    _change(connection, person_id, recovery_digests=list(left))
+
+
+def set_reading(connection: Connection, person_id: str, *, locale: str, zone: str, theme: Theme) -> None:
+    """How this person reads the console."""
+    _change(connection, person_id, locale=locale, zone=zone, theme=theme.value)
 
 
 def _change(connection: Connection, person_id: str, **values: object) -> None:

@@ -104,6 +104,12 @@ def revoke(connection: Connection, *, person_id: str | None = None, session_id: 
     return connection.execute(sessions.update().where(*wanted).values(revoked_at=_NOW)).rowcount
 
 
+def revoke_others(connection: Connection, *, person_id: str, but: str) -> int:
+    """Ends every session of a person but this one; how many."""
+    wanted = (sessions.c.person_id == person_id, sessions.c.id != but, sessions.c.revoked_at.is_(None))
+    return connection.execute(sessions.update().where(*wanted).values(revoked_at=_NOW)).rowcount
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
     """A one-time link that still works. `name` is the first admin's, where whoever made the link had one to give."""

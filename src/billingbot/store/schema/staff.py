@@ -7,6 +7,7 @@ from sqlalchemy import (
     Column,
     ForeignKey,
     Index,
+    Integer,
     Table,
     Text,
     UniqueConstraint,
@@ -15,7 +16,7 @@ from sqlalchemy import (
 
 from billingbot.core.person import Theme
 from billingbot.core.powers import Role
-from billingbot.core.session import LinkPurpose, SignedInBy
+from billingbot.core.session import LinkPurpose, SignedInBy, StepPurpose
 from billingbot.store.schema.base import metadata, one_of, time
 
 _ROLES = ", ".join(f"'{role}'" for role in Role)
@@ -78,4 +79,29 @@ sign_in_links = Table(
     time("used_at", optional=True),
     CheckConstraint("(person_id IS NULL) = (purpose = 'first_admin')", name="whom"),
     Index("ix_sign_in_links_person_id", "person_id"),
+)
+
+# Somebody in the middle of coming in, or of setting up a second factor; the browser holds the secret.
+sign_in_steps = Table(
+    "sign_in_steps",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("purpose", Text, CheckConstraint(one_of("purpose", StepPurpose), name="purpose"), nullable=False),
+    Column("person_id", Text, ForeignKey("people.id")),
+    # What this step needs to go on, as JSON: never a password.
+    Column("kept", Text, nullable=False),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    time("created_at", now=True),
+    time("expires_at"),
+    Index("ix_sign_in_steps_expires_at", "expires_at"),
+)
+
+# How often somebody tried, by account and by address; the key is a digest.
+sign_in_tries = Table(
+    "sign_in_tries",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("tries", Integer, nullable=False),
+    time("since"),
+    Index("ix_sign_in_tries_since", "since"),
 )

@@ -117,7 +117,13 @@ def csrf_of(session_secret: str) -> str:
 
 def cookie_name(request: Request) -> str:
     """The session cookie's name: bound to this host where the way here is https."""
-    return _SECURE_COOKIE if request.url.scheme == "https" else COOKIE
+    return _SECURE_COOKIE if is_secure(request) else COOKIE
+
+
+def is_secure(request: Request) -> bool:
+    """Whether people come here by https: by this request, or by the address that the configuration gives us."""
+    desk: Desk = request.app.state.desk
+    return request.url.scheme == "https" or (desk.public_url or "").startswith("https://")
 
 
 def local_path(path: str) -> str:

@@ -5,7 +5,18 @@ from typing import Final
 from fastapi import APIRouter
 
 from billingbot.web.console import pulse
-from billingbot.web.console.pages import events, jobs, notices, overview, reconcile, replays, search, sign_in, sources
+from billingbot.web.console.pages import (
+    account,
+    events,
+    jobs,
+    notices,
+    overview,
+    reconcile,
+    replays,
+    search,
+    sign_in,
+    sources,
+)
 
 public: Final[tuple[APIRouter, ...]] = (sign_in.public,)
 """Pages for people who are not signed in."""
@@ -21,6 +32,7 @@ routers: Final[tuple[APIRouter, ...]] = (
     reconcile.router,
     search.router,
     sign_in.router,
+    account.router,
     sources.router,
 )
 """Pages for people who are."""
