@@ -90,6 +90,11 @@ class StatedSupport:
         )
 
 
+def in_days(days: float) -> int:
+    """A deadline in Unix seconds. Stripe's clock here stands weeks before ours, which deadlines are held against."""
+    return int((datetime.now(UTC) + timedelta(days=days)).timestamp())
+
+
 class CountingBell:
     """Notes who was rung for; the tests run the jobs themselves."""
 

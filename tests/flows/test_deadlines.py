@@ -50,15 +50,3 @@ def test_what_was_opened_days_ago_is_no_news(shop: Shop) -> None:
     due(shop, case_id, "-3 days")
     shop.rows("UPDATE cases SET opened_at = opened_at - interval '2 days' RETURNING id")
     assert shop.do("deadlines") == 0
-
-
-def test_an_answer_that_a_bank_waits_for_is_told_of_once(shop: Shop) -> None:
-    shop.rows(
-        "INSERT INTO disputes (account, dispute_id, charge_id, status, due_by, amount_minor, currency, kind) VALUES"
-        " ('default', 'du_near', 'ch_1', 'needs_response', now() + interval '2 days', 4900, 'usd', 'chargeback'),"
-        " ('default', 'du_far', 'ch_2', 'needs_response', now() + interval '9 days', 4900, 'usd', 'chargeback'),"
-        " ('default', 'du_sent', 'ch_3', 'under_review', now() + interval '1 day', 4900, 'usd', 'chargeback')"
-        " RETURNING dispute_id"
-    )
-    assert [shop.do("deadlines"), shop.do("deadlines")] == [1, 0]
-    assert told(shop) == [("deadline_near", "du_near")]

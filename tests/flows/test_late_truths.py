@@ -6,7 +6,7 @@ from billingbot.core.job import Actor
 from billingbot.flows.desk import step
 from billingbot.flows.late import cross
 from tests.faults.test_paying_outcomes import just_before_the_call
-from tests.flows.shop import Shop
+from tests.flows.shop import Shop, in_days
 from tests.flows.test_settling import read_anew, set_status
 
 
@@ -80,7 +80,7 @@ def test_a_refund_that_is_pending_for_days_is_told_of_once(shop: Shop) -> None:
 
 def test_a_dispute_fails_a_pending_refund_and_people_hear_that_they_crossed(shop: Shop) -> None:
     charge, case_id, _ = refunded(shop, status="pending", pending_reason="processing")
-    shop.stripe.dispute(charge)
+    shop.stripe.dispute(charge, due_by=in_days(9))
     heard(shop)
     assert set(told(shop)) == {("dispute_crossed", case_id)}
     assert shop.case(case_id).state is CaseState.REVIEW
@@ -92,7 +92,7 @@ def test_a_dispute_fails_a_pending_refund_and_people_hear_that_they_crossed(shop
 
 def test_a_refund_that_a_dispute_has_met_keeps_its_case_with_a_person_even_where_it_succeeds(shop: Shop) -> None:
     charge, case_id, refund = refunded(shop, status="pending", pending_reason="processing")
-    dispute = shop.stripe.dispute(charge)["id"]
+    dispute = shop.stripe.dispute(charge, due_by=in_days(9))["id"]
     set_status(shop, refund, "pending")
     heard(shop)
     assert shop.case(case_id).state is CaseState.REVIEW

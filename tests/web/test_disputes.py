@@ -4,7 +4,7 @@ import httpx
 
 from tests.cli.conftest import settings as settings  # noqa: PLC0414  # pytest finds the fixture by this name
 from tests.cli.terminal import typed
-from tests.flows.shop import Shop
+from tests.flows.shop import Shop, in_days
 
 
 def test_a_dispute_is_listed_and_shown_alike_by_the_api_and_the_command_line(
@@ -32,3 +32,26 @@ def test_a_dispute_is_listed_and_shown_alike_by_the_api_and_the_command_line(
     assert dispute in typed(settings, "disputes", "list", "--unassigned").out
     gone = typed(settings, "disputes", "show", "dp_none")
     assert (gone.code, gone.err) == (1, "dispute dp_none: none is known\n")
+
+
+def test_what_was_missed_is_reported_alike_by_the_api_and_the_command_line(
+    shop: Shop, api: httpx.Client, settings: dict[str, str]
+) -> None:
+    trial, charge = shop.charged_trial()
+    shop.usage.used_by.add(trial.customer)
+    missed = shop.stripe.dispute(charge, due_by=in_days(-1))["id"]
+    other = shop.start_trial()
+    shop.end_trials()
+    shop.stripe.dispute(shop.last_charge(other), due_by=in_days(9))
+    shop.deliver()
+    shop.work()
+
+    answer = api.get("/api/v1/disputes", params={"missed": True}).json()
+    assert [(one["id"], one["answering"]) for one in answer["items"]] == [(missed, "missed")]
+    assert typed(settings, "disputes", "missed", "--json").json == answer
+    assert missed in typed(settings, "disputes", "missed").out
+    [case] = shop.cases_of(charge)
+    page = api.get(f"/api/v1/cases/{case.id}").json()
+    assert page["disputes"] == answer["items"]
+    assert "dispute.missed" in [entry["kind"] for entry in page["timeline"]]
+    assert missed in typed(settings, "cases", "show", case.id).out

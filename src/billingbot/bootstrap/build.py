@@ -147,6 +147,7 @@ def runtime(config: Config, *, database_url: str, redis_url: str, pool_size: int
         routes=config.routes,
         mail=config.mail,
         texts=config.texts,
+        disputes=config.file.disputes.terms(),
         public_url=config.file.desk.public_url,
         books=config.file.finance.books(),
     )

@@ -92,6 +92,7 @@ def desk_by_hand(
             new_id=new_id,
             recheck_after=timedelta(seconds=file.desk.recheck_after_seconds),
             books=file.finance.books(),
+            disputes=file.disputes.terms(),
         )
 
 

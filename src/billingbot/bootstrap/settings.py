@@ -1,7 +1,7 @@
 """Settings: what the environment and `billingbot.toml` say, checked as a whole before anything starts."""
 
 import tomllib
-from datetime import time
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
@@ -9,9 +9,11 @@ from zoneinfo import available_timezones
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from billingbot.core.deadlines import DisputeTerms
 from billingbot.core.errors import ConfigError
 from billingbot.core.journal import Book, BookCodes, Books
 from billingbot.core.notice import NoticeKind
+from billingbot.core.refund_terms import CancelWhen
 
 DEFAULT_CONFIG = Path("config/billingbot.toml")
 DEFAULT_POLICY = Path("config/policy.toml")
@@ -87,11 +89,20 @@ class MailSection(BaseModel):
     automatic: bool = False
 
 
+Hours = Annotated[int, Field(ge=0, le=21 * 24)]
+"""Banks leave three weeks at the most. https://docs.stripe.com/disputes/how-disputes-work"""
+
+
 class DisputesSection(BaseModel):
-    """`[disputes]` of the file: the house's own words for banks, in text files beside it, and where facts stand."""
+    """`[disputes]` of the file: deadlines, the house's own words for banks, and where facts about a purchase stand."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    case_due_hours_before: Hours = 48
+    remind_hours_before: Annotated[tuple[Hours, ...], Field(max_length=10)] = (72, 24, 4)
+    escalate_hours_before: Hours = 24
+    cancel_subscription: CancelWhen = CancelWhen.NO
+    """What becomes of the subscription when a chargeback opens."""
     product_description: Path | None = None
     refund_policy: Path | None = None
     refund_policy_disclosure: Path | None = None
@@ -105,6 +116,15 @@ class DisputesSection(BaseModel):
     submit_by_itself_for: tuple[Annotated[str, Field(pattern=r"^[a-z_]+$")], ...] = ()
     counter_fee_minor: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     counter_fee_currency: Annotated[str, Field(pattern=r"^[a-z]{3}$")] = "usd"
+
+    def terms(self) -> DisputeTerms:
+        """The deadlines as the desk keeps them."""
+        return DisputeTerms(
+            margin=timedelta(hours=self.case_due_hours_before),
+            remind_before=tuple(timedelta(hours=hours) for hours in sorted(set(self.remind_hours_before))),
+            escalate_before=timedelta(hours=self.escalate_hours_before),
+            cancel_subscription=self.cancel_subscription,
+        )
 
 
 class FinanceSection(BaseModel):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from billingbot.cli.disputes.listing import DISPUTE_COLUMNS, dispute_row
 from billingbot.cli.output import cell, money, say, show_pairs, show_section
 from billingbot.store.requests import Request
 from billingbot.store.views import CasePage
@@ -37,6 +38,7 @@ def show_case(page: CasePage, blockers: Sequence[str]) -> None:
         ]
     )
     show_section("Asked", ("when", "through", "by", "names", "claims", "reference"), _requests(page.requests))
+    show_section("Disputes", DISPUTE_COLUMNS, (dispute_row(line) for line in page.disputes))
     decisions = ((one.decided_at, one.purpose, one.outcome, one.rule, one.reason, one.id) for one in page.decisions)
     show_section("Decided", ("when", "purpose", "outcome", "rule", "reason", "id"), decisions)
     refunds = (

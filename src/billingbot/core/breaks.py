@@ -29,6 +29,8 @@ class BreakKind(StrEnum):
     """The charge counts another sum of refunds than our rows, though each refund agrees."""
     DISPUTE_UNKNOWN = "dispute_unknown"
     DISPUTE_STATUS = "dispute_status"
+    RETURNED_TWICE = "returned_twice"
+    """The customer has the money by a refund and through a dispute: more than was taken."""
     UNREADABLE = "unreadable"
     """Stripe lists an object that this release cannot read."""
 

@@ -33,6 +33,8 @@ class CaseMove(StrEnum):
     """Refused, withdrawn, failed, cancelled, or of unknown outcome past its key: a person takes over."""
     ANSWERED = "answered"
     """A person answered the bank, or accepted its dispute: nothing is left to decide until the bank does."""
+    BANK_ANSWERED = "bank_answered"
+    """Only the bank had asked, and its dispute has ended: nobody waits any more."""
     GIVEN_UP = "given_up"
     """The machine could not assess it at all, for hours: a person takes over."""
 
@@ -47,6 +49,7 @@ _MOVES: Final[dict[tuple[CaseState, CaseMove], CaseState]] = {
     (CaseState.REVIEW, CaseMove.APPROVED): CaseState.REFUNDING,
     (CaseState.REVIEW, CaseMove.DENIED): CaseState.CLOSED,
     (CaseState.REVIEW, CaseMove.ANSWERED): CaseState.CLOSED,
+    (CaseState.REVIEW, CaseMove.BANK_ANSWERED): CaseState.CLOSED,
     (
         CaseState.REVIEW,
         CaseMove.REFUND_SUCCEEDED,

@@ -1,5 +1,6 @@
 """One dispute: what kind it is, how it ended, and whether the bank still waits for an answer."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -113,3 +114,15 @@ def answering(dispute: Dispute, now: datetime) -> Answering:
     if dispute.due_by is None:
         return Answering.IMPOSSIBLE
     return Answering.AWAITED if now < dispute.due_by else Answering.MISSED
+
+
+def is_with_bank(disputes: Iterable[Dispute], now: datetime) -> bool:
+    """Whether some bank decides over an answer, and none waits for one."""
+    states = {answering(dispute, now) for dispute in disputes} - {Answering.OVER}
+    return states == {Answering.WITH_BANK}
+
+
+def awaited_by(disputes: Iterable[Dispute], now: datetime) -> tuple[datetime, ...]:
+    """Until when banks wait for an answer, soonest first; what was missed waits no more."""
+    waiting = (dispute.due_by for dispute in disputes if answering(dispute, now) is Answering.AWAITED)
+    return tuple(sorted(due_by for due_by in waiting if due_by is not None))

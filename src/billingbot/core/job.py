@@ -25,6 +25,8 @@ class Actor(StrEnum):
     ANSWER = "answer"
     """Its argument is an answer to a bank that is staged, sent, or given up."""
     BACKFILL = "backfill"
+    WATCH_DISPUTE = "watch_dispute"
+    """Its argument is an account and a dispute, as `account/dispute`."""
     RECONCILE = "reconcile"
     BACKTEST = "backtest"
     READ_SETTLEMENTS = "read_settlements"

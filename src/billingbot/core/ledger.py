@@ -84,6 +84,11 @@ class EntryKind(StrEnum):
     EVENTS_BACKFILLED = "events.backfilled"
     MONTH_CLOSED = "month.closed"
     MONTH_SIGNED = "month.signed"
+    CASE_DUE_MOVED = "case.due_moved"
+    CASE_BANK_ANSWERED = "case.bank_answered"
+    """Closed: only the bank had asked, and its dispute has ended."""
+    DISPUTE_CHANGED = "dispute.changed"
+    DISPUTE_MISSED = "dispute.missed"
     BREAK_SETTLED = "break.settled"
     BREAK_HANDED_OVER = "break.handed_over"
 

@@ -48,7 +48,12 @@ class NoticeKind(StrEnum):
     JOB_FAILED = "job_failed"
     """A job was tried to the end and waits for a person."""
     DEADLINE_NEAR = "deadline_near"
+    DEADLINE_UNTAKEN = "deadline_untaken"
+    """A deadline is near, and nobody has taken the case: for a wider audience."""
     DEADLINE_MISSED = "deadline_missed"
+    DISPUTE_LOST = "dispute_lost"
+    """A dispute ended, and the customer has the money."""
+    DISPUTE_WON = "dispute_won"
     CASE_OPENED = "case_opened"
     """A case waits for a person."""
     MENTIONED = "mentioned"
@@ -57,7 +62,9 @@ class NoticeKind(StrEnum):
     """Somebody asked whether notices arrive."""
 
 
-GOOD_NEWS: Final = frozenset({NoticeKind.BREAKER_CLOSED, NoticeKind.CASE_OPENED, NoticeKind.TEST})
+GOOD_NEWS: Final = frozenset(
+    {NoticeKind.BREAKER_CLOSED, NoticeKind.CASE_OPENED, NoticeKind.DISPUTE_WON, NoticeKind.TEST}
+)
 """Kinds that ask nobody to act."""
 
 

@@ -60,6 +60,7 @@ def abandon(this: Step, job: Job) -> None:  # noqa: C901, PLR0912 - one case per
             | Actor.IMPORT_HISTORY
             | Actor.RECONCILE
             | Actor.READ_SETTLEMENTS
+            | Actor.WATCH_DISPUTE
         ):
             pass  # nothing waits for these but the failed job itself, which a person sees
     tell(

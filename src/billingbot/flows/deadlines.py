@@ -1,4 +1,6 @@
-"""Deadlines: people hear of a case that waits for them, of one that is nearly due, and of one that was."""
+"""Deadlines: people hear of a case that waits for them, of one that is nearly due, and of one that was.
+
+Where a bank waits, its own deadline is told of instead (`flows.dispute_deadlines`)."""
 
 from collections.abc import Iterable
 
@@ -6,7 +8,7 @@ from billingbot.core.money import Money
 from billingbot.core.notice import Notice, NoticeKind
 from billingbot.flows.desk import Desk, step
 from billingbot.flows.notify import tell
-from billingbot.store.deadlines import Due, DueDispute, cases_due, cases_waiting, disputes_due
+from billingbot.store.deadlines import Due, cases_due, cases_waiting
 
 
 def tell_of_deadlines(desk: Desk) -> int:
@@ -19,7 +21,6 @@ def tell_of_deadlines(desk: Desk) -> int:
             *(_waits(case) for case in cases_waiting(this.db, untold=NoticeKind.CASE_OPENED)),
             *_due(cases_due(this.db, untold=NoticeKind.DEADLINE_NEAR), NoticeKind.DEADLINE_NEAR),
             *_due(cases_due(this.db, untold=NoticeKind.DEADLINE_MISSED), NoticeKind.DEADLINE_MISSED),
-            *(_answer(dispute) for dispute in disputes_due(this.db, untold=NoticeKind.DEADLINE_NEAR)),
         ]
         for notice in notices:
             tell(this, notice)
@@ -48,17 +49,6 @@ def _due(found: Iterable[Due], kind: NoticeKind) -> Iterable[Notice]:
             headline=f"a case {'was' if missed else 'is'} due at {when}: {_amount(case.amount_minor, case.currency)}",
             body=f"It {'still waits' if missed else 'waits'} for a person, and {held}.",
         )
-
-
-def _answer(dispute: DueDispute) -> Notice:
-    return Notice(
-        kind=NoticeKind.DEADLINE_NEAR,
-        account=dispute.account,
-        subject=dispute.id,
-        headline=f"a dispute must be answered by {dispute.due_by:%Y-%m-%d %H:%M}Z:"
-        f" {_amount(dispute.amount_minor, dispute.currency)}",
-        body="Without an answer the bank decides for its customer.",
-    )
 
 
 def _amount(amount_minor: int | None, currency: str | None) -> str:

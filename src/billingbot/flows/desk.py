@@ -8,6 +8,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection, Engine
 
+from billingbot.core.deadlines import DEFAULT_TERMS, DisputeTerms
 from billingbot.core.errors import ForbiddenError, InputError
 from billingbot.core.house_texts import NO_TEXTS, HouseTexts
 from billingbot.core.ids import IdSource, Kind
@@ -64,6 +65,8 @@ class Desk:
     """The house's own words for banks, as configured."""
     books: Books = UTC_BOOKS
     """How the books are kept: the zone of their months, the numbers of their accounts."""
+    disputes: DisputeTerms = DEFAULT_TERMS
+    """How far ahead of the banks' deadlines we want to be."""
     powers: frozenset[Power] = ALL
     """What whoever works with this desk may do. A process, and whoever holds the database, may do everything; the web
     doors hand each caller a desk with the caller's own powers."""

@@ -26,11 +26,15 @@ from billingbot.core.signals import (
     signal_of,
 )
 from billingbot.core.trial import charged_at_end, earlier_paid
+from billingbot.flows.breaks import Breaks
 from billingbot.flows.desk import Account, Desk, step
+from billingbot.flows.dispute_deadlines import follow_deadline
+from billingbot.flows.dispute_news import tell_news
 from billingbot.flows.drafting import want_draft
 from billingbot.flows.late import cross
 from billingbot.flows.recheck import reassess
 from billingbot.flows.request import Answer, Ask, ask
+from billingbot.flows.returned_twice import returned_twice
 from billingbot.flows.settle import apply_refund, recognise
 from billingbot.flows.trials import remember, remember_customer
 from billingbot.store import cases, conversions, database, disputes, inbox, jobs
@@ -81,7 +85,7 @@ def _act(desk: Desk, account: Account, envelope: Envelope) -> None:  # noqa: C90
         case ChargeChanged(charge_id=charge_id):
             _read_refunds(desk, account, charge_id)
         case DisputeChanged(dispute_id=dispute_id):
-            read_dispute(desk, account, dispute_id)
+            _see_to_twice(desk, account, read_dispute(desk, account, dispute_id))
         case WarningRaised(warning_id=warning_id):
             _read_warning(desk, account, warning_id)
         case signal:
@@ -171,20 +175,33 @@ def read_dispute(desk: Desk, account: Account, dispute_id: str) -> Dispute:
     """
     with transaction(desk.db) as connection:
         now = database.now(connection)
+        before = disputes.find(connection, account.name, dispute_id)
     dispute = account.stripe.dispute(dispute_id)
     asked: Answer | None = None
     if dispute.status in INQUIRY_OPEN:
         asked = _bank_asks(desk, account, dispute.charge_id, dispute.id, Channel.INQUIRY)
     elif dispute.status in CHARGEBACK_OPEN:
         asked = _bank_asks(desk, account, dispute.charge_id, dispute.id, Channel.DISPUTE)
-    _touch(desk, account, dispute.charge_id, why=f"dispute {dispute.id} is {dispute.status}")
+    if before is None or before.dispute != dispute:  # what is no news changes no verdict
+        _touch(desk, account, dispute.charge_id, why=f"dispute {dispute.id} is {dispute.status}")
     with step(desk) as this:
         if dispute.status in CHARGEBACK_OPEN:
             cross(this, account.name, dispute)
         want_draft(this, account, dispute)
         case = cases.find_open(this.db, account.name, dispute.charge_id) or (asked.case if asked else None)
-        disputes.looked_at(this.db, account.name, dispute, read_at=now, case_id=case.id if case else None)
+        looked = disputes.looked_at(this.db, account.name, dispute, read_at=now, case_id=case.id if case else None)
+        tell_news(this, account.name, dispute, looked)
+        follow_deadline(this, desk, account.name, dispute.id)
     return dispute
+
+
+def _see_to_twice(desk: Desk, account: Account, dispute: Dispute) -> None:
+    """A refund and a dispute that both gave the money back: a break, with a case, as a comparison would find it."""
+    twice = returned_twice(desk, account, dispute)
+    if twice is not None:
+        books = Breaks(desk=desk, account=account)
+        with step(desk) as this:
+            books.hand_over(this, books.meet(this, twice))
 
 
 def _read_warning(desk: Desk, account: Account, warning_id: str) -> None:

@@ -347,6 +347,11 @@ def _tell_reconcile(connection: Connection, job: FailedJob, _by_policy: str) -> 
     return Preview(job=job, effect=Effect.DECIDES, why=why, account=found.account)
 
 
+def _tell_watch(_connection: Connection, job: FailedJob, _by_policy: str) -> Preview:
+    account = job.subject.rpartition("/")[0]
+    return Preview(job=job, effect=Effect.DECIDES, why="reads a dispute and its deadline", account=account)
+
+
 def _tell_backtest(connection: Connection, job: FailedJob, _by_policy: str) -> Preview:
     found = backtests.get(connection, job.subject)
     if found.state is not BacktestState.RUNNING:
@@ -391,6 +396,7 @@ _TELL: Final[Mapping[Actor, Callable[[Connection, FailedJob, str], Preview]]] = 
     Actor.RECONCILE: _tell_reconcile,
     Actor.READ_SETTLEMENTS: _tell_finance,
     Actor.CLOSE_MONTH: _tell_finance,
+    Actor.WATCH_DISPUTE: _tell_watch,
 }
 
 

@@ -1,17 +1,19 @@
 """Verdict: writing a decision down, and putting a case where its decision sends it."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from billingbot.core.case import Case, CaseMove
+from billingbot.core.deadlines import BANK_DECIDES_WITHIN, case_due
 from billingbot.core.decision import Outcome
+from billingbot.core.dispute_life import awaited_by, is_with_bank
 from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.money import Money
 from billingbot.core.policy.replies import Rendered, Told, render
 from billingbot.flows.desk import Desk, Step
 from billingbot.flows.look import Findings
-from billingbot.store import cases, database, decisions
+from billingbot.store import cases, database, decisions, dispute_cases
 
 
 def write_down(this: Step, case: Case, found: Findings, *, purpose: str) -> str:
@@ -52,7 +54,7 @@ def hand_over(this: Step, desk: Desk | None, case: Case, found: Findings, decisi
     """
     decision, dossier = found.decision, found.dossier
     now = database.now(this.db)
-    due = now + timedelta(hours=found.policy.due_hours[decision.priority])
+    due = _due(this, desk, case, found, now)
     # A refund that a limit holds back has a text that promises money: approving it brings that text back.
     held_back = how is CaseMove.DECIDED_REVIEW and decision.reason != decision.rule
     values: dict[str, object] = {
@@ -80,6 +82,19 @@ def hand_over(this: Step, desk: Desk | None, case: Case, found: Findings, decisi
     if desk is not None and how is CaseMove.DECIDED_REVIEW and decision.awaited:
         cases.recheck_in(this.db, case.id, desk.recheck_after)
     return moved
+
+
+def _due(this: Step, desk: Desk | None, case: Case, found: Findings, now: datetime) -> datetime:
+    """When a person should have looked: by the policy, unless a bank's time counts, which leaves more of it.
+
+    While a bank decides over an answer, and nobody else has asked, nobody waits at all.
+    """
+    disputes = found.dossier.disputes if found.dossier else ()
+    if desk is not None and (awaited := awaited_by(disputes, now)):
+        return case_due(awaited[0], desk.disputes)
+    if is_with_bank(disputes, now) and dispute_cases.only_banks_ask(this.db, case.id):
+        return now + BANK_DECIDES_WITHIN
+    return now + timedelta(hours=found.policy.due_hours[found.decision.priority])
 
 
 def refunded_reply(found: Findings, case_id: str) -> Rendered | None:

@@ -166,6 +166,10 @@ class StripeGateway:
         """A dispute with the fee of its withdrawal."""
         return self._reader.dispute(dispute_id)
 
+    def disputes_of_charge(self, charge_id: str) -> tuple[Dispute, ...]:
+        """All disputes of a charge."""
+        return self._reader.disputes_of_charge(charge_id)
+
     def purchase(self, charge_id: str, *, now: datetime) -> Purchase:
         """Who bought what: a charge's personal side, for an answer to a bank."""
         return read_purchase(self._transport, charge_id, now)

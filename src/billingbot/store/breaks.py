@@ -14,7 +14,9 @@ from billingbot.store.schema import breaks
 _NOW = sa.func.clock_timestamp()
 
 
-def note(connection: Connection, break_id: str, *, account: str, livemode: bool, pass_id: str, what: Mismatch) -> Break:
+def note(
+    connection: Connection, break_id: str, *, account: str, livemode: bool, pass_id: str | None, what: Mismatch
+) -> Break:
     """Writes the break down, new under `break_id` or as the one there was, and holds it until the transaction ends.
 
     One that was settled is open again; but what a person has dealt with in a case and has not changed since stays

@@ -1,4 +1,4 @@
-"""Deadlines that people have not been told of: of cases that wait for them, and of answers that banks wait for."""
+"""Deadlines of cases that wait for people, and that people have not been told of."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +15,10 @@ from billingbot.store.schema import cases, disputes, notices
 _NOW = sa.func.clock_timestamp()
 # A case takes minutes: who hears four hours ahead can still plan it into the day.
 CASE_NEAR: Final = timedelta(hours=4)
-# An answer to a bank wants papers from several people: three days have a working day in them, over a weekend too.
-DISPUTE_NEAR: Final = timedelta(days=3)
 # What was opened or missed longer ago is no news: after a downtime, or where notices are new.
 _NEWS: Final = timedelta(days=1)
 # A minute has some; a bad night is told of within a few of them.
 _MOST_AT_ONCE: Final = 200
-_AWAITED: Final = ("needs_response", "warning_needs_response")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,17 +34,6 @@ class Due:
     is_taken: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DueDispute:
-    """A dispute that can still be answered, and to which no answer has gone."""
-
-    id: str
-    account: str
-    amount_minor: int | None
-    currency: str | None
-    due_by: datetime
-
-
 def cases_waiting(connection: Connection, *, untold: NoticeKind) -> Sequence[Due]:
     """Cases of the last day that wait for a person, and of which there is no notice of this kind."""
     query = _cases().where(cases.c.opened_at > _NOW - _NEWS, ~_told(untold, cases.c.id))
@@ -55,32 +41,21 @@ def cases_waiting(connection: Connection, *, untold: NoticeKind) -> Sequence[Due
 
 
 def cases_due(connection: Connection, *, untold: NoticeKind) -> Sequence[Due]:
-    """Cases whose deadline is near, or for DEADLINE_MISSED just over, and that were not told of for that deadline."""
+    """Cases whose deadline is near, or for DEADLINE_MISSED just over, and that were not told of for that deadline.
+
+    Those that follow a bank's deadline are left out: that one is told of by itself, at distances of its own.
+    """
     missed = untold is NoticeKind.DEADLINE_MISSED
     within = cases.c.due_at.between(_NOW - _NEWS, _NOW) if missed else cases.c.due_at.between(_NOW, _NOW + CASE_NEAR)
     # A deadline that has moved since is another one.
     since = cases.c.due_at if missed else cases.c.due_at - CASE_NEAR
-    query = _cases().where(within, ~_told(untold, cases.c.id, since=since))
-    return [Due(**row._mapping) for row in connection.execute(query.order_by(cases.c.due_at).limit(_MOST_AT_ONCE))]
-
-
-def disputes_due(connection: Connection, *, untold: NoticeKind) -> Sequence[DueDispute]:
-    """Disputes that must be answered soon and were not told of for that deadline."""
-    rows = connection.execute(
-        sa.select(
-            disputes.c.dispute_id.label("id"),
-            disputes.c.account,
-            disputes.c.amount_minor,
-            disputes.c.currency,
-            disputes.c.due_by,
-        )
-        .where(disputes.c.outcome.is_(None), disputes.c.due_by.between(_NOW, _NOW + DISPUTE_NEAR))
-        .where(disputes.c.status.in_(_AWAITED), sa.func.coalesce(disputes.c.submission_count, 0) == 0)
-        .where(~_told(untold, disputes.c.dispute_id, since=disputes.c.due_by - DISPUTE_NEAR))
-        .order_by(disputes.c.due_by)
-        .limit(_MOST_AT_ONCE)
+    by_bank = sa.exists().where(
+        disputes.c.account == cases.c.account,
+        disputes.c.charge_id == cases.c.charge_id,
+        disputes.c.next_alarm_at.is_not(None),
     )
-    return [DueDispute(**row._mapping) for row in rows]
+    query = _cases().where(within, ~by_bank, ~_told(untold, cases.c.id, since=since))
+    return [Due(**row._mapping) for row in connection.execute(query.order_by(cases.c.due_at).limit(_MOST_AT_ONCE))]
 
 
 def _cases() -> sa.Select[Any]:

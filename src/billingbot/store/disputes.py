@@ -1,7 +1,7 @@
 """Disputes as we last read them: what they are, whether the bank waits, and what tells a missed event from news."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from billingbot.core.dispute_life import DisputeKind, DisputeOutcome, kind_of, outcome_of
 from billingbot.core.dossier import INQUIRY_CLOSED, MONEY_RETURNED, WON, Dispute, DisputeMoney
 from billingbot.core.errors import NotFoundError
-from billingbot.store.schema import disputes
+from billingbot.store.schema import dispute_alarms, disputes
 
 _NOW = sa.func.clock_timestamp()
 # What has ended moves no more, but for late wins, which Stripe tells by event alone.
@@ -33,6 +33,10 @@ class KnownDispute:
     case_id: str | None
     """The newest case that it was put into."""
     closed_at: datetime | None
+    followed_due_by: datetime | None
+    """The deadline that its case follows so far."""
+    missed_at: datetime | None
+    """When we saw that its deadline had passed without an answer."""
     looked_at: datetime
 
 
@@ -101,6 +105,56 @@ def statuses(connection: Connection, account: str, dispute_ids: Sequence[str]) -
     return {row.dispute_id: row.status for row in rows}
 
 
+def differing(connection: Connection, account: str, found: Sequence[Dispute]) -> Sequence[Dispute]:
+    """Those of these that are not in our books as they are here: a deadline that moved, an answer, another amount.
+
+    What they moved is left out: lists are read without it.
+    """
+    rows = connection.execute(
+        select().where(disputes.c.account == account, disputes.c.dispute_id.in_([one.id for one in found]))
+    )
+    ours = {row.dispute_id: known(row).dispute for row in rows}
+    return [one for one in found if one.id not in ours or _unmoved(ours[one.id]) != _unmoved(one)]
+
+
+def change(connection: Connection, account: str, dispute_id: str, **values: Any) -> None:
+    """Sets what only we know of a dispute: the deadline that its case follows, the next alarm, that it was missed."""
+    connection.execute(
+        disputes.update().where(disputes.c.account == account, disputes.c.dispute_id == dispute_id).values(**values)
+    )
+
+
+def mark_told(connection: Connection, known: KnownDispute, marks: Sequence[str]) -> frozenset[str]:
+    """Notes that these are told of the dispute's present deadline; those that were not told before.
+
+    Two at once: one of them gets the mark. ValueError where it has no deadline.
+    """
+    due_by = known.dispute.due_by
+    if due_by is None:
+        raise ValueError(f"dispute {known.dispute.id}: expected one with a deadline")
+    if not marks:
+        return frozenset()
+    about = {"account": known.account, "dispute_id": known.dispute.id, "due_by": due_by}
+    written = connection.execute(
+        insert(dispute_alarms)
+        .values([{**about, "mark": mark} for mark in marks])
+        .on_conflict_do_nothing()
+        .returning(dispute_alarms.c.mark)
+    )
+    return frozenset(written.scalars())
+
+
+def alarming(connection: Connection, *, limit: int) -> Sequence[tuple[str, str]]:
+    """Account and id of the open disputes of whose deadline something is to be told by now, soonest first."""
+    rows = connection.execute(
+        sa.select(disputes.c.account, disputes.c.dispute_id)
+        .where(disputes.c.next_alarm_at <= _NOW, disputes.c.outcome.is_(None))
+        .order_by(disputes.c.next_alarm_at)
+        .limit(limit)
+    )
+    return [(row.account, row.dispute_id) for row in rows]
+
+
 def seen(connection: Connection, account: str, dispute_ids: Sequence[str]) -> None:
     """Notes that Stripe has listed these just now."""
     connection.execute(
@@ -110,31 +164,25 @@ def seen(connection: Connection, account: str, dispute_ids: Sequence[str]) -> No
     )
 
 
-def refresh(connection: Connection, account: str, found: Sequence[Dispute], *, read_at: datetime) -> None:
-    """Writes down what Stripe says of disputes whose status we have acted on: a deadline that moved, money, evidence.
-
-    Unknown ones, and those in another status, are left to whoever acts on them.
-    """
-    for dispute in found:
-        connection.execute(
-            disputes.update()
-            .where(disputes.c.account == account, disputes.c.dispute_id == dispute.id)
-            .where(disputes.c.status == dispute.status)
-            .where(sa.or_(disputes.c.read_at.is_(None), disputes.c.read_at <= read_at))
-            .values(read_at=read_at, **_values(dispute))
-        )
-
-
 def open_and_unseen(
-    connection: Connection, account: str, *, since: datetime, after: str | None, limit: int
+    connection: Connection,
+    account: str,
+    *,
+    since: datetime,
+    lost_since: datetime | None,
+    after: str | None,
+    limit: int,
 ) -> Sequence[str]:
     """Disputes that had not ended when we last looked, or of which we keep a status alone, and that no list has shown
-    since, in the order of their ids.
+    since, in the order of their ids; with `lost_since` also those lost, and opened since then, that may be won late.
     """
+    wanted: list[sa.ColumnElement[bool]] = [disputes.c.status.not_in(_ENDED), disputes.c.kind.is_(None)]
+    if lost_since is not None:
+        wanted.append(sa.and_(disputes.c.status.in_(sorted(MONEY_RETURNED)), disputes.c.created_at >= lost_since))
     query = (
         sa.select(disputes.c.dispute_id)
         .where(disputes.c.account == account)
-        .where(sa.or_(disputes.c.status.not_in(_ENDED), disputes.c.kind.is_(None)))
+        .where(sa.or_(*wanted))
         .where(sa.or_(disputes.c.seen_at.is_(None), disputes.c.seen_at < since))
     )
     if after is not None:
@@ -160,8 +208,14 @@ def known(row: sa.Row[Any]) -> KnownDispute:
         outcome=DisputeOutcome(row.outcome) if row.outcome else None,
         case_id=row.case_id,
         closed_at=row.closed_at,
+        followed_due_by=row.followed_due_by,
+        missed_at=row.missed_at,
         looked_at=row.looked_at,
     )
+
+
+def _unmoved(dispute: Dispute) -> Dispute:
+    return replace(dispute, fee_minor=None, moved=None)
 
 
 def _values(dispute: Dispute) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from billingbot.flows.settle import settle
 from billingbot.flows.settlements import read_settlements
 from billingbot.flows.submit import submit
 from billingbot.flows.trials import import_history
+from billingbot.flows.watch_disputes import watch_dispute
 from billingbot.store import jobs
 from billingbot.store.database import transaction
 
@@ -45,6 +46,7 @@ VERBS: Final[Mapping[Actor, Callable[[Desk, Job], None]]] = {
     Actor.ANSWER: answer,
     Actor.BACKFILL: backfill,
     Actor.RECONCILE: reconcile,
+    Actor.WATCH_DISPUTE: watch_dispute,
     Actor.BACKTEST: backtests.run,
     Actor.REPLAY: carry_on,
     Actor.READ_SETTLEMENTS: read_settlements,

@@ -18,6 +18,7 @@ from billingbot.flows.late import tell_of_overdue
 from billingbot.flows.letters import send_due
 from billingbot.flows.reconcile import start_due
 from billingbot.flows.shadow import follow
+from billingbot.flows.watch_disputes import close_answered, watch_due
 from billingbot.store import (
     answer_drafts,
     answers,
@@ -174,6 +175,8 @@ TASKS: Final[Mapping[str, tuple[timedelta, Callable[[Desk], int]]]] = {
     "missed_events": (timedelta(minutes=1), keep_up),
     "reconcile": (timedelta(hours=1), start_due),
     "settlements": (timedelta(seconds=10), settlements.start_due),
+    "dispute_deadlines": (timedelta(minutes=1), lambda desk: watch_due(desk, limit=_BATCH)),
+    "answered_cases": (timedelta(minutes=1), lambda desk: close_answered(desk, limit=_BATCH)),
 }
 
 

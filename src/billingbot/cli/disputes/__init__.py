@@ -3,7 +3,7 @@
 import typer
 
 from billingbot.cli.disputes.answering import packet
-from billingbot.cli.disputes.listing import list_, show
+from billingbot.cli.disputes.listing import list_, missed, show
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -14,5 +14,5 @@ def _disputes() -> None:
 
 
 app.command("list")(list_)
-for command in (show, packet):
+for command in (show, missed, packet):
     app.command()(command)

@@ -1,6 +1,6 @@
 """`billingbot disputes list|show`: what the banks ask and take, by deadline."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -64,7 +64,41 @@ def list_(
 
         show_page(shown(page.items), page.next)
         return
-    show_table(_COLUMNS, (_row(line) for line in page.items))
+    show_table(DISPUTE_COLUMNS, (dispute_row(line) for line in page.items))
+    more(page.next)
+
+
+def missed(
+    *,
+    account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
+    after: After = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Disputes whose deadline passed without an answer, and what became of them; open ones first."""
+    from billingbot.store.views import disputes
+
+    wanted = disputes.DisputeFilter(account=account, missed=True)
+    page = read(lambda connection: disputes.dispute_list(connection, wanted, after=after, limit=limit))
+    if as_json:
+        from billingbot.web.api.disputes import shown
+
+        show_page(shown(page.items), page.next)
+        return
+    rows = (
+        (
+            line.dispute.id,
+            money(line.dispute.amount_minor, line.dispute.currency),
+            line.dispute.reason,
+            line.dispute.due_by,
+            line.missed_at,
+            line.outcome or line.dispute.status,
+            line.case_id,
+            line.assignee,
+        )
+        for line in page.items
+    )
+    show_table(("dispute", "amount", "reason", "was due", "seen", "became", "case", "assignee"), rows)
     more(page.next)
 
 
@@ -86,10 +120,11 @@ def show(
     _show(page)
 
 
-_COLUMNS = ("dispute", "kind", "reason", "amount", "status", "answer", "due by", "case", "assignee")
+DISPUTE_COLUMNS: Final = ("dispute", "kind", "reason", "amount", "status", "answer", "due by", "case", "assignee")
 
 
-def _row(line: "DisputeLine") -> tuple[object, ...]:
+def dispute_row(line: "DisputeLine") -> tuple[object, ...]:
+    """A dispute as tables show it, by DISPUTE_COLUMNS."""
     dispute = line.dispute
     return (
         dispute.id,
@@ -118,6 +153,7 @@ def _show(page: "DisputePage") -> None:
             ("outcome", line.outcome),
             ("answer", line.answering),
             ("due by", dispute.due_by or "no answer is possible"),
+            ("deadline missed", line.missed_at),
             ("sent", f"{dispute.submission_count} times, {dispute.submission_method or 'no method told'}"),
             ("charge", dispute.charge_id),
             ("may be refunded", "yes" if dispute.is_charge_refundable else "no"),
@@ -133,7 +169,7 @@ def _show(page: "DisputePage") -> None:
         ]
     )
     if page.others:
-        show_section("Other disputes of the charge", _COLUMNS, (_row(other) for other in page.others))
+        show_section("Other disputes of the charge", DISPUTE_COLUMNS, (dispute_row(other) for other in page.others))
     refunds = (
         (one.refund.id, money(one.refund.amount_minor, one.refund.currency), one.refund.state, one.refund.origin)
         for one in page.refunds

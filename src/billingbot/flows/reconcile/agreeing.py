@@ -19,8 +19,9 @@ from billingbot.core.refund import AT_STRIPE, RefundIntent
 from billingbot.flows.desk import Step, step
 from billingbot.flows.interpret import conversion_of, notice, read_dispute
 from billingbot.flows.reconcile.round import Round
+from billingbot.flows.returned_twice import returned_twice
 from billingbot.flows.settle import apply_refund, credited_on, recognise
-from billingbot.store import agreement, breaks, database, disputes, refunds
+from billingbot.store import agreement, breaks, disputes, refunds
 from billingbot.store.database import transaction
 
 # A webhook may write newer news between our read of Stripe and our look at the row; it does not do so twice.
@@ -112,19 +113,20 @@ def agree_on_conversion(at: Round, charge_id: str) -> None:
 
 def agree_on_dispute(at: Round, dispute_id: str) -> None:
     """Acts on a dispute that we do not know, or not in its present status, as on an event of it."""
-    with transaction(at.desk.db) as connection:
-        now = database.now(connection)
     found = at.account.stripe.dispute(dispute_id)
     with step(at.desk) as this:
         at.hold(this, dispute_id)
         known = disputes.statuses(this.db, at.account.name, [dispute_id]).get(dispute_id)
-        if known == found.status:
-            disputes.refresh(this.db, at.account.name, [found], read_at=now)
-            return
-        met = at.meet(this, dispute_differs(found, known))
-    read_dispute(at.desk, at.account, dispute_id)
+        met = at.meet(this, dispute_differs(found, known)) if known != found.status else None
+        is_news = met is not None or bool(disputes.differing(this.db, at.account.name, [found]))
+    if is_news:
+        read_dispute(at.desk, at.account, dispute_id)
+    twice = returned_twice(at.desk, at.account, found)
     with step(at.desk) as this:
-        at.settle(this, breaks.lock(this.db, met.id), _AS_BY_EVENT)
+        if met is not None:
+            at.settle(this, breaks.lock(this.db, met.id), _AS_BY_EVENT)
+        if twice is not None:
+            at.hand_over(this, at.meet(this, twice))
 
 
 def refunded_differs(charge: dossier.Charge, by_our_rows: int) -> Mismatch | None:
@@ -235,7 +237,7 @@ def _agree_on(at: Round, what: Mismatch) -> None:
             agree_on_charge(at, what.object_id)
         case BreakKind.CHARGE_UNKNOWN:
             agree_on_conversion(at, what.object_id)
-        case BreakKind.DISPUTE_UNKNOWN | BreakKind.DISPUTE_STATUS:
+        case BreakKind.DISPUTE_UNKNOWN | BreakKind.DISPUTE_STATUS | BreakKind.RETURNED_TWICE:
             agree_on_dispute(at, what.object_id)
         case BreakKind.REFUND_MISSING_AT_STRIPE | BreakKind.OUTCOME_UNKNOWN_PAST_KEY | BreakKind.LEDGER_MISSING_ENTRY:
             agree_on_ours(at, what.object_id)

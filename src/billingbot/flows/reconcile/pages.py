@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from billingbot.core.breaks import NOTHING, BreakKind, Mismatch, Stage
+from billingbot.core.dispute_life import returned_money
 from billingbot.flows.desk import step
 from billingbot.flows.reconcile.agreeing import (
     agree_on_charge,
@@ -19,12 +20,15 @@ from billingbot.flows.reconcile.agreeing import (
 )
 from billingbot.flows.reconcile.round import Round
 from billingbot.gateway.lists import Listing, Span
-from billingbot.store import agreement, breaks, database, disputes
+from billingbot.store import agreement, breaks, disputes
 from billingbot.store.database import transaction
 
 # Stripe retries a failed payment for two months at the most, by the schedule that an account chooses.
 # https://docs.stripe.com/billing/revenue-recovery/smart-retries
 CHARGED_WITHIN: Final = timedelta(days=60)
+# A lost dispute may turn into a won one: after an appeal, or where the issuer gives in. Stripe names no time; networks
+# end arbitration within half a year of the chargeback. https://docs.stripe.com/disputes/how-disputes-work
+LATE_WINS: Final = timedelta(days=180)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,25 +72,33 @@ def charges_page(at: Round) -> Read:
 def disputes_page(at: Round) -> Read:
     """Disputes at Stripe against those that we have looked at."""
     span = Span(since=at.of.since, until=at.of.until)
-    with transaction(at.desk.db) as connection:
-        now = database.now(connection)
     page = at.account.stripe.disputes_created(span, after=at.of.cursor, limit=at.rows)
     with transaction(at.desk.db) as connection:
-        disputes.refresh(connection, at.account.name, page.items, read_at=now)
         known = disputes.statuses(connection, at.account.name, [found.id for found in page.items])
         disputes.seen(connection, at.account.name, [found.id for found in page.items])
+        news = {one.id for one in disputes.differing(connection, at.account.name, page.items)}
+        paid = agreement.refunded_by_charge(
+            connection, at.account.name, [one.charge_id for one in page.items if returned_money(one)]
+        )
     for found in page.items:
         if known.get(found.id) != found.status:
             wrong = dispute_differs(found, known.get(found.id))
             at.each([wrong], agree_on_dispute, found.id)
+        elif found.id in news or (returned_money(found) and paid.get(found.charge_id)):
+            at.each([], agree_on_dispute, found.id)
     return _read(at, page)
 
 
 def open_disputes_page(at: Round) -> Read:
-    """Disputes that we know as open, and that are older than the window."""
+    """Disputes that we know as open, and that are older than the window; once a day also those that may be won late."""
     with transaction(at.desk.db) as connection:
         ids = disputes.open_and_unseen(
-            connection, at.account.name, since=at.of.began_at, after=at.of.cursor, limit=at.rows
+            connection,
+            at.account.name,
+            since=at.of.began_at,
+            lost_since=at.of.began_at - LATE_WINS if at.of.deep else None,
+            after=at.of.cursor,
+            limit=at.rows,
         )
     for dispute_id in ids:
         at.each([], agree_on_dispute, dispute_id)

@@ -240,7 +240,7 @@ def _page(desk: Desk, account: Account, pass_id: str, alive: Callable[[], object
         of = passes.get(connection, pass_id)
     if of.state is PassState.WHOLE:
         return True
-    at = Round(desk=desk, account=account, of=of, alive=alive, rows=rows)
+    at = Round(desk=desk, account=account, pass_id=of.id, of=of, alive=alive, rows=rows)
     read = PAGES[of.stage](at)
     stage = of.stage if read.next is not None else _following(of.stage)
     with transaction(desk.db) as connection:

@@ -3,7 +3,7 @@
 from billingbot.store.schema.agreement import breaks, reconcile_passes
 from billingbot.store.schema.answers import dispute_answers, dispute_draft_versions, dispute_drafts, dispute_papers
 from billingbot.store.schema.base import metadata
-from billingbot.store.schema.disputes import disputes
+from billingbot.store.schema.disputes import dispute_alarms, disputes
 from billingbot.store.schema.finance import balance_transactions, months
 from billingbot.store.schema.history import (
     activity,
@@ -46,6 +46,7 @@ __all__ = [
     "cases",
     "conversions",
     "decisions",
+    "dispute_alarms",
     "dispute_answers",
     "dispute_draft_versions",
     "dispute_drafts",

@@ -1,6 +1,19 @@
 """Disputes: what the banks ask and take, as we last read it."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    Table,
+    Text,
+    text,
+)
 
 from billingbot.core.dispute_life import DisputeKind, DisputeOutcome
 from billingbot.store.schema.base import metadata, one_of, time
@@ -45,6 +58,10 @@ disputes = Table(
     Column("settled_currency", Text),
     # The status in which its balance transactions were last read.
     Column("settlement_of", Text),
+    # The deadline that its case follows, when something is next to be told of it, and when we saw that it was missed.
+    time("followed_due_by", optional=True),
+    time("next_alarm_at", optional=True),
+    time("missed_at", optional=True),
     Index("ix_disputes_charge_id", "account", "charge_id"),
     Index("ix_disputes_case_id", "case_id"),
     Index(
@@ -55,4 +72,17 @@ disputes = Table(
     ),
     # The open ones are few, and asked for by their deadline every minute.
     Index("ix_disputes_due_by", "due_by", postgresql_where=text("outcome IS NULL")),
+    Index("ix_disputes_next_alarm_at", "next_alarm_at", postgresql_where=text("next_alarm_at IS NOT NULL")),
+)
+
+# What was told of which deadline: once, whoever looks, and again only where Stripe has moved it.
+dispute_alarms = Table(
+    "dispute_alarms",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("dispute_id", Text, primary_key=True),
+    Column("due_by", DateTime(timezone=True), primary_key=True),
+    Column("mark", Text, primary_key=True),
+    time("told_at", now=True),
+    ForeignKeyConstraint(["account", "dispute_id"], ["disputes.account", "disputes.dispute_id"]),
 )

@@ -25,7 +25,8 @@ from billingbot.store import letters as letter_rows
 from billingbot.store import notes as note_rows
 from billingbot.store import requests as request_rows
 from billingbot.store.approvals import FirstApproval
-from billingbot.store.schema import cancellations, cases, decisions, ledger_entries, refunds
+from billingbot.store.schema import cancellations, cases, decisions, disputes, ledger_entries, refunds
+from billingbot.store.views.disputes import DisputeLine, disputes_of_charge
 from billingbot.store.views.ledger import entry_of
 from billingbot.store.views.paging import PAGE_ROWS, Page, cut, newest_first, pack, unpack
 from billingbot.store.views.refunds import RefundLine, refunds_of_case
@@ -88,6 +89,8 @@ class CasePage:
     notes: tuple[note_rows.Note, ...]
     joined: tuple[str, ...]
     timeline: tuple[Entry, ...]
+    disputes: tuple[DisputeLine, ...] = ()
+    """What banks ask and take of the charge, oldest first."""
     letters: tuple[Letter, ...] = ()
     """Replies that were sent to the customer, oldest first."""
     first_approval: FirstApproval | None = None
@@ -125,18 +128,21 @@ def case_page(connection: Connection, case_id: str) -> CasePage:
         notes=tuple(note_rows.of_case(connection, case_id)),
         joined=_joined(connection, case_id),
         timeline=tuple(timeline(connection, case_id)),
+        disputes=disputes_of_charge(connection, case.account, case.charge_id) if case.charge_id else (),
         letters=letter_rows.of_case(connection, case_id),
         first_approval=approval_rows.waiting(connection, case_id),
     )
 
 
 def timeline(connection: Connection, case_id: str) -> Sequence[Entry]:
-    """The ledger's entries about the case, its refunds and their cancellations, in the order they were written."""
+    """The ledger's entries about the case, its refunds, cancellations and disputes, in the order they were written."""
     own = sa.select(refunds.c.id).where(refunds.c.case_id == case_id)
     after = sa.select(cancellations.c.id).where(cancellations.c.case_id == case_id)
+    banks = sa.select(disputes.c.dispute_id).where(disputes.c.case_id == case_id)
     query = sa.select(ledger_entries).where(
         sa.or_(
             ledger_entries.c.subject == case_id,
+            ledger_entries.c.subject.in_(banks),
             ledger_entries.c.subject.in_(own),
             ledger_entries.c.subject.in_(after),
         )

@@ -38,6 +38,8 @@ class DisputeLine:
     assignee: str | None
     closed_at: datetime | None
     """When we learnt how it ended."""
+    missed_at: datetime | None
+    """When we saw that its deadline had passed without an answer."""
     looked_at: datetime
 
 
@@ -46,7 +48,7 @@ class DisputeFilter:
     """Which disputes to show: all that are set must hold.
 
     `open` asks for those that have not ended, or with False for those that have; `due_before` for open ones that
-    are due before then.
+    are due before then; `missed` for those whose deadline passed without an answer, however they ended.
     """
 
     account: str | None = None
@@ -58,6 +60,7 @@ class DisputeFilter:
     case_id: str | None = None
     open: bool | None = None
     unassigned: bool = False
+    missed: bool = False
     due_before: datetime | None = None
 
 
@@ -148,6 +151,8 @@ def _conditions(filters: DisputeFilter) -> list[sa.ColumnElement[bool]]:
         conditions.append(disputes.c.outcome.is_(None) if filters.open else disputes.c.outcome.is_not(None))
     if filters.unassigned:
         conditions.append(cases.c.assignee.is_(None))
+    if filters.missed:
+        conditions.append(disputes.c.missed_at.is_not(None))
     if filters.due_before is not None:
         conditions += [disputes.c.outcome.is_(None), disputes.c.due_by < filters.due_before]
     return conditions
@@ -165,6 +170,7 @@ def _line(row: sa.Row[Any], now: datetime) -> DisputeLine:
         case_state=CaseState(row.case_state) if row.case_state else None,
         assignee=row.assignee,
         closed_at=found.closed_at,
+        missed_at=found.missed_at,
         looked_at=found.looked_at,
     )
 

@@ -206,6 +206,7 @@ def _case_id(connection: Connection, job: JobLine) -> str | None:
             | Actor.NOTIFY
             | Actor.BACKFILL
             | Actor.RECONCILE
+            | Actor.WATCH_DISPUTE
             | Actor.REPLAY
             | Actor.BACKTEST
             | Actor.READ_SETTLEMENTS

@@ -1,75 +1,21 @@
 """`/api/v1/disputes`: what the banks ask and take, by deadline."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from billingbot.core.case import CaseState
-from billingbot.core.dispute_life import Answering, DisputeKind, DisputeOutcome
-from billingbot.core.dossier import Dispute
+from billingbot.core.dispute_life import DisputeKind, DisputeOutcome
 from billingbot.core.ledger import Entry
 from billingbot.store import views
 from billingbot.store.views import disputes
 from billingbot.web.api.fields import Body, Cursor, Instant, Rows, Word
-from billingbot.web.api.shown import AmountShown, Listed, RefundShown
+from billingbot.web.api.shown import DisputeShown, Listed, RefundShown
 from billingbot.web.auth import SignedInRoute, TheDesk, bearer
 from billingbot.web.reading import read
 
 router = APIRouter(prefix="/disputes", tags=["disputes"], route_class=SignedInRoute, dependencies=[bearer])
-
-
-class DisputeMoneyShown(BaseModel):
-    """What the dispute moved, in the account's own currency; `fees` is what Stripe kept."""
-
-    withdrawn: AmountShown
-    reinstated: AmountShown
-    fees: AmountShown
-
-
-class DisputeShown(BaseModel):
-    """One dispute as last read. `answering` says where the answer to the bank stands now."""
-
-    id: str
-    account: str
-    charge: str
-    kind: DisputeKind
-    status: str
-    reason: str
-    case_type: str | None
-    amount: AmountShown
-    answering: Answering
-    due_by: Annotated[datetime | None, Field(description="None where the bank takes no answer")]
-    has_evidence: bool
-    submission_count: int
-    submission_method: str | None
-    intended_method: str | None
-    past_due: bool
-    is_charge_refundable: bool
-    money: DisputeMoneyShown | None
-    outcome: DisputeOutcome | None
-    opened_at: datetime
-    closed_at: Annotated[datetime | None, Field(description="When we learnt of the outcome")]
-    case_id: str | None
-    case_state: CaseState | None
-    assignee: str | None
-    looked_at: datetime
-
-    @classmethod
-    def of(cls, line: disputes.DisputeLine) -> Self:
-        """The dispute from outside."""
-        dispute = line.dispute
-        here = {name: getattr(line, name) for name in cls.model_fields if name in disputes.DisputeLine.__slots__}
-        at_stripe = {name: getattr(dispute, name) for name in cls.model_fields if name in Dispute.__slots__}
-        return cls(
-            **(at_stripe | here),
-            charge=dispute.charge_id,
-            amount=AmountShown.of(dispute.amount_minor, dispute.currency),
-            money=_money(dispute),
-            opened_at=dispute.created_at,
-        )
 
 
 class DisputePageShown(BaseModel):
@@ -103,6 +49,7 @@ class DisputeQuery(Body):
     case: Word | None = None
     open: Annotated[bool | None, Field(description="Not ended yet; false for those that have")] = None
     unassigned: Annotated[bool, Field(description="Only where nobody has the case")] = False
+    missed: Annotated[bool, Field(description="Only where the deadline passed without an answer")] = False
     due_before: Annotated[Instant | None, Field(description="Open, and due before")] = None
     after: Cursor | None = None
     limit: Rows = views.PAGE_ROWS
@@ -121,6 +68,7 @@ def list_disputes(query: Annotated[DisputeQuery, Query()], desk: TheDesk) -> Lis
         case_id=query.case,
         open=query.open,
         unassigned=query.unassigned,
+        missed=query.missed,
         due_before=query.due_before,
     )
     page = read(desk, disputes.dispute_list, filters, after=query.after, limit=query.limit)
@@ -136,14 +84,3 @@ def show_dispute(dispute_id: Word, desk: TheDesk, account: Word | None = None) -
 def shown(lines: Sequence[disputes.DisputeLine]) -> list[DisputeShown]:
     """The disputes from outside."""
     return [DisputeShown.of(line) for line in lines]
-
-
-def _money(dispute: Dispute) -> DisputeMoneyShown | None:
-    moved = dispute.moved
-    if moved is None:
-        return None
-    return DisputeMoneyShown(
-        withdrawn=AmountShown.of(moved.withdrawn_minor, moved.currency),
-        reinstated=AmountShown.of(moved.reinstated_minor, moved.currency),
-        fees=AmountShown.of(moved.fees_minor, moved.currency),
-    )

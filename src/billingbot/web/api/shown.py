@@ -9,6 +9,8 @@ from pydantic import BaseModel, Field
 from billingbot.core.aftercare import Cancellation
 from billingbot.core.case import Case, CaseState
 from billingbot.core.decision import LimitTrace, Outcome, Priority, Recommendation, RuleTrace
+from billingbot.core.dispute_life import Answering, DisputeKind, DisputeOutcome
+from billingbot.core.dossier import Dispute
 from billingbot.core.facts import CATALOGUE, Facts, Known
 from billingbot.core.ledger import Entry
 from billingbot.core.letter import Letter, LetterState
@@ -20,6 +22,7 @@ from billingbot.store.approvals import FirstApproval
 from billingbot.store.notes import Note
 from billingbot.store.requests import Request
 from billingbot.store.views import CasePage, DecisionLine, RefundLine
+from billingbot.store.views.disputes import DisputeLine
 
 T = TypeVar("T")
 
@@ -247,6 +250,58 @@ class LetterShown(BaseModel):
         return cls(**{name: getattr(letter, name) for name in cls.model_fields})
 
 
+class DisputeMoneyShown(BaseModel):
+    """What the dispute moved, in the account's own currency; `fees` is what Stripe kept."""
+
+    withdrawn: AmountShown
+    reinstated: AmountShown
+    fees: AmountShown
+
+
+class DisputeShown(BaseModel):
+    """One dispute as last read. `answering` says where the answer to the bank stands now."""
+
+    id: str
+    account: str
+    charge: str
+    kind: DisputeKind
+    status: str
+    reason: str
+    case_type: str | None
+    amount: AmountShown
+    answering: Answering
+    due_by: Annotated[datetime | None, Field(description="None where the bank takes no answer")]
+    has_evidence: bool
+    submission_count: int
+    submission_method: str | None
+    intended_method: str | None
+    past_due: bool
+    is_charge_refundable: bool
+    money: DisputeMoneyShown | None
+    outcome: DisputeOutcome | None
+    opened_at: datetime
+    closed_at: Annotated[datetime | None, Field(description="When we learnt of the outcome")]
+    missed_at: Annotated[datetime | None, Field(description="When we saw that its deadline had passed unanswered")]
+    case_id: str | None
+    case_state: CaseState | None
+    assignee: str | None
+    looked_at: datetime
+
+    @classmethod
+    def of(cls, line: DisputeLine) -> Self:
+        """The dispute from outside."""
+        dispute = line.dispute
+        here = {name: getattr(line, name) for name in cls.model_fields if name in DisputeLine.__slots__}
+        at_stripe = {name: getattr(dispute, name) for name in cls.model_fields if name in Dispute.__slots__}
+        return cls(
+            **(at_stripe | here),
+            charge=dispute.charge_id,
+            amount=AmountShown.of(dispute.amount_minor, dispute.currency),
+            money=_dispute_money(dispute),
+            opened_at=dispute.created_at,
+        )
+
+
 class CasePageShown(BaseModel):
     """Everything about one case."""
 
@@ -265,6 +320,7 @@ class CasePageShown(BaseModel):
     notes: list[Note]
     letters: list[LetterShown]
     joined: list[str]
+    disputes: list[DisputeShown]
     timeline: list[Entry]
     first_approval: FirstApprovalShown | None
     """Who approved a large refund first; one more approval is wanted, from somebody else."""
@@ -288,6 +344,7 @@ class CasePageShown(BaseModel):
             notes=list(page.notes),
             letters=[LetterShown.of(letter) for letter in page.letters],
             joined=list(page.joined),
+            disputes=[DisputeShown.of(line) for line in page.disputes],
             timeline=list(page.timeline),
             first_approval=FirstApprovalShown.of(page.first_approval) if page.first_approval else None,
         )
@@ -318,3 +375,14 @@ def _decision(page: CasePage) -> DecisionShown | None:
         amount = AmountShown.of(decision.amount_minor, decision.currency)
     same = {name: getattr(decision, name) for name in DecisionShown.model_fields if hasattr(decision, name)}
     return DecisionShown(**same, id=stored.id, amount=amount, decision_digest=stored.decision_digest)
+
+
+def _dispute_money(dispute: Dispute) -> DisputeMoneyShown | None:
+    moved = dispute.moved
+    if moved is None:
+        return None
+    return DisputeMoneyShown(
+        withdrawn=AmountShown.of(moved.withdrawn_minor, moved.currency),
+        reinstated=AmountShown.of(moved.reinstated_minor, moved.currency),
+        fees=AmountShown.of(moved.fees_minor, moved.currency),
+    )
