@@ -7,10 +7,12 @@ from fastapi import APIRouter
 from billingbot.web.console import pulse
 from billingbot.web.console.pages import (
     account,
+    backtests,
     events,
     jobs,
     notices,
     overview,
+    policy,
     queue,
     reconcile,
     replays,
@@ -24,13 +26,15 @@ public: Final[tuple[APIRouter, ...]] = (sign_in.public,)
 
 routers: Final[tuple[APIRouter, ...]] = (
     pulse.router,
-    # Before jobs and events, whose pages are named by an id.
+    # Before jobs, events and policies, whose pages are named by an id or a version.
     replays.router,
+    backtests.router,
     events.router,
     jobs.router,
     notices.router,
     overview.router,
     queue.router,
+    policy.router,
     reconcile.router,
     search.router,
     sign_in.router,
