@@ -55,3 +55,34 @@ def test_what_was_missed_is_reported_alike_by_the_api_and_the_command_line(
     assert page["disputes"] == answer["items"]
     assert "dispute.missed" in [entry["kind"] for entry in page["timeline"]]
     assert missed in typed(settings, "cases", "show", case.id).out
+
+
+def test_the_figures_add_up_alike_by_the_api_and_the_command_line(
+    shop: Shop, api: httpx.Client, settings: dict[str, str]
+) -> None:
+    trials = [shop.start_trial() for _ in range(4)]
+    shop.end_trials()
+    shop.usage.used_by.update(trial.customer for trial in trials)
+    ends = ("won", "lost", "lost", "needs_response")
+    for trial, end in zip(trials, ends, strict=True):
+        dispute = shop.stripe.dispute(shop.last_charge(trial), reason="fraudulent", due_by=in_days(9))["id"]
+        if end == "lost":  # with an answer, so that there is evidence to count
+            shop.stripe.post(f"/disputes/{dispute}", evidence={"uncategorized_text": "used"})
+        if end != "needs_response":
+            shop.stripe.move_dispute(dispute, end)
+    shop.deliver()
+    shop.work()
+
+    answer = api.get("/api/v1/disputes/figures").json()
+    [line] = answer["by_reason"]
+    assert (line["count"], line["open"], line["won"], line["lost"]) == (4, 1, 1, 2)
+    assert line["win_rate"] == 1 / 3
+    assert (line["amount"]["minor"], line["lost_amount"]["minor"]) == (4 * 4900, 2 * 4900)
+    fees = sum(row.fees_minor for row in shop.rows("SELECT fees_minor FROM disputes"))
+    assert [one["minor"] for one in line["fees"]] == [fees]
+    assert answer["by_evidence"] == [
+        {"evidence": "no answer of ours", "count": 4, "open": 1, "won": 1, "lost": 2, "win_rate": 1 / 3}
+    ]
+    assert typed(settings, "disputes", "figures", "--json").json == answer
+    assert "33%" in typed(settings, "disputes", "figures").out
+    assert api.get("/api/v1/disputes/figures", params={"until": "2020-01-01T00:00:00Z"}).json()["by_reason"] == []

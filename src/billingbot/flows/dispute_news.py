@@ -11,7 +11,7 @@ from billingbot.core.notice import Notice, NoticeKind
 from billingbot.flows.desk import Step
 from billingbot.flows.dispute_deadlines import tell_missed
 from billingbot.flows.notify import tell
-from billingbot.store import database, disputes
+from billingbot.store import answers, database, disputes
 from billingbot.store.disputes import KnownDispute, Looked
 
 # A dispute that had ended before we first read it is news only while it is young: Stripe delivers for three days, and
@@ -48,7 +48,9 @@ def _passed_unanswered(this: Step, known: KnownDispute, before: KnownDispute | N
     due_by = dispute.due_by
     if before is None or before.outcome is not None or known.outcome is not DisputeOutcome.LOST or due_by is None:
         return False
-    return not is_answered(dispute) and database.now(this.db) >= due_by
+    if is_answered(dispute) or database.now(this.db) < due_by:
+        return False
+    return answers.binding(this.db, known.account, dispute.id) is None  # given up by a person of ours: no oversight
 
 
 def _changed(known: KnownDispute, before: KnownDispute | None) -> Draft:

@@ -3,6 +3,7 @@
 import typer
 
 from billingbot.cli.disputes.answering import packet
+from billingbot.cli.disputes.figures import figures
 from billingbot.cli.disputes.listing import list_, missed, show
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -14,5 +15,5 @@ def _disputes() -> None:
 
 
 app.command("list")(list_)
-for command in (show, missed, packet):
+for command in (show, missed, figures, packet):
     app.command()(command)

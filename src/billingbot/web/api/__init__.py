@@ -8,6 +8,7 @@ from billingbot.web.api import (
     cancellations,
     cases,
     conversions,
+    dispute_figures,
     disputes,
     events,
     jobs,
@@ -27,6 +28,7 @@ for noun in (
     cases,
     refunds,
     conversions,
+    dispute_figures,  # before the dispute of that name
     disputes,
     ledger,
     modes,
