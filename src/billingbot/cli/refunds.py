@@ -1,5 +1,6 @@
 """`billingbot refunds`: what was paid or tried, with clause, attempts and keys."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,7 +18,9 @@ from billingbot.cli.output import (
     show_table,
 )
 from billingbot.cli.reading import instant
-from billingbot.cli.session import read
+from billingbot.cli.saving import save
+from billingbot.cli.session import desk, read
+from billingbot.core.form import Form
 from billingbot.core.refund import Origin, RefundState
 
 if TYPE_CHECKING:
@@ -117,6 +120,42 @@ def show(refund: Annotated[str, typer.Argument(help="The refund, rfd_...")], *, 
     )
     attempts = ((one.number, one.outcome, one.answer, one.sends, one.last_sent_at, one.key) for one in line.attempts)
     show_section("Attempts", ("number", "outcome", "answer", "sends", "last sent", "key"), attempts)
+
+
+@app.command()
+def export(
+    *,
+    format_: Annotated[Form, typer.Option("--format", help="How it is written.")] = Form.CSV,
+    output: Annotated[Path | None, typer.Option(help="The file; without it, stdout.")] = None,
+    month: Annotated[str | None, typer.Option(help="Of this month, such as 2026-03, in the zone of the books.")] = None,
+    since: Annotated[str | None, typer.Option(help="Intended at or after: ISO 8601 with a zone.")] = None,
+    until: Annotated[str | None, typer.Option(help="Intended before: ISO 8601 with a zone.")] = None,
+    account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
+    currency: Annotated[str | None, typer.Option(help="Only in this currency, such as usd.")] = None,
+    clause: Annotated[str | None, typer.Option(help="Only by this clause of the policy.")] = None,
+    person: Annotated[str | None, typer.Option(help="Only decided or approved by this one.")] = None,
+    state: Annotated[RefundState | None, typer.Option(help="Only in this state.")] = None,
+    origin: Annotated[Origin | None, typer.Option(help="Only by the policy, a person, or made elsewhere.")] = None,
+) -> None:
+    """The refund log as CSV, XLSX or Parquet, with decider, evidence and settlement; columns as in docs/finance.md."""
+    from billingbot.core.month import Month
+    from billingbot.flows.exports import refunds_sheet
+    from billingbot.papers.sheets import written
+    from billingbot.store.views.finance import LogFilter
+
+    with desk() as here:
+        zone, named = here.books.zone, Month.parse(month) if month else None
+        wanted = LogFilter(
+            since=instant("--since", since) if since else named.begins(zone) if named else None,
+            until=instant("--until", until) if until else named.ends(zone) if named else None,
+            account=account,
+            currency=currency.lower() if currency else None,
+            clause=clause,
+            person=person,
+            state=state,
+            origin=origin,
+        )
+        save(written(refunds_sheet(here, wanted, format_), format_), output, "Writing the refunds")
 
 
 def _line(connection: "Connection", refund_id: str) -> "RefundLine":

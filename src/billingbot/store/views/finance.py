@@ -1,0 +1,310 @@
+"""The refund log as finance reads it: who decided on what evidence, what it did to the balance, and sums."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from billingbot.core.case import CaseState
+from billingbot.core.ids import Kind, first_id
+from billingbot.core.refund import AT_STRIPE, Origin, RefundIntent, RefundState
+from billingbot.core.refund_terms import CancelWhen, RefundWith
+from billingbot.core.settlement import BalanceTransaction, Movement
+from billingbot.store import balance
+from billingbot.store.schema import approvals, balance_transactions, cases, decisions, refunds
+from billingbot.store.views.paging import PAGE_ROWS, Page, newest_first
+
+_FIELDS: Final = tuple(RefundIntent.__slots__)
+# Our ids are ordered by the clock of the process that made them, `intended_at` by that of Postgres: for refunds of our
+# own the two are milliseconds apart, and a day of room costs nothing.
+_ROOM: Final = timedelta(days=1)
+_DENIED: Final = "denied"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFilter:
+    """Which refunds: all that are set must hold. `since` and `until` bound the time of the intent.
+
+    `person` is whoever decided, approved first, or second; a policy is written `policy:<id>@<version>`. `clause` is a
+    clause of the policy, or empty for refunds without one.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    account: str | None = None
+    currency: str | None = None
+    clause: str | None = None
+    person: str | None = None
+    state: RefundState | None = None
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """A refund with who decided it, on which evidence, and what Stripe says that it did to the balance."""
+
+    refund: RefundIntent
+    customer_id: str | None
+    facts_digest: str | None
+    policy_digest: str | None
+    first: str | None
+    """Who approved first, where two had to."""
+    second: str | None
+    asked_at: datetime | None
+    """When its case was opened."""
+    settled: tuple[BalanceTransaction, ...]
+
+    @property
+    def settled_currency(self) -> str | None:
+        """The account's own currency; None before Stripe told, or in several."""
+        currencies = {one.currency for one in self.settled}
+        return currencies.pop() if len(currencies) == 1 else None
+
+    @property
+    def settled_minor(self) -> int | None:
+        """What the balance lost (negative) or, with a return, came to, without fees."""
+        return sum(one.amount_minor for one in self.settled) if self.settled_currency else None
+
+    @property
+    def fee_minor(self) -> int | None:
+        """What Stripe kept for it."""
+        return sum(one.fee_minor for one in self.settled) if self.settled_currency else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogTotal:
+    """The refunds of one currency that a filter finds. `paid_minor` is what is at Stripe and has not failed."""
+
+    currency: str
+    count: int
+    minor: int
+    paid: int
+    paid_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettledTotal:
+    """What they did to the balance, in one of the account's own currencies: signed, fees apart."""
+
+    currency: str
+    minor: int
+    fee_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """A day or a month, by the zone asked for, and what fell into it."""
+
+    at: datetime
+    """Its first instant, in UTC."""
+    name: str
+    """The clause, the currency: whatever is told apart."""
+    count: int
+    minor: int
+    seconds: float | None = None
+    """The median from request to decision, where that was asked for."""
+
+
+def log_page(
+    connection: Connection, filters: LogFilter, *, after: str | None = None, limit: int = PAGE_ROWS
+) -> Page[LogLine]:
+    """Refunds by these filters, newest in our books first. InputError for a bad cursor."""
+    page = newest_first(
+        connection, _select().where(*_conditions(filters)), refunds.c.id, _line, after=after, limit=limit
+    )
+    return Page(items=_with_settlement(connection, page.items), next=page.next)
+
+
+def log_line(connection: Connection, refund_id: str) -> LogLine | None:
+    """One refund of the log."""
+    row = connection.execute(_select().where(refunds.c.id == refund_id)).one_or_none()
+    return _with_settlement(connection, [_line(row)])[0] if row else None
+
+
+def log_totals(connection: Connection, filters: LogFilter) -> tuple[LogTotal, ...]:
+    """The sums of all refunds that the filters find, by currency, the largest count first."""
+    paid = refunds.c.state.in_(AT_STRIPE)
+    count = sa.func.count()
+    rows = connection.execute(
+        sa.select(
+            refunds.c.currency,
+            count,
+            sa.func.sum(refunds.c.amount_minor),
+            count.filter(paid),
+            sa.func.coalesce(sa.func.sum(refunds.c.amount_minor).filter(paid), 0),
+        )
+        .where(*_conditions(filters))
+        .group_by(refunds.c.currency)
+        .order_by(count.desc(), refunds.c.currency)
+    )
+    return tuple(
+        LogTotal(currency=row[0], count=row[1], minor=int(row[2]), paid=row[3], paid_minor=int(row[4])) for row in rows
+    )
+
+
+def settled_totals(connection: Connection, filters: LogFilter) -> tuple[SettledTotal, ...]:
+    """What the same refunds did to the balance, by its currency."""
+    table = balance_transactions.c
+    rows = connection.execute(
+        sa.select(table.currency, sa.func.sum(table.amount_minor), sa.func.sum(table.fee_minor))
+        .select_from(
+            refunds.join(
+                balance_transactions,
+                sa.and_(table.account == refunds.c.account, table.source == refunds.c.stripe_refund_id),
+            )
+        )
+        .where(*_conditions(filters))
+        .group_by(table.currency)
+        .order_by(table.currency)
+    )
+    return tuple(SettledTotal(currency=row[0], minor=int(row[1]), fee_minor=int(row[2])) for row in rows)
+
+
+def by_clause(connection: Connection, filters: LogFilter, *, unit: str, zone: str) -> tuple[Bucket, ...]:
+    """How many refunds each clause made in each day or month."""
+    at = _bucket(refunds.c.intended_at, unit, zone)
+    name = sa.func.coalesce(refunds.c.clause, "")
+    rows = connection.execute(
+        sa.select(at.label("at"), name, sa.func.count(), sa.func.sum(refunds.c.amount_minor))
+        .where(*_conditions(filters))
+        .group_by(at, name)
+        .order_by(at, name)
+    )
+    return tuple(Bucket(at=row[0], name=row[1], count=row[2], minor=int(row[3])) for row in rows)
+
+
+def request_to_decision(connection: Connection, filters: LogFilter, *, unit: str, zone: str) -> tuple[Bucket, ...]:
+    """The median time from opening a case to deciding its refund, by day or month."""
+    at = _bucket(refunds.c.intended_at, unit, zone)
+    took = sa.func.extract("epoch", refunds.c.intended_at - cases.c.opened_at)
+    rows = connection.execute(
+        sa.select(at, sa.func.count(), sa.func.percentile_cont(0.5).within_group(took))
+        .select_from(refunds.join(cases, cases.c.id == refunds.c.case_id))
+        .where(*_conditions(filters), refunds.c.origin != Origin.EXTERNAL)
+        .group_by(at)
+        .order_by(at)
+    )
+    return tuple(Bucket(at=row[0], name="", count=row[1], minor=0, seconds=float(row[2])) for row in rows)
+
+
+def kept_by_review(connection: Connection, filters: LogFilter, *, unit: str, zone: str) -> tuple[Bucket, ...]:
+    """What people declined, by day or month and currency; only span, account and currency of the filter count."""
+    at = _bucket(cases.c.closed_at, unit, zone)
+    wanted = [cases.c.state == CaseState.CLOSED, cases.c.outcome == _DENIED, cases.c.amount_minor.is_not(None)]
+    wanted += [cases.c.account == filters.account] if filters.account else []
+    wanted += [cases.c.currency == filters.currency] if filters.currency else []
+    wanted += [cases.c.closed_at >= filters.since] if filters.since else []
+    wanted += [cases.c.closed_at < filters.until] if filters.until else []
+    rows = connection.execute(
+        sa.select(at, cases.c.currency, sa.func.count(), sa.func.sum(cases.c.amount_minor))
+        .where(*wanted)
+        .group_by(at, cases.c.currency)
+        .order_by(at, cases.c.currency)
+    )
+    return tuple(Bucket(at=row[0], name=row[1], count=row[2], minor=int(row[3])) for row in rows)
+
+
+def dispute_cost(connection: Connection, filters: LogFilter, *, unit: str, zone: str) -> tuple[Bucket, ...]:
+    """What disputes took from the balance, fees and all, by day or month and currency of the balance."""
+    table = balance_transactions.c
+    at = _bucket(table.created_at, unit, zone)
+    wanted: list[sa.ColumnElement[bool]] = [table.movement.in_((Movement.WITHDRAWN, Movement.REINSTATED))]
+    wanted += [table.account == filters.account] if filters.account else []
+    wanted += [table.created_at >= filters.since] if filters.since else []
+    wanted += [table.created_at < filters.until] if filters.until else []
+    rows = connection.execute(
+        sa.select(at, table.currency, sa.func.count(), sa.func.sum(table.fee_minor - table.amount_minor))
+        .where(*wanted)
+        .group_by(at, table.currency)
+        .order_by(at, table.currency)
+    )
+    return tuple(Bucket(at=row[0], name=row[1], count=row[2], minor=int(row[3])) for row in rows)
+
+
+def deciders(connection: Connection, filters: LogFilter) -> Sequence[str]:
+    """Who decided the refunds of that span: policies and people, for a list to choose from."""
+    found = connection.execute(
+        sa.select(refunds.c.decided_by)
+        .where(*_conditions(LogFilter(since=filters.since, until=filters.until)))
+        .group_by(refunds.c.decided_by)
+        .order_by(refunds.c.decided_by)
+        .limit(200)
+    )
+    return found.scalars().all()
+
+
+def _bucket(column: sa.ColumnElement[Any], unit: str, zone: str) -> sa.ColumnElement[Any]:
+    return sa.func.date_trunc(unit, column, zone)
+
+
+def _select() -> sa.Select[Any]:
+    return sa.select(
+        *(refunds.c[name] for name in _FIELDS),
+        refunds.c.customer_id,
+        decisions.c.facts_digest,
+        decisions.c.policy_digest,
+        approvals.c.maker,
+        approvals.c.checker,
+        cases.c.opened_at,
+    ).select_from(
+        refunds.outerjoin(decisions, decisions.c.id == refunds.c.decision_id)
+        .outerjoin(approvals, approvals.c.refund_id == refunds.c.id)
+        .outerjoin(cases, cases.c.id == refunds.c.case_id)
+    )
+
+
+def _conditions(filters: LogFilter) -> list[sa.ColumnElement[bool]]:
+    names = ("account", "currency", "state", "origin")
+    found: list[sa.ColumnElement[bool]] = [
+        refunds.c[name] == value for name in names if (value := getattr(filters, name)) is not None
+    ]
+    if filters.since is not None:
+        found += [refunds.c.intended_at >= filters.since, refunds.c.id >= first_id(Kind.REFUND, filters.since - _ROOM)]
+    if filters.until is not None:
+        found += [refunds.c.intended_at < filters.until, refunds.c.id < first_id(Kind.REFUND, filters.until + _ROOM)]
+    if filters.clause is not None:
+        found.append(refunds.c.clause == filters.clause if filters.clause else refunds.c.clause.is_(None))
+    if filters.person is not None:
+        of_it = approvals.alias()
+        approved = sa.exists().where(
+            of_it.c.refund_id == refunds.c.id,
+            sa.or_(of_it.c.maker == filters.person, of_it.c.checker == filters.person),
+        )
+        found.append(sa.or_(refunds.c.decided_by == filters.person, approved))
+    return found
+
+
+def _with_settlement(connection: Connection, lines: Sequence[LogLine]) -> tuple[LogLine, ...]:
+    """The lines with their balance transactions, read in one statement for each account."""
+    found: dict[tuple[str, str], tuple[BalanceTransaction, ...]] = {}
+    for account in sorted({line.refund.account for line in lines}):
+        here = (line.refund.stripe_refund_id for line in lines if line.refund.account == account)
+        sources = [source for source in here if source is not None]
+        for source, of_it in balance.of_sources(connection, account, sources).items():
+            found[account, source] = of_it
+    keys = [(line.refund.account, line.refund.stripe_refund_id or "") for line in lines]
+    return tuple(_settled(line, found.get(key, ())) for line, key in zip(lines, keys, strict=True))
+
+
+def _settled(line: LogLine, settled: tuple[BalanceTransaction, ...]) -> LogLine:
+    fields = {name: getattr(line, name) for name in LogLine.__slots__}
+    return LogLine(**{**fields, "settled": settled})
+
+
+def _line(row: sa.Row[Any]) -> LogLine:
+    fields = {name: row._mapping[name] for name in _FIELDS}
+    fields |= {"state": RefundState(row.state), "origin": Origin(row.origin)}
+    fields |= {"refund_with": RefundWith(row.refund_with), "cancel_subscription": CancelWhen(row.cancel_subscription)}
+    return LogLine(
+        refund=RefundIntent(**fields),
+        customer_id=row.customer_id,
+        facts_digest=row.facts_digest,
+        policy_digest=row.policy_digest,
+        first=row.maker,
+        second=row.checker,
+        asked_at=row.opened_at,
+        settled=(),
+    )

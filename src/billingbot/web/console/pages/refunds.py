@@ -1,0 +1,243 @@
+"""Refunds: the log with its sums and plots, one refund from intent to settlement, and the log as a file."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Query
+from pydantic import Field, field_validator
+from starlette.responses import Response, StreamingResponse
+
+from billingbot.core.errors import NotFoundError
+from billingbot.core.form import Form
+from billingbot.core.ids import Kind
+from billingbot.core.month import Month
+from billingbot.core.refund import Origin, RefundState
+from billingbot.flows.exports import refunds_sheet
+from billingbot.papers.sheets import MEDIA, written
+from billingbot.store import cancellations, views
+from billingbot.store.refunds import attempts_of
+from billingbot.store.views import finance
+from billingbot.store.views.finance import LogFilter
+from billingbot.web.api.fields import Cursor, Word, id_of
+from billingbot.web.console import finance_plots
+from billingbot.web.console.asked import Asked
+from billingbot.web.console.door import ConsoleRoute
+from billingbot.web.console.visit import Here, Visit
+
+router = APIRouter(route_class=ConsoleRoute)
+
+TONES: Final[Mapping[RefundState, str]] = {
+    RefundState.INTENDED: "wait",
+    RefundState.SUBMITTING: "work",
+    RefundState.UNKNOWN: "unknown",
+    RefundState.REFUSED: "stop",
+    RefundState.WITHDRAWN: "none",
+    RefundState.PENDING: "work",
+    RefundState.REQUIRES_ACTION: "wait",
+    RefundState.SUCCEEDED: "done",
+    RefundState.FAILED: "stop",
+    RefundState.CANCELED: "stop",
+}
+# How far back the list of months reaches; older ones are reached by address.
+_MONTHS: Final = 18
+WITHOUT: Final = "none"
+"""How an address names refunds that no clause of the policy made."""
+ALL: Final = "all"
+
+
+class LogQuery(Asked):
+    """Which refunds: all that are given must hold. Without a month it is this one."""
+
+    month: Annotated[str | None, Field(pattern=r"^(20\d\d-(0[1-9]|1[0-2])|all)$")] = None
+    day: date | None = None
+    currency: Annotated[str | None, Field(pattern=r"^[a-z]{3}$")] = None
+    account: Word | None = None
+    clause: Word | None = None
+    person: Word | None = None
+    state: RefundState | None = None
+    origin: Origin | None = None
+
+    @field_validator("day")
+    @classmethod
+    def _in_our_time(cls, value: date | None) -> date | None:
+        if value is not None and not 2000 <= value.year < 2100:
+            raise ValueError("expected a day between 2000 and 2100")
+        return value
+
+    def filters(self, zone: str, now: datetime) -> LogFilter:
+        """As the read model takes it; days and months are those of the books."""
+        since, until = self.span(zone, now)
+        return LogFilter(
+            since=since,
+            until=until,
+            account=self.account,
+            currency=self.currency,
+            clause="" if self.clause == WITHOUT else self.clause,
+            person=self.person,
+            state=self.state,
+            origin=self.origin,
+        )
+
+    def span(self, zone: str, now: datetime) -> tuple[datetime | None, datetime | None]:
+        """From when until when."""
+        if self.day is not None:
+            first = datetime.combine(self.day, time(), tzinfo=ZoneInfo(zone))
+            return first.astimezone(UTC), (first + timedelta(days=1)).astimezone(UTC)
+        if self.month == ALL:
+            return None, None
+        month = self.which(zone, now)
+        return month.begins(zone), month.ends(zone)
+
+    def which(self, zone: str, now: datetime) -> Month:
+        """The month that is looked at."""
+        if self.day is not None:
+            return Month(self.day.year, self.day.month)
+        return Month.parse(self.month) if self.month and self.month != ALL else Month.of(now, zone)
+
+
+class PageQuery(LogQuery):
+    """A page of them."""
+
+    after: Cursor | None = None
+
+
+class ExportQuery(LogQuery):
+    """Them, as a file."""
+
+
+@router.get("/refunds")
+def log(here: Here, query: Annotated[PageQuery, Query()]) -> Response:
+    """The refund log: rows by filter, sums that follow it, plots whose bars lead back here."""
+    zone = here.desk.books.zone
+    filters = query.filters(zone, here.reader.now)
+    page = here.read(finance.log_page, filters, after=query.after)
+    given = _but(query.given, "after")
+    plots = _plots(here, query, filters, given) if query.after is None else None
+    return here.show(
+        "refunds/list.html",
+        page=page,
+        query_=query,
+        totals=here.read(finance.log_totals, filters),
+        settled={one.currency: one for one in here.read(finance.settled_totals, filters)},
+        plots=plots,
+        months=_months(query, zone, here.reader.now),
+        clauses=_clauses(here, query, filters),
+        deciders=_deciders(here, query, filters),
+        currencies=_currencies(here, query, filters),
+        accounts=[(name, name) for name in sorted(here.desk.accounts)],
+        states=[(one.value, one.value.replace("_", " ")) for one in RefundState],
+        origins=[("policy", "the policy"), ("person", "a person"), ("external", "somebody outside billingbot")],
+        tones=TONES,
+        more=f"/refunds?{urlencode({**given, 'after': page.next})}" if page.next else None,
+        exports=[(form.value, f"/refunds/export/{form.value}?{urlencode(given)}") for form in Form],
+        without_day=f"/refunds?{urlencode({**_but(given, 'day'), 'month': query.which(zone, here.reader.now)})}",
+        chosen_month=_chosen(query, zone, here.reader.now),
+    )
+
+
+@router.get("/refunds/export/{form}")
+def export(here: Here, form: Form, query: Annotated[ExportQuery, Query()]) -> Response:
+    """The same rows as a file, while they are read."""
+    zone = here.desk.books.zone
+    sheet = refunds_sheet(here.desk, query.filters(zone, here.reader.now), form)
+    span = str(query.day or (ALL if query.month == ALL else query.which(zone, here.reader.now)))
+    return download(written(sheet, form), f"refunds-{span}.{form.value}", MEDIA[form])
+
+
+@router.get("/refunds/{refund_id}")
+def refund(here: Here, refund_id: str) -> Response:
+    """The life of one refund."""
+    found = here.read(finance.log_line, id_of(Kind.REFUND, refund_id))
+    if found is None:
+        raise NotFoundError(f"refund {refund_id}: there is none")
+    entries = here.read(views.ledger_page, views.LedgerFilter(subject=refund_id), limit=200)
+    return here.show(
+        "refunds/page.html",
+        line=found,
+        refund=found.refund,
+        attempts=here.read(attempts_of, refund_id),
+        cancellation=here.read(cancellations.of_refund, refund_id),
+        entries=entries.items,
+        tones=TONES,
+    )
+
+
+def download(pieces: Any, name: str, media_type: str) -> Response:
+    """A file to be saved."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
+    return StreamingResponse(pieces, media_type=media_type, headers=headers)
+
+
+def _but(given: Mapping[str, str], *names: str) -> dict[str, str]:
+    return {name: value for name, value in given.items() if name not in names}
+
+
+def _currencies(here: Visit, query: LogQuery, filters: LogFilter) -> list[tuple[str, str]]:
+    found = here.read(finance.log_totals, replace(filters, currency=None))
+    names = {one.currency for one in found} | ({query.currency} if query.currency else set())
+    return [(name, name.upper()) for name in sorted(names)]
+
+
+def _chosen(query: LogQuery, zone: str, now: datetime) -> str:
+    return ALL if query.month == ALL and query.day is None else str(query.which(zone, now))
+
+
+def _months(query: LogQuery, zone: str, now: datetime) -> list[tuple[str, str]]:
+    month, found = Month.of(now, zone), []
+    for _ in range(_MONTHS):
+        found.append(month)
+        month = month.previous()
+    chosen = query.which(zone, now)
+    named = sorted({*found, chosen}, reverse=True)
+    return [*((str(one), f"{date(one.year, one.number, 1):%B %Y}") for one in named), (ALL, "all time")]
+
+
+def _clauses(here: Visit, query: LogQuery, filters: LogFilter) -> list[tuple[str, str]]:
+    span = LogFilter(since=filters.since, until=filters.until)
+    names = {one.name for one in here.read(finance.by_clause, span, unit="year", zone=here.desk.books.zone)}
+    names |= {query.clause} if query.clause and query.clause != WITHOUT else set()
+    named = [(name, name.replace("-", " ")) for name in sorted(names) if name]
+    return [*named, *([(WITHOUT, "no rule at all")] if "" in names or query.clause == WITHOUT else [])]
+
+
+def _deciders(here: Visit, query: LogQuery, filters: LogFilter) -> list[tuple[str, str]]:
+    names = set(here.read(finance.deciders, filters)) | ({query.person} if query.person else set())
+    return [(name, name.removeprefix("policy:")) for name in sorted(names)]
+
+
+def _plots(here: Visit, query: LogQuery, filters: LogFilter, given: Mapping[str, str]) -> Mapping[str, Any]:
+    zone, now = here.desk.books.zone, here.reader.now
+    # A single day is shown within its month: where it stands among the others is what the plots are for.
+    unit = "month" if query.month == ALL and query.day is None else "day"
+    month = ALL if unit == "month" else str(query.which(zone, now))
+    wide = query.model_copy(update={"day": None, "month": month})
+    asked = wide.filters(zone, now)
+    by_clause = here.read(finance.by_clause, asked, unit=unit, zone=zone)
+    seconds = here.read(finance.request_to_decision, asked, unit=unit, zone=zone)
+    kept = here.read(finance.kept_by_review, asked, unit=unit, zone=zone)
+    cost = here.read(finance.dispute_cost, asked, unit=unit, zone=zone)
+    if unit == "day":
+        starts = finance_plots.days_of(query.which(zone, now), zone)
+    else:
+        starts = tuple(sorted({one.at for of_it in (by_clause, kept, cost) for one in of_it}))
+
+    def href(at: datetime, clause: str | None) -> str:
+        local = at.astimezone(ZoneInfo(zone))
+        bucket = {"day": f"{local:%Y-%m-%d}"} if unit == "day" else {"month": f"{local:%Y-%m}"}
+        rest = _but(given, "day", "month", "clause")
+        named = {"clause": clause or WITHOUT} if clause is not None else {}
+        return f"/refunds?{urlencode({**rest, **bucket, **named})}"
+
+    axis = finance_plots.Axis(starts=starts, unit=unit, zone=zone, reader=here.reader, href=href)
+    return {
+        "rules": finance_plots.rules(axis, by_clause),
+        "time": finance_plots.decision_time(axis, seconds),
+        "kept": finance_plots.money(axis, kept, told="Review kept {amount}", empty="What people decline appears here."),
+        "cost": finance_plots.money(
+            axis, cost, told="Disputes cost {amount}, fees included", empty="What disputes take appears here."
+        ),
+    }
