@@ -49,6 +49,7 @@ VERBS: Final = {
     "people.disable": _P.MANAGE,
     "people.enable": _P.MANAGE,
     "people.everybody": _P.MANAGE,
+    "people.find": _P.MANAGE,
     "people.reset": _P.MANAGE,
     "people.revoke": _P.MANAGE,
     "people.sessions_of": _P.MANAGE,
@@ -99,7 +100,9 @@ VERBS: Final = {
 """Every verb that a person calls, and the power it takes. A new one fails the test below until it stands here."""
 
 # These are how somebody becomes a person to us, or ends that: what they take is a secret, not a power.
-BEFORE_ANY_POWER: Final = frozenset({"sign_in.by_link", "sign_in.session_of", "sign_in.sign_out"})
+BEFORE_ANY_POWER: Final = frozenset(
+    {"sign_in.by_link", "sign_in.session_of", "sign_in.sign_out", "sign_in_local.by_password"}
+)
 # The machine's own, by what the configuration names; no door calls it.
 OF_THE_MACHINE: Final = frozenset({"sending.send_by_itself"})
 

@@ -9,21 +9,13 @@ import typer
 from billingbot.cli.output import AsJson, cell, say, show_json, show_page, show_table
 from billingbot.cli.session import By, desk, me, one_account
 from billingbot.core.errors import InputError
-from billingbot.core.mode import Mode
+from billingbot.core.mode import MEANS, Mode
 
 app = typer.Typer(invoke_without_command=True, add_completion=False)
 
 Why = Annotated[str, typer.Option(help="Why it changes; it stands in the ledger.")]
 Which = Annotated[str | None, typer.Option("--account", help="Which account, where there are several.")]
 Sure = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before auto.")]
-
-MEANS = {
-    Mode.OFF: "assesses nothing and pays nothing: every request waits for a person",
-    Mode.SHADOW: "decides, and never pays, not even what a person approves",
-    Mode.ASSIST: "decides, and every refund waits for a person",
-    Mode.AUTO: "decides, and pays what the policy grants inside its limits",
-}
-"""What each mode does, for people."""
 
 
 @app.callback()

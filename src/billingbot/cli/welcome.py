@@ -4,9 +4,9 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from billingbot.cli.mode import MEANS
 from billingbot.cli.output import say
 from billingbot.core.errors import BillingbotError
+from billingbot.core.mode import MEANS
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -34,6 +34,13 @@ def everybody(desk: Desk) -> Sequence[Person]:
         return people.everybody(connection)
 
 
+def find(desk: Desk, who: str) -> Person:
+    """The person of this name, address or id. NotFoundError."""
+    desk.require(Power.MANAGE)
+    with transaction(desk.db) as connection:
+        return people.named(connection, who)
+
+
 def set_roles(desk: Desk, who: str, roles: Sequence[Role], *, by: str) -> Person:
     """Gives a person these roles and no others; it counts from their next click on.
 

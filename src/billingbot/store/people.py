@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
 from billingbot.core.errors import ConflictError, NotFoundError
+from billingbot.core.ids import Kind, is_id
 from billingbot.core.person import Person, Theme, mail_address, person_key
 from billingbot.core.powers import Role
 from billingbot.store.schema import people
@@ -57,7 +58,12 @@ def get(connection: Connection, person_id: str, *, lock: bool = False) -> Person
 
 
 def named(connection: Connection, who: str, *, lock: bool = False) -> Person:
-    """The person of this name or address, in any spelling. NotFoundError; InputError where it can be neither."""
+    """The person of this name or address, in any spelling, or with this id.
+
+    NotFoundError; InputError where it can be neither.
+    """
+    if is_id(Kind.PERSON, who):
+        return get(connection, who, lock=lock)
     wanted = people.c.email == mail_address(who) if "@" in who else people.c.name_key == person_key(who)
     return _one(connection, wanted, who, lock=lock)
 

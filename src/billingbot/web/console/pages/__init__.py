@@ -18,6 +18,7 @@ from billingbot.web.console.pages import (
     refunds,
     replays,
     search,
+    settings,
     sign_in,
     sources,
 )
@@ -41,6 +42,7 @@ routers: Final[tuple[APIRouter, ...]] = (
     search.router,
     sign_in.router,
     account.router,
+    settings.router,
     sources.router,
 )
 """Pages for people who are."""
