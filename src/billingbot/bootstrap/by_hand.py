@@ -12,6 +12,7 @@ import structlog
 
 from billingbot.bootstrap.accounts import AccountSettings, NoAccountError, read_accounts
 from billingbot.bootstrap.build import new_id, read_policy
+from billingbot.bootstrap.house_texts import read_house_texts
 from billingbot.bootstrap.settings import Environment, read_file
 from billingbot.bootstrap.telemetry import strike_out
 from billingbot.core.errors import ConfigError
@@ -93,6 +94,7 @@ def desk_by_hand(
             recheck_after=timedelta(seconds=file.desk.recheck_after_seconds),
             books=file.finance.books(),
             disputes=file.disputes.terms(),
+            texts=read_house_texts(file, clauses=None),
         )
 
 

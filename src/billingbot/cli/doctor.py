@@ -156,7 +156,8 @@ def _stripe(settings: "AccountSettings", terms: "RefundTerms") -> Findings:
     if not lacking:
         found = (
             f"{'live' if settings.livemode else 'test'} mode; the key may read all that is needed"
-            f" (by the policy it also writes: {', '.join(written_by(terms))})"
+            f" (by the policy it also writes: {', '.join(written_by(terms))};"
+            " to answer banks from here, Disputes and Files)"
         )
         yield Finding(what=what, state=State.OK, found=found)
 

@@ -51,6 +51,7 @@ class DraftContent:
     amount_minor: int
     currency: str
     due_by: datetime | None
+    brand: str | None
     read_at: datetime
     opinion: Opinion | None
     doubts: tuple[str, ...]
@@ -94,6 +95,7 @@ def drafted(packet: Packet, before: DraftContent | None = None, *, keep_edits: b
         amount_minor=packet.amount_minor,
         currency=packet.currency,
         due_by=packet.due_by,
+        brand=packet.brand,
         read_at=packet.read_at,
         opinion=packet.opinion,
         doubts=packet.doubts,
@@ -170,6 +172,7 @@ def restore_content(held: Mapping[str, Any]) -> DraftContent:
         amount_minor=held["amount_minor"],
         currency=held["currency"],
         due_by=datetime.fromisoformat(held["due_by"]) if held["due_by"] else None,
+        brand=held.get("brand"),
         read_at=datetime.fromisoformat(held["read_at"]),
         opinion=Opinion(
             advice=Recommendation(opinion["advice"]),

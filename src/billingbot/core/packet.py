@@ -31,6 +31,8 @@ class Packet:
     amount_minor: int
     currency: str
     due_by: datetime | None
+    brand: str | None
+    """Of the card: networks differ in how many pages they take."""
     read_at: datetime
     opinion: Opinion | None
     statements: Mapping[Field, Statement]
@@ -61,6 +63,7 @@ def draft(on: Grounds) -> Packet:
         amount_minor=dispute.amount_minor,
         currency=dispute.currency,
         due_by=dispute.due_by,
+        brand=on.purchase.brand if on.purchase else None,
         read_at=on.dossier.read_at,
         opinion=on.opinion,
         statements={

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from billingbot.core.answer_draft import DraftChange, DraftContent, drafted
 from billingbot.core.dispute_life import is_answered
 from billingbot.core.dossier import Dispute
-from billingbot.core.errors import ConflictError, NotFoundError
+from billingbot.core.errors import ConflictError, InputError, NotFoundError
 from billingbot.core.evidence_fields import Field
 from billingbot.core.ids import Kind
 from billingbot.core.job import Actor
@@ -16,7 +16,7 @@ from billingbot.core.person import person
 from billingbot.core.powers import Power
 from billingbot.flows.contest import packet_of
 from billingbot.flows.desk import Account, Desk, Step, step
-from billingbot.store import answer_drafts, database
+from billingbot.store import answer_drafts, database, disputes
 from billingbot.store.answer_drafts import Draft, DraftVersion
 
 
@@ -28,6 +28,20 @@ class AnswerAct:
     dispute_id: str
     by: str
     version: int | None = None
+
+
+def account_of(desk: Desk, dispute_id: str, wanted: str | None) -> str:
+    """The account that a dispute is of: the one named, the only one there is, or the one whose books know it.
+
+    InputError where that is none, or several.
+    """
+    if wanted is not None:
+        return desk.account(wanted).name
+    with step(desk) as this:
+        known = disputes.accounts_of(this.db, dispute_id) if len(desk.accounts) > 1 else tuple(desk.accounts)
+    if len(known) != 1:
+        raise InputError("account", f"expected one of {', '.join(sorted(desk.accounts))}")
+    return known[0]
 
 
 def want_draft(this: Step, account: Account, dispute: Dispute) -> None:

@@ -32,7 +32,8 @@ def missing_permissions(transport: Transport, pool: Executor, terms: RefundTerms
     """A sentence for each resource that the key may not read, with Stripe's own hint; empty where all is well.
 
     `terms` are those of the policy, where they are known: what they ask for is tried too. The rights to write
-    refunds, credit notes and subscriptions cannot be tried without using them: a key that lacks one shows at the first.
+    refunds, credit notes, subscriptions, disputes and files cannot be tried without using them: a key that lacks one
+    shows at the first.
     """
     needed = {**_NEEDED, **_by_terms(terms)}
     answers = pool.map(lambda path: _refusal(transport, path, needed[path]), needed)

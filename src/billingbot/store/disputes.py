@@ -89,6 +89,12 @@ def find(connection: Connection, account: str, dispute_id: str, *, lock: bool = 
     return known(row) if row else None
 
 
+def accounts_of(connection: Connection, dispute_id: str) -> tuple[str, ...]:
+    """The accounts whose books know a dispute of this id."""
+    rows = connection.execute(sa.select(disputes.c.account).where(disputes.c.dispute_id == dispute_id))
+    return tuple(row.account for row in rows)
+
+
 def of_charge(connection: Connection, account: str, charge_id: str) -> tuple[KnownDispute, ...]:
     """All disputes of a charge that we have read, oldest first."""
     query = select().where(disputes.c.account == account, disputes.c.charge_id == charge_id)

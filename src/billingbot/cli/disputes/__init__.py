@@ -2,7 +2,8 @@
 
 import typer
 
-from billingbot.cli.disputes.answering import packet
+from billingbot.cli.disputes.accepting import accept
+from billingbot.cli.disputes.answering import draft, edit, packet, send, show_draft, stage
 from billingbot.cli.disputes.figures import figures
 from billingbot.cli.disputes.listing import list_, missed, show
 
@@ -15,5 +16,6 @@ def _disputes() -> None:
 
 
 app.command("list")(list_)
-for command in (show, missed, figures, packet):
+app.command("show-draft")(show_draft)
+for command in (show, draft, edit, stage, send, accept, packet, missed, figures):
     app.command()(command)

@@ -8,6 +8,7 @@ from billingbot.web.api import (
     cancellations,
     cases,
     conversions,
+    dispute_answers,
     dispute_figures,
     disputes,
     events,
@@ -29,6 +30,7 @@ for noun in (
     refunds,
     conversions,
     dispute_figures,  # before the dispute of that name
+    dispute_answers,
     disputes,
     ledger,
     modes,
