@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+import hypothesis
 import pytest
 import redis
 
@@ -25,6 +26,15 @@ if TYPE_CHECKING:
 
 _USERS = pytest.StashKey[IO[bytes]]()
 _STOP_SECONDS = 10
+
+# No property has a stopwatch: a busy machine is no counterexample. In CI the examples are the same each time.
+hypothesis.settings.register_profile(
+    "billingbot",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+)
+hypothesis.settings.load_profile("billingbot")
 
 
 def pytest_configure(config: pytest.Config) -> None:

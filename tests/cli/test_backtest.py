@@ -211,8 +211,8 @@ CHANGES: list[tuple[str, str, tuple[str, str, list[str]] | None]] = [
         ("nothing-charged", "matches now", ["nothing-was-charged"]),
     ),
     (
-        'clause = "discretion"\noutcome = "review"\nrecommendation = "decline"',
-        'clause = "discretion"\noutcome = "review"\nrecommendation = "refund"',
+        'row = 8\nclause = "discretion"\noutcome = "review"\nrecommendation = "decline"',
+        'row = 8\nclause = "discretion"\noutcome = "review"\nrecommendation = "refund"',
         ("used", "says something else now", []),
     ),
     (

@@ -94,9 +94,13 @@ def signed_in(console: Console) -> Iterator[SignedIn]:
         yield come
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A real browser, where this machine has one."""
+    """A real browser, where this machine has one.
+
+    For one module at a time: while Playwright runs, its event loop counts as running in this thread, and no other
+    test could start one.
+    """
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine (install the package `chromium` to run the browser tests)")
     with sync_playwright() as playwright:
