@@ -307,6 +307,8 @@ REFUNDABLE: Mapping[str, FactValue | None] = {
     "warning.fraud_type": None,
     "dispute.fee_minor": 1500,
     "charge.percent_of_dispute_fee": 327,
+    "abuse.linked_trials": 0,
+    "abuse.linked_refunds": 0,
 }
 """The facts of a refund by row 7; None is unknown."""
 

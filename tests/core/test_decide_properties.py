@@ -132,6 +132,8 @@ def test_exactly_the_facts_no_rule_hangs_on_may_be_unknown_in_a_refund() -> None
         "warning.fraud_type",
         "dispute.fee_minor",
         "charge.percent_of_dispute_fee",
+        "abuse.linked_trials",
+        "abuse.linked_refunds",
     }
 
 

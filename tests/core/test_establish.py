@@ -71,6 +71,7 @@ def test_the_good_case_establishes_what_a_refund_needs() -> None:
     found = established()
     assert decide(found, POLICY).outcome == "refund"
     not_asked = {"warning.fraud_type", "dispute.fee_minor", "charge.percent_of_dispute_fee"}
+    not_asked |= {"abuse.linked_trials", "abuse.linked_refunds"}
     assert {name for name, _ in found.unknowns()} == {"usage.first_at", "usage.last_at"} | not_asked
 
 

@@ -59,6 +59,9 @@ def show_case(page: CasePage, blockers: Sequence[str]) -> None:
         say("", "For the customer:", *(f"  {line}" for line in case.reply.splitlines()))
     if page.decision is not None:
         say("", f"Why: billingbot cases explain {case.id}")
+    around = page.facts.exhibits.get("around") if page.facts is not None else None
+    if around and around["links"]:
+        say(f"Who looks like this customer: billingbot cases links {case.id}")
 
 
 def _first(page: CasePage) -> str | None:

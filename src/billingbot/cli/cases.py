@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from billingbot.cli.case_links import add_to
 from billingbot.cli.output import After, AsJson, Limit, money, more, say, show_json, show_page, show_table, warn
 from billingbot.cli.reading import instant
 from billingbot.cli.session import By, desk, me, read, whole_desk
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from billingbot.flows.review import Act
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
+add_to(app)
 
 CaseId = Annotated[str, typer.Argument(metavar="CASE", help="The case, case_...")]
 Seen = Annotated[

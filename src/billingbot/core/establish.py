@@ -21,6 +21,8 @@ from billingbot.core.exhibits import (
 )
 from billingbot.core.facts import CATALOGUE, Fact, Facts, FactValue, Known, Unknown
 from billingbot.core.history import HistoryReport, LinkKind, normalise_email
+from billingbot.core.links import Neighbourhood
+from billingbot.core.links import shown as around_exhibit
 from billingbot.core.money_state import refunded_minor
 from billingbot.core.request import RequestFacts
 from billingbot.core.trial import began_with_trial, charged_at_end, earlier_paid, ended_early, is_last
@@ -37,12 +39,13 @@ def establish(
     history: HistoryReport | None,
     mode: str,
     dispute_fees: Mapping[str, int] = MappingProxyType({}),
+    around: Neighbourhood | None = None,
 ) -> Facts:
     """Every fact of the catalogue as of `at`, known or unknown, with its source.
 
     `usage` and `support` hold one report for each configured source, those that failed included. Without a dossier
     (no one charge could be told from the request) whatever depends on a charge is unknown. `dispute_fees` is the
-    policy's table, in minor units by currency.
+    policy's table, in minor units by currency; `around` the customers whom links lead to.
     """
     facts = _nothing(at) | _request(at, request) | _desk(at, mode)
     exhibits: dict[str, Any] = {"candidates": candidate_exhibits(request.candidates)}
@@ -52,13 +55,14 @@ def establish(
         facts |= _warning(dossier) | _dispute_fee(dossier, dispute_fees, at=at)
         facts |= _usage(usage, since=since, at=at)
         facts |= _cancellation(dossier, support, since=since, at=at)
-        facts |= _history(dossier, history, at=at)
+        facts |= _history(dossier, history, at=at) | _abuse(dossier, history, around, at=at)
         exhibits |= stripe_exhibits(dossier, history)
         exhibits |= {
             "evidence_since": timestamp(since),
             "usage": usage_exhibits(usage, since=since, at=at),
             "support": support_exhibits(support, charged_at=charged_at, since=since, at=at),
             "links": link_exhibits(history),
+            "around": around_exhibit(around) if around else None,
         }
     return Facts(at=at, facts=facts, exhibits=exhibits)
 
@@ -274,6 +278,26 @@ def _history(dossier: Dossier, history: HistoryReport | None, *, at: datetime) -
         "history.refunds_card": records.known(history.refunds_card),
         "history.refunds_email": records.known(history.refunds_email),
         "history.denied_before": records.known(history.denied_before),
+    }
+
+
+def _abuse(
+    dossier: Dossier, history: HistoryReport | None, around: Neighbourhood | None, *, at: datetime
+) -> dict[str, Fact]:
+    """How many trials and refunds strong links lead to. A count of half the records would be no count."""
+    records = _Source(source="records", as_of=history.as_of if history else at)
+    if history is None or around is None:
+        lacking: str | None = "our own records were not read, or the charge names no customer"
+    else:
+        lacking = _why_no_card(dossier.charge) or _why_no_mailbox(dossier)
+        if lacking is None and not history.complete:
+            lacking = history.why or "earlier trials were not read in yet"
+    if around is None or lacking is not None:
+        unknown = records.unknown(lacking or "")
+        return {"abuse.linked_trials": unknown, "abuse.linked_refunds": unknown}
+    return {
+        "abuse.linked_trials": records.known(around.linked_trials),
+        "abuse.linked_refunds": records.known(around.linked_refunds),
     }
 
 

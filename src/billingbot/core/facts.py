@@ -87,6 +87,8 @@ CATALOGUE: Final[Mapping[str, FactSpec]] = {
     "warning.fraud_type": _string("what the newest early fraud warning says it was, in Stripe's word"),
     "dispute.fee_minor": _int("what a dispute costs whoever wins, in minor units of the charge's currency"),
     "charge.percent_of_dispute_fee": _int("what is left of the charge, in percent of that fee, rounded up"),
+    "abuse.linked_trials": _int("trials of other customers whom strong links lead to, at the latest look"),
+    "abuse.linked_refunds": _int("refunds to those customers that left or are on their way"),
 }
 
 

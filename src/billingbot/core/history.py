@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Final
+
+from billingbot.core.free_mail import FREE_MAIL
 
 # Providers that deliver a+b@x to a@x, and those that ignore dots as well. Elsewhere a dot or plus may be another
 # person, so it is kept. Sources: the providers' own help pages.
@@ -25,10 +28,13 @@ _PLUS: Final = _GMAIL | {
 
 
 class LinkKind(StrEnum):
-    """Why two trials look like one person."""
+    """Why two customers look like one person; what each says is told by `core.links`."""
 
     CARD = "card"
     EMAIL = "email"
+    DEVICE = "device"
+    IP = "ip"
+    DOMAIN = "domain"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +65,32 @@ class HistoryReport:
     refunds_card: int
     refunds_email: int
     denied_before: bool
+
+
+def company_domain(email: str) -> str | None:
+    """The domain of a mailbox where it may be a company's; None for free mail, and where the text is no address."""
+    normalised = normalise_email(email)
+    domain = normalised.rpartition("@")[2].rstrip(".") if normalised else ""
+    return domain if "." in domain and domain not in _PLUS and domain not in FREE_MAIL else None
+
+
+def normalise_address(ip: str) -> str | None:
+    """One spelling per network address: IPv4 whole, of IPv6 the 64 bits that a household keeps.
+
+    None where the text is no address, or one that many have at once (private, loopback, link-local): behind a proxy
+    that passes its own address on everybody would look like one.
+    """
+    try:
+        address = ip_address(ip.strip())
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    address = mapped or address
+    if not address.is_global:
+        return None
+    if isinstance(address, IPv6Address):
+        return str(IPv6Network((int(address) >> 64 << 64, 64)))
+    return str(address)
 
 
 def normalise_email(email: str) -> str | None:

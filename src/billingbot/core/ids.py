@@ -24,6 +24,7 @@ class Kind(StrEnum):
     ATTEMPT = "att"
     API_KEY = "key"
     NOTE = "note"
+    LINK_MARK = "lnk"
     QUEUE_VIEW = "view"
     NOTICE = "ntc"
     APPROVAL = "apv"

@@ -32,6 +32,8 @@ class EntryKind(StrEnum):
     CASE_CHARGE_NAMED = "case.charge_named"
     CASE_REPLY_WRITTEN = "case.reply_written"
     CASE_GIVEN_UP = "case.given_up"
+    LINK_MARKED_WRONG = "link.marked_wrong"
+    LINK_MARK_TAKEN_BACK = "link.mark_taken_back"
     REFUND_INTENDED = "refund.intended"
     REFUND_ATTEMPTED = "refund.attempted"
     REFUND_UNKNOWN = "refund.unknown"

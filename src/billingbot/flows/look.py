@@ -9,7 +9,8 @@ from billingbot.core.decision import Decision
 from billingbot.core.dossier import Dossier
 from billingbot.core.establish import establish, usage_since
 from billingbot.core.facts import Facts
-from billingbot.core.history import HistoryReport
+from billingbot.core.history import HistoryReport, LinkKind
+from billingbot.core.links import Neighbourhood
 from billingbot.core.mode import Mode
 from billingbot.core.money_state import Money, money_of, payment_blockers
 from billingbot.core.policy import Policy, decide, held_by_breaker, held_by_money
@@ -18,7 +19,7 @@ from billingbot.core.request import Candidate, Channel, Claims, RequestFacts
 from billingbot.core.usage import Subject, SupportReport, UsageReport
 from billingbot.evidence.sources import gather_support, gather_usage
 from billingbot.flows.desk import Account, Desk
-from billingbot.store import breakers, cases, database, history, modes, refunds, requests, sources
+from billingbot.store import breakers, cases, database, history, links, modes, refunds, requests, sources
 from billingbot.store.database import transaction
 
 
@@ -81,6 +82,7 @@ def look(
         history=report,
         mode=mode.value,
         dispute_fees=policy.dispute_fees,
+        around=_around(desk, account, dossier),
     )
     decision = decide(facts, policy)
     if breaker is not None:
@@ -159,6 +161,27 @@ def reports(
         usage = pool.submit(gather_usage, desk.usage, subject, now)
         support = pool.submit(gather_support, desk.support, subject, now)
         return usage.result(), support.result()
+
+
+def identities_of(dossier: Dossier) -> tuple[tuple[LinkKind, str], ...]:
+    """Digests of what this charge and its customer show today."""
+    subscription = dossier.subscription
+    fingerprints = (dossier.charge.fingerprint, subscription.fingerprint if subscription else None)
+    return history.identities(fingerprints=fingerprints, email=_email(dossier))
+
+
+def _around(desk: Desk, account: Account, dossier: Dossier | None) -> Neighbourhood | None:
+    """Whom links lead to from this customer; a charge without a customer leads to nobody."""
+    if dossier is None or dossier.charge.customer_id is None:
+        return None
+    with transaction(desk.db) as connection:
+        return links.around(
+            connection,
+            account.name,
+            dossier.charge.customer_id,
+            also=identities_of(dossier),
+            at=dossier.charge.created_at,
+        )
 
 
 def _history(

@@ -12,13 +12,17 @@ from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.money import Money
 from billingbot.core.policy.replies import Rendered, Told, render
 from billingbot.flows.desk import Desk, Step
-from billingbot.flows.look import Findings
-from billingbot.store import cases, database, decisions, dispute_cases
+from billingbot.flows.look import Findings, identities_of
+from billingbot.store import cases, database, decisions, dispute_cases, history
 
 
 def write_down(this: Step, case: Case, found: Findings, *, purpose: str) -> str:
     """Stores facts, policy and verdict with their digests, and the ledger entry; returns the decision's id."""
     decision, policy = found.decision, found.policy
+    dossier = found.dossier
+    if dossier is not None and dossier.charge.customer_id is not None:  # what was seen now links later cases
+        seen = identities_of(dossier)
+        history.see(this.db, case.account, dossier.charge.customer_id, seen, at=dossier.charge.created_at)
     decisions.remember_policy(
         this.db, policy_digest=policy.digest, policy_id=policy.id, version=policy.version, source=policy.source
     )

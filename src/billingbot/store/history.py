@@ -1,4 +1,4 @@
-"""Who had a trial before: the index behind the repeat-trial rule, by digests of card and mailbox."""
+"""Who had a trial before, and who was seen with which card and mailbox: the index behind the repeat-trial rule."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
-from billingbot.core.history import LinkKind, TrialLink, normalise_email
-from billingbot.store.schema import history_imports, trial_identities, trials
+from billingbot.core.history import LinkKind, TrialLink, company_domain, normalise_email
+from billingbot.store.schema import customer_identities, history_imports, link_marks, trials
 
 _NOW = sa.func.clock_timestamp()
 
@@ -22,6 +22,8 @@ CATCH_UP_AFTER: Final = timedelta(minutes=5)
 STALE_AFTER: Final = timedelta(minutes=20)
 # A later pass reads a day again: lists are by creation, trials by start, and the two may differ a little.
 OVERLAP: Final = timedelta(days=1)
+# A person looks at a few; a shared virtual card may have thousands, and whoever asks must not wait for those.
+MOST_LINKS: Final = 25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +51,17 @@ def email_digest(email: str | None) -> str | None:
     return hashlib.sha256(f"email:{normalised}".encode()).hexdigest() if normalised else None
 
 
+def domain_digest(email: str | None) -> str | None:
+    """A digest of the company's domain; None for free mail, which says nothing."""
+    domain = company_domain(email) if email else None
+    return hashlib.sha256(f"domain:{domain}".encode()).hexdigest() if domain else None
+
+
 def identities(*, fingerprints: Sequence[str | None], email: str | None) -> tuple[tuple[LinkKind, str], ...]:
-    """All digests by which one trial can be linked to another."""
-    cards = {card_digest(fingerprint) for fingerprint in fingerprints} - {None}
-    found = [(LinkKind.CARD, digest) for digest in sorted(str(card) for card in cards)]
-    mailbox = email_digest(email)
-    return (*found, (LinkKind.EMAIL, mailbox)) if mailbox else tuple(found)
+    """All digests by which one customer can be linked to another."""
+    found = {(LinkKind.CARD, card_digest(fingerprint)) for fingerprint in fingerprints}
+    found |= {(LinkKind.EMAIL, email_digest(email)), (LinkKind.DOMAIN, domain_digest(email))}
+    return tuple(sorted((kind, digest) for kind, digest in found if digest is not None))
 
 
 def remember_trial(connection: Connection, trial: TrialRow) -> None:
@@ -78,14 +85,37 @@ def remember_trial(connection: Connection, trial: TrialRow) -> None:
             },
         )
     )
-    for kind, digest in trial.identities:
-        identity = {
-            "account": trial.account,
-            "subscription_id": trial.subscription_id,
-            "kind": kind.value,
-            "digest": digest,
-        }
-        connection.execute(insert(trial_identities).values(identity).on_conflict_do_nothing())
+    see(connection, trial.account, trial.customer_id, trial.identities, at=trial.trial_start_at, trial=True)
+
+
+def see(
+    connection: Connection,
+    account: str,
+    customer_id: str,
+    seen: Sequence[tuple[LinkKind, str]],
+    *,
+    at: datetime,
+    trial: bool = False,
+) -> None:
+    """Keeps that the customer was seen with these, `trial` where a trial that began then carries them.
+
+    The earliest time counts, whatever the order in which they are told.
+    """
+    for kind, digest in sorted(seen):  # one lock order for racing workers
+        row = {"account": account, "customer_id": customer_id, "kind": kind.value, "digest": digest, "since": at}
+        statement = insert(customer_identities).values(**row, trial_since=at if trial else None)
+        known, new = customer_identities.c, statement.excluded
+        earlier = sa.or_(new.since < known.since, sa.func.coalesce(new.trial_since < known.trial_since, trial))
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["account", "customer_id", "kind", "digest"],
+                set_={
+                    "since": sa.func.least(known.since, new.since),
+                    "trial_since": sa.func.least(known.trial_since, new.trial_since),
+                },
+                where=earlier,
+            )
+        )
 
 
 def links(
@@ -97,37 +127,70 @@ def links(
     card: str | None,
     email: str | None,
 ) -> tuple[TrialLink, ...]:
-    """Other customers' trials that began before `before` and share one of these digests, oldest first."""
-    wanted = [(LinkKind.CARD, card), (LinkKind.EMAIL, email)]
-    matches = [
-        sa.and_(trial_identities.c.kind == kind.value, trial_identities.c.digest == digest)
-        for kind, digest in wanted
-        if digest is not None
-    ]
-    if not matches:
-        return ()
-    query = (
-        sa.select(trial_identities.c.kind, trials.c.customer_id, trials.c.subscription_id, trials.c.trial_start_at)
-        .join(
-            trials,
-            sa.and_(
-                trials.c.account == trial_identities.c.account,
-                trials.c.subscription_id == trial_identities.c.subscription_id,
-            ),
-        )
-        .where(trial_identities.c.account == account, sa.or_(*matches))
-        .where(trials.c.customer_id != customer_id, trials.c.trial_start_at < before)
-        .order_by(trials.c.trial_start_at, trials.c.subscription_id, trial_identities.c.kind)
+    """Other customers' trials that began before `before` and share one of these digests, oldest first.
+
+    The first MOST_LINKS of each kind: one is enough for the rule, and a card may have thousands. What people marked
+    as no link is none.
+    """
+    found: list[TrialLink] = []
+    for kind, digest in ((LinkKind.CARD, card), (LinkKind.EMAIL, email)):
+        if digest is not None and not is_shared(connection, account, kind, digest):
+            found += _trial_links(connection, account, kind, digest, customer_id=customer_id, before=before)
+    return tuple(sorted(found, key=lambda link: (link.trial_start_at, link.subscription_id, link.kind)))
+
+
+def _trial_links(
+    connection: Connection, account: str, kind: LinkKind, digest: str, *, customer_id: str, before: datetime
+) -> Sequence[TrialLink]:
+    known = customer_identities.c
+    shared = (
+        sa.select(known.customer_id, known.trial_since)
+        .where(known.account == account, known.kind == kind.value, known.digest == digest)
+        # `since` is never after `trial_since`, and is what the index is in the order of.
+        .where(known.since < before, known.trial_since < before, known.customer_id != customer_id)
+        .where(~marked(account, sa.literal(kind.value), customer_id, known.customer_id))
+        .order_by(known.since, known.customer_id)
+        .limit(MOST_LINKS)
+        .subquery()
     )
-    return tuple(
+    trial = (
+        sa.select(sa.func.min(trials.c.subscription_id).label("subscription_id"))
+        .where(trials.c.account == account, trials.c.customer_id == shared.c.customer_id)
+        .where(trials.c.trial_start_at == shared.c.trial_since)
+        .lateral()
+    )
+    query = sa.select(shared.c.customer_id, shared.c.trial_since, trial.c.subscription_id).join(trial, sa.true())
+    return [
         TrialLink(
-            kind=LinkKind(row.kind),
+            kind=kind,
             customer_id=row.customer_id,
-            subscription_id=row.subscription_id,
-            trial_start_at=row.trial_start_at,
+            subscription_id=row.subscription_id or "",
+            trial_start_at=row.trial_since,
         )
         for row in connection.execute(query)
+    ]
+
+
+def marked(account: str, kind: sa.ColumnElement[str], one: str, other: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Whether people marked these two as no link of this kind."""
+    mark, here, there = link_marks.c, sa.collate(sa.literal(one), "C"), sa.collate(other, "C")
+    return sa.exists().where(
+        mark.account == account,
+        mark.kind == kind,
+        mark.one == sa.func.least(here, there),
+        mark.other == sa.func.greatest(here, there),
+        mark.digest.is_(None),
+        mark.taken_back_at.is_(None),
     )
+
+
+def is_shared(connection: Connection, account: str, kind: LinkKind, digest: str) -> bool:
+    """Whether people marked this card (mailbox, device) as one that many have, so that it links nobody."""
+    mark = link_marks.c
+    found = sa.exists().where(
+        mark.account == account, mark.kind == kind.value, mark.digest == digest, mark.taken_back_at.is_(None)
+    )
+    return bool(connection.execute(sa.select(found)).scalar_one())
 
 
 def trials_of(connection: Connection, account: str, customer_id: str) -> Sequence[str]:
@@ -141,22 +204,16 @@ def trials_of(connection: Connection, account: str, customer_id: str) -> Sequenc
 
 
 def customers_of_mailbox(connection: Connection, account: str, email: str) -> Sequence[str]:
-    """The customers whose trials we know under this mailbox, however Stripe spells it."""
+    """The customers whose trials we know under this mailbox, however Stripe spells it; MOST_LINKS of them."""
+    known = customer_identities.c
     found = connection.execute(
-        sa.select(trials.c.customer_id)
-        .distinct()
-        .join(
-            trial_identities,
-            sa.and_(
-                trial_identities.c.account == trials.c.account,
-                trial_identities.c.subscription_id == trials.c.subscription_id,
-            ),
-        )
-        .where(trials.c.account == account, trial_identities.c.kind == LinkKind.EMAIL)
-        .where(trial_identities.c.digest == email_digest(email))
-        .order_by(trials.c.customer_id)
+        sa.select(known.customer_id)
+        .where(known.account == account, known.kind == LinkKind.EMAIL, known.digest == email_digest(email))
+        .where(known.trial_since.is_not(None))
+        .order_by(known.since, known.customer_id)
+        .limit(MOST_LINKS)
     )
-    return found.scalars().all()
+    return sorted(found.scalars())
 
 
 def first_trial_end(connection: Connection, account: str, subscription_id: str) -> datetime | None:

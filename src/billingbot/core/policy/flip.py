@@ -25,7 +25,18 @@ _TEXT: Final = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 _DURATION: Final = re.compile(r"duration\(['\"](\d+)(h|m|s)['\"]\)")
 _UNIT_SECONDS: Final = {"h": 3600, "m": 60, "s": 1}
 # What people ask about first: was it used, was it a trial, was it cancelled, did we know them.
-_TELLING: Final = ("usage", "trial", "cancellation", "history", "dispute", "warning", "charge", "request", "desk")
+_TELLING: Final = (
+    "usage",
+    "trial",
+    "cancellation",
+    "history",
+    "abuse",
+    "dispute",
+    "warning",
+    "charge",
+    "request",
+    "desk",
+)
 _MONEY: Final = ("charge.amount_minor", "charge.refunded_minor", "charge.refundable_minor")
 
 

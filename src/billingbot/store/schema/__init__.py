@@ -9,8 +9,10 @@ from billingbot.store.schema.history import (
     activity,
     activity_coverage,
     conversions,
+    customer_identities,
+    digest_keys,
     history_imports,
-    trial_identities,
+    link_marks,
     trials,
 )
 from billingbot.store.schema.intake import (
@@ -45,7 +47,9 @@ __all__ = [
     "case_visits",
     "cases",
     "conversions",
+    "customer_identities",
     "decisions",
+    "digest_keys",
     "dispute_alarms",
     "dispute_answers",
     "dispute_draft_versions",
@@ -59,6 +63,7 @@ __all__ = [
     "jobs",
     "ledger_entries",
     "letters",
+    "link_marks",
     "mentions",
     "metadata",
     "modes",
@@ -87,6 +92,5 @@ __all__ = [
     "source_hours",
     "source_states",
     "ticks",
-    "trial_identities",
     "trials",
 ]

@@ -1,8 +1,22 @@
-"""What was before: trials by card and mailbox, conversions, and activity that the product pushes."""
+"""What was before: trials, who was seen with what, conversions, and activity that the product pushes."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, DateTime, Index, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
-from billingbot.store.schema.base import metadata, time
+from billingbot.core.history import LinkKind
+from billingbot.store.schema.base import metadata, one_of, time
 
 conversions = Table(
     "conversions",
@@ -24,7 +38,7 @@ conversions = Table(
     Index("ix_conversions_invoice_id", "account", "invoice_id"),
 )
 
-# Who had a trial, by card and by mailbox: digests, so that the links work and the address book does not exist.
+# Who had a trial; by which card and mailbox stands in customer_identities.
 trials = Table(
     "trials",
     metadata,
@@ -38,14 +52,73 @@ trials = Table(
     Index("ix_trials_customer_id", "account", "customer_id"),
 )
 
-trial_identities = Table(
-    "trial_identities",
+# What each customer was seen with, as digests: cards, mailboxes, devices, addresses, company domains. `trial_since` is
+# the start of the earliest trial that carries it, which is what makes a repeated trial; without it a sighting alone.
+customer_identities = Table(
+    "customer_identities",
     metadata,
     Column("account", Text, primary_key=True),
-    Column("subscription_id", Text, primary_key=True),
-    Column("kind", Text, primary_key=True),
+    Column("customer_id", Text, primary_key=True),
+    Column("kind", Text, CheckConstraint(one_of("kind", LinkKind), name="kind"), primary_key=True),
     Column("digest", Text, primary_key=True),
-    Index("ix_trial_identities_digest", "account", "kind", "digest"),
+    time("since"),
+    time("trial_since", optional=True),
+    # Whoever looks who else has a card reads the first few of this and stops, however many there are.
+    Index("ix_customer_identities_digest", "account", "kind", "digest", "since", "customer_id"),
+)
+
+# What people said is no link: a pair of customers by one kind, or one card (mailbox, device) for everybody.
+link_marks = Table(
+    "link_marks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("kind", Text, CheckConstraint(one_of("kind", LinkKind), name="kind"), nullable=False),
+    Column("one", Text),
+    Column("other", Text),
+    Column("digest", Text),
+    Column("case_id", Text, ForeignKey("cases.id"), nullable=False),
+    Column("marked_by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    time("marked_at", now=True),
+    Column("taken_back_by", Text),
+    time("taken_back_at", optional=True),
+    CheckConstraint("(one IS NULL) = (other IS NULL) AND (one IS NULL) <> (digest IS NULL)", name="what"),
+    CheckConstraint('one COLLATE "C" < other COLLATE "C"', name="pair"),
+    CheckConstraint("(taken_back_by IS NULL) = (taken_back_at IS NULL)", name="taken_back"),
+    Index(
+        "uq_link_marks_pair",
+        "account",
+        "kind",
+        "one",
+        "other",
+        unique=True,
+        postgresql_where=text("taken_back_at IS NULL AND digest IS NULL"),
+    ),
+    Index("ix_link_marks_other", "account", "other", postgresql_where=text("taken_back_at IS NULL")),
+    Index(
+        "uq_link_marks_digest",
+        "account",
+        "kind",
+        "digest",
+        unique=True,
+        postgresql_where=text("taken_back_at IS NULL AND digest IS NOT NULL"),
+    ),
+)
+
+# What digests of devices and addresses are keyed with, made by the database itself: without the key a list of all
+# four billion addresses would tell which was meant.
+digest_keys = Table(
+    "digest_keys",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column(
+        "key",
+        LargeBinary,
+        nullable=False,
+        server_default=text("sha256((gen_random_uuid()::text || gen_random_uuid()::text)::bytea)"),
+    ),
+    time("made_at", now=True),
 )
 
 history_imports = Table(

@@ -36,9 +36,8 @@ UNION ALL (SELECT 'dispute', dispute_id, status, NULL, NULL, looked_at FROM disp
 """  # noqa: S608 - constants of this module
 _BY_MAILBOX: Final = f"""
 {_CASE} WHERE account = ANY (:accounts) AND customer_id IN (
-    SELECT t.customer_id FROM trial_identities i
-    JOIN trials t ON t.account = i.account AND t.subscription_id = i.subscription_id
-    WHERE i.account = ANY (:accounts) AND i.kind = 'email' AND i.digest = :digest)
+    SELECT customer_id FROM customer_identities
+    WHERE account = ANY (:accounts) AND kind = 'email' AND digest = :digest)
 ORDER BY id DESC LIMIT :most
 """  # noqa: S608 - constants of this module
 _BY_AMOUNT: Final = f"{_CASE} WHERE amount_minor = ANY (:amounts) ORDER BY id DESC LIMIT :most"

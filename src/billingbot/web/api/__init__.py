@@ -14,6 +14,7 @@ from billingbot.web.api import (
     events,
     jobs,
     ledger,
+    links,
     modes,
     notices,
     policies,
@@ -27,6 +28,7 @@ router = APIRouter(prefix="/api/v1")
 for noun in (
     refund_requests,
     cases,
+    links,
     refunds,
     conversions,
     dispute_figures,  # before the dispute of that name

@@ -1,4 +1,4 @@
-"""`/api/v1/activity`: the product pushes tag hits, API calls, and the time it can speak for."""
+"""`/api/v1/activity`: the product pushes tag hits, API calls, the time it can speak for, and where people were seen."""
 
 from typing import Annotated, Final, Literal
 
@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from billingbot.core.errors import InputError
 from billingbot.core.usage import Span
 from billingbot.flows.activity import push
+from billingbot.flows.sightings import Seen, push_sightings
 from billingbot.store.activity import Hits
 from billingbot.web.api.fields import Body, Count, Instant, Word
 from billingbot.web.auth import SignedInRoute, TheDesk, bearer
@@ -16,6 +17,8 @@ from billingbot.web.auth import SignedInRoute, TheDesk, bearer
 MOST_HITS: Final = 10_000
 # Spans that touch become one in the books, so a source never has many.
 MOST_SPANS: Final = 1_000
+# A statement each, about a second of work.
+MOST_SIGHTINGS: Final = 1_000
 
 router = APIRouter(prefix="/activity", tags=["activity"], route_class=SignedInRoute, dependencies=[bearer])
 
@@ -67,6 +70,36 @@ def push_activity(pushed: ActivityPushed, desk: TheDesk) -> PushAnswer:
     spans = [_span(index, one) for index, one in enumerate(pushed.coverage)]
     push(desk, pushed.account, pushed.source, hits, spans)
     return PushAnswer(hits=len(hits), coverage=len(spans))
+
+
+class SightingPushed(Body):
+    """A customer was seen on a device, at an address, or both; without `at` just now."""
+
+    customer_id: Word
+    device: Annotated[Word | None, Field(description="An id of the device that the product keeps")] = None
+    ip: Annotated[Word | None, Field(description="The customer's own public address, not a proxy's")] = None
+    at: Instant | None = None
+
+
+class SightingsPushed(Body):
+    """Sightings of customers."""
+
+    account: Word = "default"
+    seen: Annotated[tuple[SightingPushed, ...], Field(max_length=MOST_SIGHTINGS)]
+
+
+class SightingsAnswer(BaseModel):
+    """What was taken, all of it committed."""
+
+    seen: int
+
+
+@router.post("/sightings", summary="Push devices and addresses")
+def push_seen(pushed: SightingsPushed, desk: TheDesk) -> SightingsAnswer:
+    """Kept as keyed digests, for links between customers; the earliest time counts. All or nothing, and repeatable."""
+    seen = [Seen(customer_id=one.customer_id, device=one.device, ip=one.ip, at=one.at) for one in pushed.seen]
+    push_sightings(desk, pushed.account, seen)
+    return SightingsAnswer(seen=len(seen))
 
 
 def _hits(index: int, one: HitsPushed) -> Hits:
