@@ -106,6 +106,14 @@ def test_an_inquiry_that_a_full_refund_resolved_costs_nothing_and_never_comes_ba
         shop.control.move_dispute(inquiry["id"], "needs_response")
 
 
+def test_nothing_more_is_taken_of_a_charge_that_was_refunded_after_a_win(shop: Shop) -> None:
+    charge = shop.one_off(2000)
+    dispute = shop.control.dispute(charge.id, status="won")
+    shop.sdk.v1.refunds.create({"charge": charge.id})
+    shop.control.move_dispute(dispute["id"], "lost")
+    assert (read(shop, dispute).status, booked(shop, dispute)) == ("lost", [(-2000, 1500), (2000, -1500)])
+
+
 def test_an_inquiry_that_the_network_deflects_costs_nothing(shop: Shop) -> None:
     inquiry = shop.control.dispute(shop.one_off().id, status="warning_needs_response")
     moved = shop.control.move_dispute(inquiry["id"], "prevented")

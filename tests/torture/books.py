@@ -39,6 +39,11 @@ class Books:
     cancellations: list[Row]
     canceled: set[str]
     """Subscriptions that have ended at Stripe."""
+    disputes_at_stripe: list[Row]
+    disputes: dict[str, Row]
+    """Ours, by Stripe's id."""
+    answers: list[Row]
+    """What people did about disputes."""
     undelivered: list[str]
     """Events that billingbot never took."""
 
@@ -73,5 +78,8 @@ def read_books(stage: Stage) -> Books:
         breaks=stage.rows("SELECT * FROM breaks WHERE state <> 'settled'"),
         cancellations=stage.rows("SELECT * FROM cancellations"),
         canceled={str(one["id"]) for one in stage.stripe.objects("subscription") if one["status"] == "canceled"},
+        disputes_at_stripe=list(stage.stripe.objects("dispute")),
+        disputes={row["dispute_id"]: row for row in stage.rows("SELECT * FROM disputes")},
+        answers=stage.rows("SELECT * FROM dispute_answers"),
         undelivered=undelivered(stage),
     )

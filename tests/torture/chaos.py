@@ -36,6 +36,15 @@ _PAYING: Final[dict[str, tuple[float, dict[str, Any]]]] = {
     "slow": (0.05, {"seconds": 1.5}),
     "declined": (0.005, {}),
 }
+# The calls that answer a bank, and those that bring it its papers: fewer, and as bad.
+_ANSWERING: Final[dict[str, tuple[float, dict[str, Any]]]] = {
+    "lost_answer": (0.1, {}),
+    "cut_answer": (0.05, {}),
+    "error_after": (0.05, {}),
+    "lost_request": (0.05, {}),
+    "rate_limit": (0.05, {}),
+    "slow": (0.05, {"seconds": 1.5}),
+}
 _READING: Final[dict[str, tuple[float, dict[str, Any]]]] = {
     "rate_limit": (0.008, {}),
     "lost_request": (0.01, {}),
@@ -81,6 +90,8 @@ class Chaos:
         """The faults on Stripe's side."""
         for kind, (chance, how) in _PAYING.items():
             self._rule(kind, min(0.2, chance * self.pace), method="POST", path="/v1/refunds$", **how)
+        for kind, (chance, how) in _ANSWERING.items():
+            self._rule(kind, min(0.2, chance * self.pace), method="POST", path="/v1/(disputes|files)", **how)
         for kind, (chance, how) in _READING.items():
             self._rule(kind, min(0.1, chance * self.pace), method="GET", path="/v1/", **how)
 

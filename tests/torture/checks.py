@@ -34,6 +34,11 @@ class Evidence:
     at_rest: bool
 
 
+# Stripe's statuses in which the bank waits for us.
+AWAITING: Final = frozenset({"needs_response", "warning_needs_response", "appeal_needs_response"})
+# What people make of a case, whatever the bank waits for.
+DECIDED_BY_PEOPLE: Final = frozenset({"denied", "answered", "dispute_accepted"})
+
 Check = Callable[[Evidence], Iterator[Violation]]
 
 
@@ -97,6 +102,63 @@ def only_the_policy_pays(seen: Evidence) -> Iterator[Violation]:
     for group, charges in groups.items():
         if len(charges) > 1:
             yield Violation(check="policy", says=f"{group}: paid by itself for {sorted(charges)}", about=min(charges))
+
+
+def nothing_goes_back_twice_through_the_bank(seen: Evidence) -> Iterator[Violation]:
+    """No charge has a standing refund of ours while a dispute of it keeps the money: the customer would have both."""
+    for dispute in seen.books.disputes_at_stripe:
+        standing = [found for found in seen.books.at_stripe_of(dispute["charge"]) if found["status"] not in GONE]
+        if any(map(ours, standing)) and sum(entry["amount"] for entry in dispute["balance_transactions"]) < 0:
+            says = f"refunded by us, and {dispute['id']} is {dispute['status']} and keeps the money"
+            yield Violation(check="paid-once", says=says, about=dispute["charge"])
+
+
+def every_dispute_is_known(seen: Evidence) -> Iterator[Violation]:
+    """Each dispute at Stripe stands in our books in the status it is in."""
+    for dispute in seen.books.disputes_at_stripe:
+        known = seen.books.disputes.get(dispute["id"])
+        if known is None or known["status"] != dispute["status"]:
+            says = f"{dispute['id']} is {dispute['status']} at Stripe and {known and known['status']} with us"
+            yield Violation(check="disputes", says=says, about=dispute["charge"])
+
+
+def no_deadline_is_unseen(seen: Evidence) -> Iterator[Violation]:
+    """A bank that waits for an answer has a person: its case is in the queue, due before the bank's own deadline, or
+    somebody has decided about it."""
+    acted = {row["dispute_id"] for row in seen.books.answers}
+    for dispute in seen.books.disputes_at_stripe:
+        due_by = dispute["evidence_details"]["due_by"]
+        if dispute["status"] not in AWAITING or not due_by or dispute["id"] in acted:
+            continue
+        cases = [case for case in seen.books.cases.values() if case["charge_id"] == dispute["charge"]]
+        waiting = [case for case in cases if case["state"] == "review"]
+        if not cases:
+            yield Violation(check="deadlines", says=f"{dispute['id']} has no case", about=dispute["charge"])
+        for case in waiting:
+            if case["due_at"] is None or case["due_at"].timestamp() > due_by:
+                says = f"case {case['id']} is due at {case['due_at']}, and {dispute['id']} by {due_by}"
+                yield Violation(check="deadlines", says=says, about=dispute["charge"])
+        if cases and not waiting and all(case["outcome"] not in DECIDED_BY_PEOPLE for case in cases):
+            ends = sorted({str(case["outcome"] or case["state"]) for case in cases})
+            yield Violation(
+                check="deadlines", says=f"{dispute['id']} waits, and its case is {ends}", about=dispute["charge"]
+            )
+
+
+def banks_are_answered_once(seen: Evidence) -> Iterator[Violation]:
+    """An answer goes to the bank once; what our books call sent was sent, and what was sent by us is in our books."""
+    done = Counter(row["dispute_id"] for row in seen.books.answers if (row["kind"], row["state"]) == ("send", "done"))
+    for dispute in seen.books.disputes_at_stripe:
+        details, about = dispute["evidence_details"], dispute["charge"]
+        if details["submission_count"] > 1:
+            yield Violation(check="answers", says=f"{dispute['id']} was answered more than once", about=about)
+        by_hand = details["submission_method"] == "manual"
+        if done[dispute["id"]] != int(by_hand):
+            says = f"{dispute['id']}: submitted {details['submission_method']} at Stripe, {done[dispute['id']]} with us"
+            yield Violation(check="answers", says=says, about=about)
+    for row in seen.books.answers:
+        if row["state"] in {"intended", "submitting", "unknown"}:
+            yield Violation(check="answers", says=f"{row['id']} is still {row['state']}", about=row["charge_id"])
 
 
 def every_refund_is_in_the_books(seen: Evidence) -> Iterator[Violation]:
@@ -272,6 +334,10 @@ CHECKS: Final[tuple[Check, ...]] = (
     every_request_is_answered,
     nothing_is_paid_twice,
     only_the_policy_pays,
+    nothing_goes_back_twice_through_the_bank,
+    every_dispute_is_known,
+    no_deadline_is_unseen,
+    banks_are_answered_once,
     every_refund_is_in_the_books,
     every_row_is_at_stripe,
     attempts_come_first,

@@ -22,6 +22,7 @@ _HISTORY_IS_READ: Final = (
 _UNDER_WAY: Final = """\
 SELECT 1 FROM cases WHERE state = 'assessing'
 UNION ALL SELECT 1 FROM refunds WHERE state IN ('intended', 'submitting', 'unknown', 'pending', 'requires_action')
+UNION ALL SELECT 1 FROM dispute_answers WHERE state IN ('intended', 'submitting', 'unknown')
 """
 
 

@@ -77,6 +77,31 @@ def no_second_look() -> None:
     submit._look_again = look_again
 
 
+def no_look_at_disputes() -> None:
+    """The look just before paying sees no dispute."""
+    from contextvars import ContextVar
+
+    from billingbot.flows import submit
+    from billingbot.gateway.client import StripeGateway
+
+    paying: ContextVar[bool] = ContextVar("paying", default=False)
+    before, dossier = submit._look_again, StripeGateway.dossier
+
+    def look_again(desk: Any, refund: Any) -> Any:
+        token = paying.set(True)
+        try:
+            return before(desk, refund)
+        finally:
+            paying.reset(token)
+
+    def without_disputes(self: StripeGateway, *args: Any, **named: Any) -> Any:
+        seen = dossier(self, *args, **named)
+        return replace(seen, disputes=(), charge=replace(seen.charge, disputed=False)) if paying.get() else seen
+
+    submit._look_again = look_again
+    StripeGateway.dossier = without_disputes  # type: ignore[method-assign] # a mutation
+
+
 def no_lock_on_limits() -> None:
     """The day's sum is read without the lock that makes racing workers wait for each other."""
     from billingbot.store import database
@@ -97,6 +122,9 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
     "key": Mutation(says="a new key for every send", red="attempt-before-call", patch=new_key_each_time),
     "attempt": Mutation(says="the call before its attempt", red="attempt-before-call", patch=effect_before_intent),
     "second-look": Mutation(says="no look just before paying", red="policy", patch=no_second_look, kind="flips"),
+    "disputes": Mutation(
+        says="no look at disputes just before paying", red="policy", patch=no_look_at_disputes, kind="struck-between"
+    ),
     "one-refund-index": Mutation(
         says="no index on live refunds", red="database-refuses", sql="DROP INDEX uq_refunds_live_charge"
     ),

@@ -23,6 +23,8 @@ def report(result: Result) -> str:
         f"{result.nights} nights, {result.acts:,} acts of people, {result.events:,} events, {result.jobs:,} jobs",
         f"refunds at Stripe: {refunds}",
         f"cases: {', '.join(f'{count:,} {end}' for end, count in result.cases.items())}",
+        f"disputes: {', '.join(f'{count:,} {end}' for end, count in result.disputes.items()) or 'none'}",
+        f"answers to banks: {', '.join(f'{count:,} {end}' for end, count in result.answers.items()) or 'none'}",
         f"{result.calls_to_pay:,} calls to pay, {result.calls_under_fire:,} of them while things broke",
         f"{result.saved_by_stripe} second calls to pay that Stripe alone refused",
     ]

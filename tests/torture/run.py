@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from tests.torture.banks import Banks
 from tests.torture.books import OUR_REFUND, Books, read_books
 from tests.torture.chaos import Chaos
 from tests.torture.checks import Evidence, Violation, check_all, saved_by_stripe
@@ -65,6 +66,10 @@ class Result:
     refunds: dict[str, int] = field(default_factory=dict)
     cases: dict[str, int] = field(default_factory=dict)
     """How cases ended: outcomes of the closed ones, reasons of those that are with a person."""
+    disputes: dict[str, int] = field(default_factory=dict)
+    """By the status that Stripe has in the end."""
+    answers: dict[str, int] = field(default_factory=dict)
+    """What people did about them, and what came of it."""
     nights: int = 0
     events: int = 0
     jobs: int = 0
@@ -109,15 +114,18 @@ def _play(plan: Plan, stage: Stage, result: Result) -> None:
     chaos = Chaos(stage=stage, crew=crew, dice=random.Random(dice.random()), pace=plan.pace)
     crew.start(workers=plan.workers)  # they come up while the commands run
     load = Load(stage=stage, api_key=create_key(stage), seed=plan.seed)
+    banks = Banks(stage=stage, dice=random.Random(dice.random()))
     try:
         stage.command("mode", "set", "auto", "--why", "torture", "--yes")
         crew.await_web()
         load.start()
         if mutation is None:
-            _flow(plan, town, load, chaos, dice)
+            banks.start()
+            _flow(plan, town, load, banks, chaos, dice)
         else:
             _show(mutation, town, load, chaos, dice)
         _say(plan, "healing")
+        banks.rest()
         healing_since = time.time()
         at_rest = heal(stage, chaos, load)
         books = read_books(stage)
@@ -128,12 +136,13 @@ def _play(plan: Plan, stage: Stage, result: Result) -> None:
         for about in list(dict.fromkeys(one.about for one in result.violations if one.about))[:_STORIES]:
             result.stories.append(story(stage, town, about))
     finally:
+        banks.stop()
         load.stop()
         stopped = crew.stop()
     result.violations += [Violation(check="processes", says=says) for says in (*stopped, *_leaks(stage))]
 
 
-def _flow(plan: Plan, town: Town, load: Load, chaos: Chaos, dice: random.Random) -> None:
+def _flow(plan: Plan, town: Town, load: Load, banks: Banks, chaos: Chaos, dice: random.Random) -> None:
     """Waves of customers: a trial, a night, a charge, requests; all the while things break."""
     _say(plan, "the first customers")
     chaos.add_endpoint()
@@ -143,7 +152,9 @@ def _flow(plan: Plan, town: Town, load: Load, chaos: Chaos, dice: random.Random)
     each = max(plan.wave_seconds, plan.seconds / _MOST_NIGHTS)
     while True:
         chaos.night()
-        load.plan(town.charged(), within=each * 0.8, dice=dice)
+        charged = town.charged()
+        load.plan(charged, within=each * 0.8, dice=dice)
+        banks.plan(charged, within=each * 0.8)
         wave_ends = min(until, time.monotonic() + each)
         if until - wave_ends > each / 2:
             town.arrive(plan.wave)
@@ -196,6 +207,8 @@ def _count(result: Result, stage: Stage, books: Books, town: Town, load: Load, c
     result.refunds = dict(sorted(origins.items()))
     ends = Counter(str(case["outcome"] or case["reason"]) for case in books.cases.values())
     result.cases = dict(ends.most_common())
+    result.disputes = dict(Counter(str(one["status"]) for one in books.disputes_at_stripe).most_common())
+    result.answers = dict(Counter(f"{row['kind']} {row['state']}" for row in books.answers).most_common())
     result.events = len(stage.rows("SELECT 1 FROM inbox"))
     result.jobs = len(stage.rows("SELECT 1 FROM jobs"))
     result.calls_to_pay = sum(map(_is_ours, books.paying_calls))

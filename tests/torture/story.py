@@ -46,6 +46,9 @@ def story(stage: Stage, town: Town, about: str) -> dict[str, Any]:
             ids,
         ),
         "refunds at Stripe": [found for found in stage.stripe.objects("refund") if found["charge"] == charge],
+        "disputes": stage.rows("SELECT * FROM disputes WHERE charge_id = %s", charge),
+        "answers": stage.rows("SELECT * FROM dispute_answers WHERE charge_id = %s", charge),
+        "disputes at Stripe": [found for found in stage.stripe.objects("dispute") if found["charge"] == charge],
         "calls to Stripe": [call for call in stage.calls(charge) if call["method"] != "GET"] if charge else [],
     }
 

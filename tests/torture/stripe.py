@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from billingbot.sandbox import control
 from billingbot.sandbox.api import Incoming, Reply, answer
 from billingbot.sandbox.app import SandboxApp
 from billingbot.sandbox.faults import FaultBook
@@ -26,6 +27,7 @@ from billingbot.sandbox.local import LocalStripe
 from billingbot.sandbox.state import Options
 
 CALLS: Final = "/_torture/calls"
+STRIKES: Final = "/_torture/strikes"
 TOWN_KEY: Final = "sk_test_town"
 """The API key of the town and the Dashboard, whom no fault meets."""
 # Postgres may just be restarting; its recovery takes well under this.
@@ -58,6 +60,7 @@ class WatchedStripe(SandboxApp):
         super().__init__(local)
         self._database_url = database_url
         self._calls: list[Call] = []
+        self._strikes: dict[str, dict[str, Any]] = {}
         # The same Stripe without a bad day, for those who only set the scene.
         self._calm = copy(local)
         self._calm.faults = FaultBook(None)
@@ -67,6 +70,11 @@ class WatchedStripe(SandboxApp):
             about = parse_qs(Request(scope).url.query).get("about", [None])[0]
             told = [call for call in self._calls if call.names(about)] if about else self._paying()
             await Response(msgspec.json.encode(told), media_type="application/json")(scope, receive, send)
+            return
+        if scope["type"] == "http" and scope["path"] == STRIKES:
+            planned = json.loads(await Request(scope, receive).body())
+            self._strikes[planned.pop("charge")] = planned
+            await Response(b"{}", media_type="application/json")(scope, receive, send)
             return
         await super().__call__(scope, receive, send)
 
@@ -82,11 +90,21 @@ class WatchedStripe(SandboxApp):
         if incoming.method == "POST" and incoming.path == "/v1/refunds":
             call.witness = self._witness(call)
         reply = super()._stripe(incoming)
+        if incoming.method == "GET" and incoming.path == "/v1/disputes" and reply.status == 200:
+            self._strike(incoming.form)
         call.status, call.cut = reply.status, reply.cut
         call.replayed = reply.headers.get("Idempotent-Replayed") == "true"
         if reply.status >= 400 and reply.body.startswith(b"{"):
             call.code = json.loads(reply.body).get("error", {}).get("code")
         return reply
+
+    def _strike(self, asked: str) -> None:
+        """The disputes of this charge were looked at, and there was none: now there is one."""
+        charge = parse_qs(asked).get("charge", [""])[0]
+        how = self._strikes.pop(charge, None)
+        if how is not None:
+            command = json.dumps({"charge": charge, **how}).encode()
+            control.answer(self._local, "POST", "/_sandbox/disputes", "", command)
 
     def _witness(self, call: Call) -> str:
         """`ok`, `outside` for a call without our metadata, `blind` where Postgres is away, or what was wrong."""

@@ -78,6 +78,9 @@ def seen() -> Evidence:
         breaks=[],
         cancellations=[],
         canceled={"sub_1"},
+        disputes_at_stripe=[],
+        disputes={},
+        answers=[],
         undelivered=[],
     )
     return Evidence(

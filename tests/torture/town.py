@@ -1,13 +1,17 @@
 """The town: customers of every kind with their trials and charges, and the truth about each of them."""
 
 import random
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import httpx
+
 from billingbot.sandbox.client import SandboxClient
 from tests.torture.product import Product
+from tests.torture.stripe import STRIKES
 
 # Plans by the year, so that no renewal comes in between; below every limit for one refund.
 AMOUNT: Final = 4900
@@ -46,13 +50,51 @@ KINDS: Final[dict[str, tuple[float, bool]]] = {
     "twin-mail": (4, True),
     "two-plans": (4, True),
     "charged-back": (3, False),
+    "contested": (4, False),
+    "struck-between": (4, False),
     "inquiry": (3, True),
+    "inquiry-used": (2, False),
+    "escalates": (2, False),
+    "crossed": (3, True),
+    "lost-at-once": (2, False),
+    "resolved-by-rule": (2, False),
+    "prevented": (1, False),
+    "won": (2, False),
+    "late-win": (2, False),
+    "unanswerable": (1, False),
+    "smart": (2, False),
+    "warned": (3, True),
+    "warned-used": (2, False),
     "dashboard": (4, True),
     "dashboard-part": (3, False),
     "claims-cancelled": (3, False),
     "slow-bank": (3, True),
     "returned-by-bank": (3, True),
 }
+
+
+USERS: Final = ("used", "contested", "inquiry-used", "escalates", "smart", "warned-used")
+"""Kinds of customers who use the product."""
+DISPUTED: Final[dict[str, dict[str, Any]]] = {
+    "charged-back": {"reason": "subscription_canceled"},
+    "contested": {"reason": "fraudulent"},
+    "inquiry": {"status": "warning_needs_response"},
+    "inquiry-used": {"status": "warning_needs_response", "reason": "unrecognized"},
+    "escalates": {"status": "warning_needs_response", "reason": "product_unacceptable"},
+    "lost-at-once": {"status": "lost", "due_by": 0},
+    "resolved-by-rule": {"rdr": True},
+    "prevented": {"status": "prevented"},
+    "won": {"status": "won"},
+    "late-win": {"status": "lost"},
+    "unanswerable": {"due_by": 0},
+    "smart": {"reason": "fraudulent", "smart": True},
+}
+"""How the bank disputes, by kind; the rest of them begins in the middle of something."""
+ANSWERABLE: Final = frozenset({"contested", "inquiry-used", "escalates", "smart", "charged-back"})
+STRUCK: Final[tuple[dict[str, Any], ...]] = (
+    {"status": "won"}, {"status": "needs_response"}, {"status": "lost"}, {"rdr": True}, {"status": "prevented"},
+)  # fmt: skip
+"""What comes between the first look and the payment; Stripe itself would let the first one be paid."""
 
 
 @dataclass(slots=True)
@@ -113,7 +155,8 @@ class Town:
                 )
 
     def _tell_product(self, kind: str, customer: str) -> None:
-        told = {"used": self.product.used, "silent": self.product.silent, "flips": self.product.flips}
+        told = {"silent": self.product.silent, "flips": self.product.flips}
+        told |= dict.fromkeys(USERS, self.product.used)
         if kind in told:
             told[kind].add(customer)
 
@@ -153,12 +196,27 @@ class Town:
 
     def _fate(self, charge: Charge) -> None:
         """What happens to the charge before anybody asks, and what a refund of it will do."""
-        if charge.kind == "charged-back":
-            self.stripe.dispute(charge.id, status="needs_response")
-        elif charge.kind == "inquiry":
-            self.stripe.dispute(charge.id, status="warning_needs_response")
+        if charge.kind in DISPUTED:
+            due = {"due_by": in_days(3)} if charge.kind in ANSWERABLE else {}
+            self.stripe.dispute(charge.id, **{**due, **DISPUTED[charge.kind]})
+        elif charge.kind in {"warned", "warned-used"}:
+            self.stripe.warn(charge.id)
+        elif charge.kind == "crossed":
+            self.stripe.refund_outcome(charge=charge.id, status="pending", then="succeeded", after_seconds=3 * 86_400)
+        elif charge.kind == "struck-between":
+            strike(self.stripe, charge.id, self.dice.choice(STRUCK))
         elif charge.kind == "dashboard-part":
             self.stripe.post("/refunds", charge=charge.id, amount=1000)
         elif charge.kind in {"slow-bank", "returned-by-bank"}:
             ends = "succeeded" if charge.kind == "slow-bank" else "failed"
             self.stripe.refund_outcome(charge=charge.id, status="pending", then=ends, after_seconds=7200)
+
+
+def strike(stripe: SandboxClient, charge: str, how: dict[str, Any]) -> None:
+    """Has a bank dispute the charge right after billingbot has looked for disputes of it, and found none."""
+    httpx.post(stripe.url + STRIKES, json={"charge": charge, **how}, timeout=60, trust_env=False).raise_for_status()
+
+
+def in_days(days: float) -> int:
+    """Unix seconds by billingbot's own clock, which is ahead of Stripe's: so long an answer can be given."""
+    return int(time.time() + days * 86_400)

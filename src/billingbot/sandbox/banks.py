@@ -26,10 +26,11 @@ def add_dispute(local: LocalStripe, _ids: dict[str, str], given: Obj) -> Obj:
 
 @command("POST", "/disputes/{id}")
 def move_dispute(local: LocalStripe, ids: dict[str, str], given: Obj) -> Obj:
-    """POST /_sandbox/disputes/{id} `{"status"}`: what the bank does next, with the money it moves: an inquiry becomes
-    a chargeback, a review ends, a lost one is won late, a won one lost after all (see `disputes.MOVES`)."""
+    """POST /_sandbox/disputes/{id} `{"status", "due_by"}`: what the bank does next, with the money it moves: an inquiry
+    becomes a chargeback, a review ends, a lost one is won late, a won one lost after all (see `disputes.MOVES`)."""
+    only(given, "status", "due_by")
     dispute = find(local, "dispute", ids["id"])
-    disputes.move_dispute(local.box, dispute, given["status"])
+    disputes.move_dispute(local.box, dispute, given["status"], due_by=given.get("due_by"))
     return dispute
 
 

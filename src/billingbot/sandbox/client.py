@@ -150,9 +150,9 @@ class SandboxClient:
         """Open a dispute: status, reason, rdr, and the fields of `claim.Claim`."""
         return self._command("POST", "/disputes", charge=charge, **how)
 
-    def move_dispute(self, dispute: str, status: str) -> Any:
-        """What the bank does next with a dispute."""
-        return self._command("POST", f"/disputes/{dispute}", status=status)
+    def move_dispute(self, dispute: str, status: str, **how: Any) -> Any:
+        """What the bank does next with a dispute; `due_by` is when an answer is due then."""
+        return self._command("POST", f"/disputes/{dispute}", status=status, **how)
 
     def answer_dispute(self, dispute: str) -> Any:
         """Smart Disputes answers a dispute in our place."""

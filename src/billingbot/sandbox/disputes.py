@@ -107,9 +107,15 @@ def _known(status: str) -> None:
 def _refuse_if_refunded(box: Sandbox, charge: Obj) -> None:
     """A card's charge that is given back in full cannot be disputed; one that is on its way back can (and is not
     given back then). https://docs.stripe.com/refunds"""
-    refunds = box.tables["refund"].find("charge", charge["id"])
-    if sum(each["amount"] for each in refunds if each["status"] == "succeeded") >= charge["amount_captured"]:
+    if _is_given_back(box, charge):
         raise ValueError("charge: it was refunded in full, so no bank takes a dispute of it")
+
+
+def _is_given_back(box: Sandbox, charge: Obj) -> bool:
+    refunds = box.tables["refund"].find("charge", charge["id"])
+    given: int = sum(each["amount"] for each in refunds if each["status"] == "succeeded")
+    captured: int = charge["amount_captured"]
+    return given >= captured
 
 
 def _blank(box: Sandbox, charge: Obj, status: str, reason: str, how: Claim) -> Obj:
@@ -192,9 +198,9 @@ def charge_is_refundable(box: Sandbox, charge: Obj) -> bool:
     return all(each["is_charge_refundable"] for each in box.tables["dispute"].find("charge", charge["id"]))
 
 
-def move_dispute(box: Sandbox, dispute: Obj, status: str) -> None:
+def move_dispute(box: Sandbox, dispute: Obj, status: str, *, due_by: int | None = None) -> None:
     """The bank has spoken: another status, with the money it moves. Also an inquiry that becomes a chargeback, a
-    closed one that is appealed, and a late win.
+    closed one that is appealed, and a late win. `due_by` (Unix seconds) is when an answer to what it becomes is due.
 
     Raises ValueError for an unknown status, for one that does not follow from the present one, and for a chargeback
     of a charge that was refunded in full meanwhile.
@@ -213,23 +219,25 @@ def move_dispute(box: Sandbox, dispute: Obj, status: str) -> None:
     with changing(box, dispute, "charge.dispute.closed" if status in CLOSED else "charge.dispute.updated"):
         dispute.update(status=status, is_charge_refundable=_refundable(status))
         if escalated:
-            _escalate(box, dispute)
+            _escalate(dispute)
+        if due_by is not None or escalated:
+            dispute["evidence_details"]["due_by"] = _end_of_day(box, DAYS_TO_RESPOND) if due_by is None else due_by
+            _plan(box, dispute)
         if before in INQUIRY and status == "prevented":
             _card(dispute).update(case_type="block")  # deflected: nothing was ever withdrawn
         _move_money(box, dispute, charge)
     refresh_warnings(box, charge)
 
 
-def _escalate(box: Sandbox, dispute: Obj) -> None:
+def _escalate(dispute: Obj) -> None:
     _card(dispute).update(case_type="chargeback", network_reason_code=_NETWORK_CODES[dispute["reason"]])
-    dispute["evidence_details"]["due_by"] = _end_of_day(box, DAYS_TO_RESPOND)
-    _plan(box, dispute)
 
 
 def _move_money(box: Sandbox, dispute: Obj, charge: Obj) -> None:
-    """Money follows the status: away while it is open or lost, here once it is won."""
+    """Money follows the status: away while it is open or lost, here once it is won. Of a charge that was refunded in
+    full meanwhile nothing more is taken: https://docs.stripe.com/api/disputes/object, `is_charge_refundable`."""
     withdrawn = is_withdrawn(dispute)
-    if dispute["status"] in OPEN | {"lost"} and not withdrawn:
+    if dispute["status"] in OPEN | {"lost"} and not withdrawn and not _is_given_back(box, charge):
         withdraw(box, dispute, charge)
     elif dispute["status"] == "won" and withdrawn:
         reinstate(box, dispute, charge)
