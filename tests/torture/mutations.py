@@ -123,7 +123,7 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
     "attempt": Mutation(says="the call before its attempt", red="attempt-before-call", patch=effect_before_intent),
     "second-look": Mutation(says="no look just before paying", red="policy", patch=no_second_look, kind="flips"),
     "disputes": Mutation(
-        says="no look at disputes just before paying", red="policy", patch=no_look_at_disputes, kind="struck-between"
+        says="no look at disputes just before paying", red="policy", patch=no_look_at_disputes, kind="won-between"
     ),
     "one-refund-index": Mutation(
         says="no index on live refunds", red="database-refuses", sql="DROP INDEX uq_refunds_live_charge"

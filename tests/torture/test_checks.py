@@ -246,3 +246,67 @@ def test_what_follows_a_refund_is_looked_at_too(seen: Evidence, what: dict[str, 
 )
 def test_what_was_seen_meanwhile_counts(seen: Evidence, seen_so: Callable[[Evidence], Evidence]) -> None:
     assert len(check_all(seen_so(seen))) == 1
+
+
+def dispute(status: str = "needs_response", *, withdrawn: int = 0, sent: int = 0) -> dict[str, Any]:
+    details = {
+        "due_by": int(_AT.timestamp()) + 86_400,
+        "submission_count": sent,
+        "submission_method": "manual" if sent else "not_submitted",
+    }
+    booked = [{"amount": -withdrawn}] if withdrawn else []
+    return {
+        "id": "dp_1", "charge": "ch_1", "status": status, "evidence_details": details, "balance_transactions": booked,
+    }  # fmt: skip
+
+
+def disputed(found: dict[str, Any], *, status: str | None = None, **books: Any) -> dict[str, Any]:
+    """Books in which this dispute is known, and no refund stands beside it."""
+    mine = {"dp_1": {"dispute_id": "dp_1", "status": status or found["status"]}}
+    unpaid = {"at_stripe": {}, "refunds": {}, "attempts": [], "entries": [], "canceled": set()}
+    return {**unpaid, "disputes_at_stripe": [found], "disputes": mine, **books}
+
+
+def in_queue(*, due_in_hours: int | None = 20) -> dict[str, Any]:
+    due_at = None if due_in_hours is None else _AT + timedelta(hours=due_in_hours)
+    return {"case_1": {**a_case("review", "open-chargeback"), "outcome": None, "due_at": due_at}}
+
+
+def an_answer(state: str = "done", kind: str = "send") -> dict[str, Any]:
+    return {"id": "ans_1", "dispute_id": "dp_1", "charge_id": "ch_1", "kind": kind, "state": state}
+
+
+def test_a_refund_of_ours_beside_a_dispute_that_keeps_the_money_is_noticed(seen: Evidence) -> None:
+    lost = dispute("lost", withdrawn=AMOUNT)
+    mine = {"dp_1": {"dispute_id": "dp_1", "status": "lost"}}
+    assert broken(seen, disputes_at_stripe=[lost], disputes=mine) == {"paid-once"}
+
+
+@pytest.mark.parametrize(("status", "checks"), [("needs_response", set()), ("lost", {"disputes"})])
+def test_a_dispute_that_has_moved_on_without_us_is_noticed(seen: Evidence, status: str, checks: set[str]) -> None:
+    assert broken(seen, **disputed(dispute(), status=status, cases=in_queue())) == checks
+
+
+@pytest.mark.parametrize(("due", "checks"), [(20, set()), (30, {"deadlines"}), (None, {"deadlines"})])
+def test_a_case_that_is_due_after_the_banks_deadline_is_noticed(
+    seen: Evidence, due: int | None, checks: set[str]
+) -> None:
+    assert broken(seen, **disputed(dispute(), cases=in_queue(due_in_hours=due))) == checks
+
+
+def test_a_bank_that_waits_for_nobody_is_noticed(seen: Evidence) -> None:
+    closed = {"case_1": {**a_case(), "outcome": "refunded", "due_at": None}}
+    assert broken(seen, **disputed(dispute(), cases=closed)) == {"deadlines"}
+    decided = {"case_1": {**closed["case_1"], "outcome": "denied"}}
+    assert broken(seen, **disputed(dispute(), cases=decided)) == set()
+
+
+@pytest.mark.parametrize(
+    ("sent", "answers"),
+    [(2, [an_answer()]), (1, []), (0, [an_answer()]), (1, [an_answer("unknown")])],
+)
+def test_an_answer_that_went_twice_or_is_told_wrongly_is_noticed(
+    seen: Evidence, sent: int, answers: list[dict[str, Any]]
+) -> None:
+    found = dispute("under_review", sent=sent)
+    assert broken(seen, **disputed(found, cases=in_queue(), answers=answers)) == {"answers"}

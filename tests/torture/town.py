@@ -51,7 +51,8 @@ KINDS: Final[dict[str, tuple[float, bool]]] = {
     "two-plans": (4, True),
     "charged-back": (3, False),
     "contested": (4, False),
-    "struck-between": (4, False),
+    "struck-between": (3, False),
+    "won-between": (2, False),
     "inquiry": (3, True),
     "inquiry-used": (2, False),
     "escalates": (2, False),
@@ -90,11 +91,11 @@ DISPUTED: Final[dict[str, dict[str, Any]]] = {
     "smart": {"reason": "fraudulent", "smart": True},
 }
 """How the bank disputes, by kind; the rest of them begins in the middle of something."""
-ANSWERABLE: Final = frozenset({"contested", "inquiry-used", "escalates", "smart", "charged-back"})
-STRUCK: Final[tuple[dict[str, Any], ...]] = (
-    {"status": "won"}, {"status": "needs_response"}, {"status": "lost"}, {"rdr": True}, {"status": "prevented"},
-)  # fmt: skip
-"""What comes between the first look and the payment; Stripe itself would let the first one be paid."""
+STRUCK: Final[dict[str, tuple[dict[str, Any], ...]]] = {
+    "struck-between": ({"status": "needs_response"}, {"status": "lost"}, {"rdr": True}, {"status": "prevented"}),
+    "won-between": ({"status": "won"},),
+}
+"""What comes between the first look and the payment. Stripe itself would let a charge be paid whose dispute is won."""
 
 
 @dataclass(slots=True)
@@ -196,15 +197,15 @@ class Town:
 
     def _fate(self, charge: Charge) -> None:
         """What happens to the charge before anybody asks, and what a refund of it will do."""
+        due = {"due_by": in_days(3)}
         if charge.kind in DISPUTED:
-            due = {"due_by": in_days(3)} if charge.kind in ANSWERABLE else {}
             self.stripe.dispute(charge.id, **{**due, **DISPUTED[charge.kind]})
         elif charge.kind in {"warned", "warned-used"}:
             self.stripe.warn(charge.id)
         elif charge.kind == "crossed":
             self.stripe.refund_outcome(charge=charge.id, status="pending", then="succeeded", after_seconds=3 * 86_400)
-        elif charge.kind == "struck-between":
-            strike(self.stripe, charge.id, self.dice.choice(STRUCK))
+        elif charge.kind in STRUCK:
+            strike(self.stripe, charge.id, {**due, **self.dice.choice(STRUCK[charge.kind])})
         elif charge.kind == "dashboard-part":
             self.stripe.post("/refunds", charge=charge.id, amount=1000)
         elif charge.kind in {"slow-bank", "returned-by-bank"}:
