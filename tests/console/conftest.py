@@ -9,6 +9,7 @@ from typing import Final
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from billingbot.core.powers import Role
@@ -50,6 +51,7 @@ class Console:
 
     shop: Shop
     url: str
+    app: FastAPI
 
     def session(self, *roles: Role, name: str) -> str:
         """Signs somebody in who has these roles; the secret of the session's cookie."""
@@ -63,8 +65,9 @@ class Console:
 @pytest.fixture
 def console(shop: Shop) -> Iterator[Console]:
     """A console before the shop, on a real server."""
-    with served(make_app(shop.desk, endpoints())) as url:
-        yield Console(shop=shop, url=url)
+    app = make_app(shop.desk, endpoints())
+    with served(app) as url:
+        yield Console(shop=shop, url=url, app=app)
 
 
 @pytest.fixture

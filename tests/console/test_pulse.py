@@ -97,7 +97,7 @@ def test_the_server_ends_while_pages_listen_and_no_connection_is_held_meanwhile(
     app = make_app(shop.desk, endpoints())
     with ExitStack() as stack:
         with served(app) as url:
-            secret = Console(shop=shop, url=url).session(Role.OPS, name="Max")
+            secret = Console(shop=shop, url=url, app=app).session(Role.OPS, name="Max")
             client = stack.enter_context(httpx.Client(base_url=url, cookies={COOKIE: secret}))
             page = stack.enter_context(listening(client, "queue"))
             page.next()

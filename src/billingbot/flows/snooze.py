@@ -2,8 +2,10 @@
 
 from datetime import datetime
 
-from billingbot.core.case import Case, CaseState
-from billingbot.core.errors import ConflictError, InputError
+from sqlalchemy import Connection
+
+from billingbot.core.case import Case
+from billingbot.core.errors import InputError
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.person import person
 from billingbot.core.powers import Power
@@ -23,7 +25,7 @@ def snooze(desk: Desk, act: Act, until: datetime) -> Case:
         raise InputError("until", "expected a time with its zone")
     with step(desk) as this:
         case = in_review(this, act)
-        latest = latest_wake(this, case)
+        latest = latest_wake(this.db, case)
         if until <= database.now(this.db):
             raise InputError("until", "expected a time in the future")
         if latest is not None and until > latest:
@@ -43,11 +45,9 @@ def wake(desk: Desk, act: Act) -> Case:
         return cases.change(this.db, case, snoozed_until=None)
 
 
-def latest_wake(this: Step, case: Case) -> datetime | None:
+def latest_wake(connection: Connection, case: Case) -> datetime | None:
     """Until when the case may be put off at the most: its own due time, or the bank's deadline where that is sooner."""
-    if case.state is not CaseState.REVIEW:
-        raise ConflictError(f"case {case.id}: is {case.state}, not waiting for a person")
-    bank = disputes.of_charge(this.db, case.account, case.charge_id) if case.charge_id else ()
+    bank = disputes.of_charge(connection, case.account, case.charge_id) if case.charge_id else ()
     deadlines = [one.dispute.due_by for one in bank if one.outcome is None]
     return min((at for at in (case.due_at, *deadlines) if at is not None), default=None)
 

@@ -72,6 +72,10 @@ class Reader:
         )
         return self._time(at, shown)
 
+    def day(self, at: datetime) -> str:
+        """The date alone, within a sentence."""
+        return format_datetime(at, "d MMM y", tzinfo=self.zone, locale=self.locale)
+
     def short(self, at: datetime) -> str:
         """The instant as briefly as it can be told apart within a week, for the axis of a chart."""
         return format_datetime(at, "EEE HH:mm", tzinfo=self.zone, locale=self.locale)

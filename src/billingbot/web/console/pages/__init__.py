@@ -8,6 +8,8 @@ from billingbot.web.console import pulse
 from billingbot.web.console.pages import (
     account,
     backtests,
+    cases,
+    charges,
     events,
     jobs,
     notices,
@@ -29,6 +31,9 @@ public: Final[tuple[APIRouter, ...]] = (sign_in.public,)
 routers: Final[tuple[APIRouter, ...]] = (
     pulse.router,
     # Before jobs, events and policies, whose pages are named by an id or a version.
+    cases.router,
+    charges.router,
+    # Before jobs and events, whose pages are named by an id.
     replays.router,
     backtests.router,
     events.router,

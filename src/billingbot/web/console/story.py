@@ -1,0 +1,94 @@
+"""The story: everything that happened to a case as one list, newest first, in words, with the raw bytes behind it."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from billingbot.core.ledger import Entry
+from billingbot.store.views.case_story import CaseStory
+from billingbot.web.console.wording import Reader, words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """One thing that happened. `raw` is what is kept of it, as it is kept; `href` leads to its own page."""
+
+    at: datetime
+    told: str
+    by: str
+    text: str = ""
+    """What a person wrote, or what the machine quotes."""
+    raw: str = ""
+    href: str | None = None
+    is_money: bool = False
+
+
+def _money(body: Mapping[str, Any], reader: Reader) -> str:
+    return reader.money_text(body.get("amount_minor"), body.get("currency"))
+
+
+_TOLD: Final[Mapping[str, Callable[[Mapping[str, Any], Reader], str]]] = {
+    "case.opened": lambda body, _: f"Case opened, asked through {words(body.get('channel'))}",
+    "case.joined": lambda body, _: "Another request joined" if "request" in body else "Joined another case",
+    "case.decided": lambda body, _: f"Decided: {words(body.get('outcome'))}, {words(body.get('reason'))}",
+    "case.claimed": lambda _b, _: "Claimed",
+    "case.released": lambda _b, _: "Put back into the queue",
+    "case.noted": lambda _b, _: "Note",
+    "case.first_approved": lambda body, reader: f"First approval of {_money(body, reader)}",
+    "case.approved": lambda body, reader: f"Approved: {_money(body, reader)}",
+    "case.denied": lambda _b, _: "Denied",
+    "case.reassessed": lambda body, _: f"Facts asked for again: {body.get('why')}",
+    "case.given_up": lambda body, _: f"Handed to a person: {words(body.get('reason'))}",
+    "case.snoozed": lambda body, _: "Put off",
+    "case.woken": lambda _b, _: "Brought back",
+    "case.reassigned": lambda body, _: f"Given to {body.get('to')}",
+    "case.charge_named": lambda body, _: f"Charge named: {body.get('charge')}",
+    "case.reply_written": lambda _b, _: "Reply written",
+    "refund.intended": lambda body, reader: f"Refund intended: {_money(body, reader)}",
+    "refund.attempted": lambda body, _: "Refund sent to Stripe",
+    "refund.unknown": lambda _b, _: "No answer from Stripe: the outcome is unknown",
+    "refund.changed": lambda body, _: f"Refund is {words(body.get('state') or body.get('to'))}",
+    "refund.crossed": lambda _b, _: "A dispute met the refund",
+    "refund.adopted": lambda _b, _: "A refund made elsewhere was taken into the books",
+    "letter.written": lambda _b, _: "Reply handed in to be sent",
+    "letter.ended": lambda body, _: f"Reply {words(body.get('state'))}",
+}
+_MONEY: Final = frozenset({"refund", "cancellation"})
+
+
+def moments(story: CaseStory, reader: Reader) -> list[Moment]:
+    """All that happened, newest first."""
+    page = story.page
+    told = [_of_entry(entry, reader) for entry in page.timeline if entry.kind != "case.noted"]
+    told += [Moment(at=note.written_at, told="Wrote", by=note.author, text=note.text) for note in page.notes]
+    for line in page.refunds:
+        for attempt in line.attempts:
+            answered = f", answered {words(attempt.outcome)}" if attempt.answered_at else f", {words(attempt.outcome)}"
+            sends = f", sent {attempt.sends} times" if attempt.sends > 1 else ""
+            raw = "\n".join(filter(None, [f"Idempotency-Key: {attempt.key}", attempt.answer]))
+            text = f"Call {attempt.number} to Stripe{answered}{sends}"
+            told.append(Moment(at=attempt.first_sent_at, told=text, by="billingbot", raw=raw, is_money=True))
+    told += [
+        Moment(at=hook.received_at, told=f"Stripe told: {hook.type}", by="stripe", href=f"/events/{hook.event_id}")
+        for hook in story.webhooks
+    ]
+    return sorted(told, key=lambda moment: moment.at, reverse=True)
+
+
+def told_of(entry: Entry, reader: Reader) -> str:
+    """A ledger entry as a sentence."""
+    known = _TOLD.get(entry.kind)
+    return known(entry.body, reader) if known else words(entry.kind.replace(".", " ")).capitalize()
+
+
+def _of_entry(entry: Entry, reader: Reader) -> Moment:
+    raw = json.dumps({"entry": entry.seq, "kind": entry.kind, "body": entry.body, "hash": entry.hash}, indent=2)
+    return Moment(
+        at=entry.at,
+        told=told_of(entry, reader),
+        by=entry.actor,
+        raw=raw,
+        is_money=entry.kind.partition(".")[0] in _MONEY,
+    )
