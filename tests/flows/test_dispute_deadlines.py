@@ -1,15 +1,19 @@
 """Deadlines of disputes: each reminder once, the case that follows the bank's time, what was missed, and the end."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
 from billingbot.core.case import Case, CaseState
+from billingbot.core.deadlines import DisputeTerms
 from billingbot.core.decision import Priority
 from billingbot.core.dispute_life import Answering
 from billingbot.core.job import Actor
 from billingbot.core.mode import Mode
+from billingbot.core.refund_terms import CancelWhen
 from billingbot.flows import review, snooze
+from billingbot.flows.cancel import settled_by_hand
 from billingbot.flows.reconcile import reconcile_whole
 from billingbot.store.schema import cases, dispute_alarms, disputes
 from tests.flows.shop import Shop, in_days
@@ -350,3 +354,77 @@ def test_what_we_missed_of_an_old_dispute_is_found_by_the_comparison_even_a_late
     [row] = shop.rows("SELECT status, outcome FROM disputes")
     assert (row.status, row.outcome) == ("won", "won")
     assert told(shop)[-1] == "dispute_won"
+
+
+# ---------------------------------------------------------------- the subscription
+
+
+def cancelling(shop: Shop, when: CancelWhen) -> None:
+    shop.desk = replace(shop.desk, disputes=DisputeTerms(cancel_subscription=when))
+
+
+def cancellations_of(shop: Shop, charge: str) -> list[tuple[str, str | None]]:
+    rows = shop.rows("SELECT state, dispute_id FROM cancellations WHERE charge_id = :c ORDER BY id", c=charge)
+    return [(row.state, row.dispute_id) for row in rows]
+
+
+@pytest.mark.parametrize(("when", "status"), [(CancelWhen.NOW, "canceled"), (CancelWhen.PERIOD_END, "active")])
+def test_a_chargeback_ends_the_subscription_where_the_configuration_says_so(
+    shop: Shop, when: CancelWhen, status: str
+) -> None:
+    cancelling(shop, when)
+    trial, charge = shop.charged_trial()
+    dispute = shop.stripe.dispute(charge, due_by=in_days(9))["id"]
+    for _ in range(2):
+        heard(shop)
+    subscription = shop.stripe.get(f"/subscriptions/{trial.subscription}")
+    assert (subscription["status"], subscription["cancel_at_period_end"]) == (status, when is CancelWhen.PERIOD_END)
+    assert cancellations_of(shop, charge) == [("done", dispute)]
+    [case] = shop.cases_of(charge)
+    assert (case.state, case.reason) == (CaseState.REVIEW, "open-chargeback")
+    assert shop.ledger_flaws() == []
+
+
+def test_nothing_ends_a_subscription_as_shipped_nor_for_an_inquiry(shop: Shop) -> None:
+    trial, charge = shop.charged_trial()
+    shop.stripe.dispute(charge, due_by=in_days(9))
+    heard(shop)
+    assert cancellations_of(shop, charge) == []
+    cancelling(shop, CancelWhen.NOW)
+    other, asked = shop.charged_trial()
+    shop.usage.used_by.add(other.customer)
+    shop.stripe.dispute(asked, status="warning_needs_response", due_by=in_days(9))
+    heard(shop)
+    assert cancellations_of(shop, asked) == []
+    assert shop.stripe.get(f"/subscriptions/{trial.subscription}")["status"] == "active"
+
+
+def test_a_dispute_that_was_won_before_the_call_ends_no_subscription(shop: Shop) -> None:
+    cancelling(shop, CancelWhen.NOW)
+    trial, charge = shop.charged_trial()
+    dispute = shop.stripe.dispute(charge, due_by=in_days(9))["id"]
+    shop.deliver()
+    shop.work(only=Actor.INTERPRET)
+    shop.work(only=Actor.ASSESS)
+    assert cancellations_of(shop, charge) == [("intended", dispute)]
+    shop.stripe.move_dispute(dispute, "won")
+    shop.work(only=Actor.CANCEL)
+    assert cancellations_of(shop, charge) == [("withdrawn", dispute)]
+    assert shop.stripe.get(f"/subscriptions/{trial.subscription}")["status"] == "active"
+
+
+def test_where_the_machine_may_not_act_people_hear_that_the_subscription_runs_on(shop: Shop) -> None:
+    cancelling(shop, CancelWhen.NOW)
+    shop.set_mode(Mode.ASSIST)
+    trial, charge = shop.charged_trial()
+    dispute = shop.stripe.dispute(charge, due_by=in_days(9))["id"]
+    heard(shop)
+    assert cancellations_of(shop, charge) == [("handed_over", dispute)]
+    [notice] = shop.rows("SELECT headline FROM notices WHERE kind = 'subscription_not_cancelled'")
+    assert notice.headline == f"charged back, and subscription {trial.subscription} was not cancelled"
+    [case] = shop.cases_of(charge)
+    assert (case.state, case.reason) == (CaseState.REVIEW, "open-chargeback")  # the bank's answer comes first
+    [row] = shop.rows("SELECT id FROM cancellations")
+    settled_by_hand(shop.desk, row.id, by="kim")
+    assert shop.rows("SELECT 1 FROM cancellations WHERE waits_for IS NOT NULL") == []
+    assert shop.case(case.id).state is CaseState.REVIEW

@@ -53,10 +53,10 @@ def become(state: CancellationState, following: CancellationState) -> Cancellati
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancellation:
-    """The cancellation that a refund of ours brings with it: one for a refund, for ever."""
+    """The cancellation that a refund of ours, or a dispute, brings with it: one for each cause, for ever."""
 
     id: str
-    refund_id: str
+    refund_id: str | None
     case_id: str | None
     account: str
     livemode: bool
@@ -73,6 +73,8 @@ class Cancellation:
     intended_at: datetime
     last_sent_at: datetime | None
     ended_at: datetime | None
+    dispute_id: str | None = None
+    """The dispute that it follows from, where it follows from no refund."""
 
 
 class Stands(StrEnum):
@@ -83,6 +85,8 @@ class Stands(StrEnum):
     OTHER_OWNER = "subscription-changed-hands"
     OTHER_PLAN = "plan-changed"
     PAID_AGAIN = "paid-again"
+    NOT_REFUNDED = "refund-not-at-stripe"
+    """The refund that it follows from is not there any more, and the news of that not here yet."""
 
 
 def is_over(subscription: Subscription, cancel_when: CancelWhen) -> bool:

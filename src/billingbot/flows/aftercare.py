@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from billingbot.core.aftercare import Cancellation, CancellationState
+from billingbot.core.case import Case
+from billingbot.core.dispute_life import DisputeKind, DisputeOutcome, kind_of, outcome_of
 from billingbot.core.ids import Kind
 from billingbot.core.job import Actor
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.refund import CANCELS_AFTER, Origin, RefundIntent, RefundState
 from billingbot.core.refund_terms import CancelWhen, RefundWith
-from billingbot.flows.desk import Step
+from billingbot.flows.desk import Desk, Step
 from billingbot.flows.look import Findings
 from billingbot.store import cancellations, database
 
@@ -56,16 +58,55 @@ def follow_up(this: Step, refund: RefundIntent, state: RefundState) -> None:
         last_sent_at=None,
         ended_at=None,
     )
+    _intend(this, cancellation, actor=refund.decided_by)
+
+
+def follow_disputes(this: Step, desk: Desk, case: Case, found: Findings) -> None:
+    """Intends the cancellation that a chargeback brings with it, where the configuration wants one; once for each.
+
+    An inquiry has taken nothing, and a dispute that was won shows that the customer was in the wrong: neither does.
+    """
+    dossier, when = found.dossier, desk.disputes.cancel_subscription
+    if dossier is None or dossier.subscription is None or when is CancelWhen.NO:
+        return
+    for dispute in dossier.disputes:
+        if kind_of(dispute) is DisputeKind.INQUIRY or outcome_of(dispute) is DisputeOutcome.WON:
+            continue
+        cancellation = Cancellation(
+            id=this.new_id(Kind.CANCELLATION),
+            refund_id=None,
+            dispute_id=dispute.id,
+            case_id=case.id,
+            account=case.account,
+            livemode=case.livemode,
+            charge_id=dossier.charge.id,
+            subscription_id=dossier.subscription.id,
+            cancel_when=when,
+            state=CancellationState.INTENDED,
+            key=None,
+            sends=0,
+            why=None,
+            waits_for=None,
+            intended_at=database.now(this.db),
+            last_sent_at=None,
+            ended_at=None,
+        )
+        _intend(this, cancellation, actor="billingbot")
+
+
+def _intend(this: Step, cancellation: Cancellation, *, actor: str) -> None:
     if not cancellations.intend(this.db, cancellation):
         return
     this.enqueue(Actor.CANCEL, cancellation.id)
     body = {
-        "refund": refund.id,
-        "case": refund.case_id,
-        "subscription": refund.subscription_id,
-        "when": refund.cancel_subscription,
+        "refund": cancellation.refund_id,
+        "dispute": cancellation.dispute_id,
+        "case": cancellation.case_id,
+        "subscription": cancellation.subscription_id,
+        "when": cancellation.cancel_when,
     }
-    this.record(draft(cancellation, EntryKind.CANCELLATION_INTENDED, body, actor=refund.decided_by))
+    told = {name: value for name, value in body.items() if value is not None}
+    this.record(draft(cancellation, EntryKind.CANCELLATION_INTENDED, told, actor=actor))
 
 
 def waits_for_person(this: Step, refund: RefundIntent) -> bool:

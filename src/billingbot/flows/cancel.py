@@ -9,24 +9,28 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final, assert_never
 
+from sqlalchemy import Connection
+
 from billingbot.core.aftercare import LIVE, Cancellation, CancellationState, Stands, is_over, stands_in_the_way
 from billingbot.core.case import CaseMove, CaseState
-from billingbot.core.dossier import Subscription
+from billingbot.core.dispute_life import DisputeOutcome, outcome_of
+from billingbot.core.dossier import Dispute, Subscription
 from billingbot.core.errors import ConflictError, RetryLaterError, StripeForbiddenError, StripeNotFoundError
 from billingbot.core.ids import cancellation_key
 from billingbot.core.job import Actor, Job, backoff
 from billingbot.core.ledger import EntryKind
+from billingbot.core.money_state import money_of
 from billingbot.core.notice import Notice, NoticeKind
 from billingbot.core.paying import may_leave
 from billingbot.core.person import person
 from billingbot.core.powers import Power
-from billingbot.core.refund import CANCELS_AFTER, RefundIntent, RefundState
+from billingbot.core.refund import CANCELS_AFTER, Origin, RefundState
 from billingbot.flows.aftercare import draft
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.notify import tell
 from billingbot.flows.settle import show_to_person
 from billingbot.gateway.answers import Cancelled, Halted, NotDone, Refused, UnknownOutcome
-from billingbot.store import cancellations, cases, database, jobs, modes, refunds
+from billingbot.store import cancellations, cases, database, disputes, jobs, modes, refunds
 from billingbot.store.database import transaction
 
 # As for a refund: Stripe's lock or rate limit is over soon.
@@ -47,9 +51,17 @@ class Finding(StrEnum):
     OVER = "over"
     """Ended, or set to end, by somebody else."""
     MOOT = "moot"
-    """The refund did not stay."""
+    """The refund did not stay, or the dispute was won."""
     STANDS = "stands"
     """A person has to judge."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """What a cancellation follows from: whose wish it was, and why nothing follows any more, where so."""
+
+    origin: Origin
+    moot: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,15 +80,15 @@ def cancel(desk: Desk, job: Job) -> None:
     """
     with transaction(desk.db) as connection:
         cancellation = cancellations.get(connection, job.subject)
-        refund = refunds.get(connection, cancellation.refund_id)
+        cause = _cause_of(connection, cancellation)
     if cancellation.state not in LIVE:
         with transaction(desk.db) as connection:
             jobs.finish(connection, job)
         return
-    sight = _look(desk, cancellation, refund)
+    sight = _look(desk, cancellation, cause)
     match sight.finding:
         case Finding.GO:
-            _send(desk, job, cancellation, refund)
+            _send(desk, job, cancellation, cause)
         case Finding.OURS:
             _end(desk, job, cancellation, _S.DONE, sight)
         case Finding.OVER:
@@ -92,10 +104,25 @@ def cancel(desk: Desk, job: Job) -> None:
 # ---------------------------------------------------------------- looking
 
 
-def _look(desk: Desk, cancellation: Cancellation, refund: RefundIntent) -> Sight:
+def _cause_of(connection: Connection, cancellation: Cancellation) -> Cause:
+    """What the cancellation follows from, by our books. A dispute is the machine's to act on, by configuration."""
+    if cancellation.refund_id is not None:
+        refund = refunds.get(connection, cancellation.refund_id)
+        moot = None if refund.state in CANCELS_AFTER else f"the refund is {refund.state}"
+        return Cause(origin=refund.origin, moot=moot)
+    known = disputes.get(connection, cancellation.account, cancellation.dispute_id or "")
+    return Cause(origin=Origin.POLICY, moot=_moot(known.dispute))
+
+
+def _moot(dispute: Dispute) -> str | None:
+    spared = outcome_of(dispute) in {DisputeOutcome.WON, DisputeOutcome.INQUIRY_CLOSED}
+    return f"the dispute is {dispute.status}" if spared else None
+
+
+def _look(desk: Desk, cancellation: Cancellation, cause: Cause) -> Sight:
     """Reads the charge and all around it afresh (law 6); what has ended needs no further question."""
     with transaction(desk.db) as connection:
-        now, mode = database.now(connection), modes.current(connection, refund.account).mode
+        now, mode = database.now(connection), modes.current(connection, cancellation.account).mode
     stripe = desk.account(cancellation.account).stripe
     try:
         subscription = stripe.subscription(cancellation.subscription_id)
@@ -103,12 +130,17 @@ def _look(desk: Desk, cancellation: Cancellation, refund: RefundIntent) -> Sight
         return Sight(finding=Finding.STANDS, why=Stands.NO_SUCH)
     if is_over(subscription, cancellation.cancel_when):
         return _ended(subscription, cancellation)
-    if refund.state not in CANCELS_AFTER:
-        return Sight(finding=Finding.MOOT, why=f"the refund is {refund.state}")
-    if not may_leave(mode, refund.origin):
+    if cause.moot is not None:
+        return Sight(finding=Finding.MOOT, why=cause.moot)
+    if not may_leave(mode, cause.origin):
         return Sight(finding=Finding.STANDS, why=Stands.MODE)
     dossier = stripe.dossier(cancellation.charge_id, now=now)
+    fresh = next((_moot(one) for one in dossier.disputes if one.id == cancellation.dispute_id), None)
+    if fresh is not None:
+        return Sight(finding=Finding.MOOT, why=fresh)
     stands = stands_in_the_way(dossier, cancellation.subscription_id)
+    if stands is None and cancellation.refund_id is not None and not money_of(dossier).standing.refunded_minor:
+        stands = Stands.NOT_REFUNDED
     return Sight(finding=Finding.STANDS, why=stands) if stands else Sight(finding=Finding.GO, why="")
 
 
@@ -122,7 +154,7 @@ def _ended(subscription: Subscription, cancellation: Cancellation) -> Sight:
 # ---------------------------------------------------------------- the call, and its answer
 
 
-def _send(desk: Desk, job: Job, seen: Cancellation, refund: RefundIntent) -> None:
+def _send(desk: Desk, job: Job, seen: Cancellation, cause: Cause) -> None:
     """Commits that the call goes out, and makes it, outside any transaction (laws 1 and 2)."""
     key = cancellation_key(
         livemode=seen.livemode, subscription_id=seen.subscription_id, cancellation_id=seen.id, send=seen.sends + 1
@@ -132,7 +164,7 @@ def _send(desk: Desk, job: Job, seen: Cancellation, refund: RefundIntent) -> Non
             raise RetryLaterError(f"cancellation {seen.id}: another worker is on it")
         jobs.renew(this.db, job)
         mode = modes.current(this.db, seen.account).mode
-        if not may_leave(mode, refund.origin):
+        if not may_leave(mode, cause.origin):
             raise RetryLaterError(f"cancellation {seen.id}: the mode became {mode} while we looked")
         sent = cancellations.send(this.db, seen, key)
         body = {"subscription": seen.subscription_id, "when": seen.cancel_when, "send": sent.sends, "key": key}
@@ -147,7 +179,7 @@ def _send(desk: Desk, job: Job, seen: Cancellation, refund: RefundIntent) -> Non
         case Cancelled():
             _end(desk, job, sent, _S.DONE, _ended(answer.subscription, sent))
         case Refused():
-            _refused(desk, job, sent, refund, answer)
+            _refused(desk, job, sent, cause, answer)
         case NotDone():
             _wait(desk, job, sent, answer)
         case UnknownOutcome():
@@ -159,9 +191,9 @@ def _send(desk: Desk, job: Job, seen: Cancellation, refund: RefundIntent) -> Non
             assert_never(answer)
 
 
-def _refused(desk: Desk, job: Job, sent: Cancellation, refund: RefundIntent, answer: Refused) -> None:
+def _refused(desk: Desk, job: Job, sent: Cancellation, cause: Cause, answer: Refused) -> None:
     """No: perhaps because it has ended meanwhile, by an earlier call of ours or by somebody else."""
-    sight = _look(desk, sent, refund)
+    sight = _look(desk, sent, cause)
     match sight.finding:
         case Finding.OURS:
             _end(desk, job, sent, _S.DONE, sight)
@@ -219,12 +251,16 @@ def _left_to_collect(desk: Desk, seen: Cancellation, sight: Sight) -> tuple[str,
 
 
 def put_before_person(this: Step, cancellation: Cancellation, reason: str) -> None:
-    """Reopens the case with this reason: the money is settled, the subscription is not."""
+    """Reopens the case with this reason: the money is settled, the subscription is not.
+
+    The case of a dispute keeps its own reason: the bank's answer comes first, and the notice says what is left.
+    """
     if cancellation.waits_for == reason and cancellation.state in LIVE:
         return  # told already, while the sweeper goes on trying
     cancellations.put_before_person(this.db, cancellation, reason)
-    refund = refunds.lock(this.db, cancellation.refund_id)
-    show_to_person(this, refund, reason=reason, reopen=True, keeps_reply=True)
+    if cancellation.refund_id is not None:
+        refund = refunds.lock(this.db, cancellation.refund_id)
+        show_to_person(this, refund, reason=reason, reopen=True, keeps_reply=True)
     body = {"reason": reason, "why": cancellation.why, "case": cancellation.case_id}
     this.record(draft(cancellation, EntryKind.CANCELLATION_SHOWN, body))
     tell(this, _notice(cancellation, reason))
@@ -232,13 +268,14 @@ def put_before_person(this: Step, cancellation: Cancellation, reason: str) -> No
 
 def _notice(cancellation: Cancellation, reason: str) -> Notice:
     collected = reason == STILL_COLLECTED
+    returned = "refunded" if cancellation.refund_id else "charged back"
     what = "was cancelled, but something of it is still collected" if collected else "was not cancelled"
     return Notice(
         kind=NoticeKind.SUBSCRIPTION_NOT_CANCELLED,
         account=cancellation.account,
         subject=cancellation.case_id or cancellation.id,
-        headline=f"refunded, and subscription {cancellation.subscription_id} {what}",
-        body=f"Why: {cancellation.why or 'see the case'}. The customer may be charged again for what was refunded. See"
+        headline=f"{returned}, and subscription {cancellation.subscription_id} {what}",
+        body=f"Why: {cancellation.why or 'see the case'}. The customer may be charged again for what went back. See"
         f" to it in the Dashboard and say `billingbot cancellations settled {cancellation.id}`, or have it tried again:"
         f" `billingbot cancellations retry {cancellation.id}`.",
     )
@@ -247,6 +284,8 @@ def _notice(cancellation: Cancellation, reason: str) -> Notice:
 def _release(this: Step, cancellation: Cancellation) -> None:
     """Nobody has to look any more; the case closes where it was open for this alone and the money has arrived."""
     cancellations.put_before_person(this.db, cancellation, None)
+    if cancellation.refund_id is None:
+        return
     refund = refunds.lock(this.db, cancellation.refund_id)
     case = cases.lock(this.db, cancellation.case_id) if cancellation.case_id else None
     if case is None or case.state is not CaseState.REVIEW or case.reason != cancellation.waits_for:

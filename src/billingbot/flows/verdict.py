@@ -11,6 +11,7 @@ from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.money import Money
 from billingbot.core.policy.replies import Rendered, Told, render
+from billingbot.flows.aftercare import follow_disputes
 from billingbot.flows.desk import Desk, Step
 from billingbot.flows.look import Findings, identities_of
 from billingbot.store import cases, database, decisions, dispute_cases, history
@@ -83,6 +84,8 @@ def hand_over(this: Step, desk: Desk | None, case: Case, found: Findings, decisi
             "currency": dossier.charge.currency,
         }
     moved = cases.move(this.db, case, how, **values)
+    if desk is not None:
+        follow_disputes(this, desk, moved, found)
     if desk is not None and how is CaseMove.DECIDED_REVIEW and decision.awaited:
         cases.recheck_in(this.db, case.id, desk.recheck_after)
     return moved

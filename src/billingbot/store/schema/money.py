@@ -121,8 +121,9 @@ cancellations = Table(
     "cancellations",
     metadata,
     Column("id", Text, primary_key=True),
-    # One for a refund, for ever: whoever comes twice finds the first.
-    Column("refund_id", Text, ForeignKey("refunds.id"), nullable=False, unique=True),
+    # One for its cause, for ever: whoever comes twice finds the first.
+    Column("refund_id", Text, ForeignKey("refunds.id"), unique=True),
+    Column("dispute_id", Text),
     Column("case_id", Text, ForeignKey("cases.id")),
     Column("account", Text, nullable=False),
     Column("livemode", Boolean, nullable=False),
@@ -137,6 +138,8 @@ cancellations = Table(
     time("intended_at", now=True),
     time("last_sent_at", optional=True),
     time("ended_at", optional=True),
+    CheckConstraint("(refund_id IS NULL) <> (dispute_id IS NULL)", name="one_cause"),
+    UniqueConstraint("account", "dispute_id"),
     Index("ix_cancellations_case_id", "case_id"),
     Index("ix_cancellations_subscription_id", "account", "subscription_id"),
     Index("ix_cancellations_live", "intended_at", postgresql_where=text(one_of("state", LIVE_CANCELLATIONS))),
