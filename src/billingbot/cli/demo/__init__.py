@@ -13,6 +13,7 @@ from billingbot.cli.demo import report
 from billingbot.cli.demo.play import Month, Played, stranger_is_refused
 from billingbot.cli.demo.stage import Stage, StageError, set_stage
 from billingbot.cli.demo.stories import all_stories
+from billingbot.cli.demo.waiting import DemoError
 
 # Where nobody's terminal sets a width, wide enough for whole ids in a log.
 _PAPER: Final = 140
@@ -38,7 +39,7 @@ def demo(
             console.print(f"Played in {time.monotonic() - began:.0f} s. Logs: {data_dir}", style="dim")
             if serve:
                 _serve(console, stage)
-    except StageError as fault:
+    except (StageError, DemoError) as fault:
         console.print(str(fault), style="bold red")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:

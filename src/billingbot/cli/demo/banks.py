@@ -4,11 +4,16 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
 
+import httpx
+
 from billingbot.cli.demo import moves
 from billingbot.cli.demo.story import Expected, Happen, Story, closed, refund, review
+from billingbot.cli.demo.waiting import DemoError, until
 from billingbot.cli.demo.world import Person, World
 
 _ROW: Final = "2"
+_SUPPORT: Final = "robin"
+_SOLD: Final = "A subscription to tracking of conversions, billed by the month after a free trial."
 _SMALL, _NEAR, _LARGE = 900, 1900, 4900  # against Stripe's dispute fee of 15 USD
 
 
@@ -56,6 +61,43 @@ def _ended_first(world: World, person: Person) -> None:
 
 _inquiry = partial(moves.dispute, status="warning_needs_response", reason="unrecognized")
 _chargeback = partial(moves.dispute, status="needs_response", reason="subscription_canceled")
+
+
+def _answer(world: World, billingbot: httpx.Client, person: Person) -> None:
+    """A person reads the drafted answer, says one thing in their own words, and sends it to the bank."""
+    dispute = _newest(world, person)
+    page = until(lambda: _drafted(billingbot, dispute))
+    edit = {"by": _SUPPORT, "version": page["version"], "field": "product_description", "text": _SOLD}
+    page = _post(billingbot, f"/disputes/{dispute}/answer/edit", edit)
+    _post(billingbot, f"/disputes/{dispute}/answer/send", {"by": _SUPPORT, "version": page["version"]})
+    until(lambda: world.stripe.get(f"/disputes/{dispute}")["status"] == "under_review")
+
+
+def _accept(world: World, billingbot: httpx.Client, person: Person) -> None:
+    """A person gives the dispute up, in two steps."""
+    dispute = _newest(world, person)
+    until(lambda: _drafted(billingbot, dispute))
+    asked = _post(billingbot, f"/disputes/{dispute}/accept", {"by": _SUPPORT})
+    _post(billingbot, f"/disputes/{dispute}/accept/confirm", {"by": _SUPPORT, "answer": asked["answer"]["id"]})
+    until(lambda: world.stripe.get(f"/disputes/{dispute}")["status"] == "lost")
+
+
+def _newest(world: World, person: Person) -> str:
+    return str(world.stripe.get("/disputes", charge=person.charge)["data"][0]["id"])
+
+
+def _drafted(billingbot: httpx.Client, dispute: str) -> Any:
+    """The page of a dispute's answer, once it is drafted."""
+    answer = billingbot.get(f"/api/v1/disputes/{dispute}/answer")
+    page = answer.json() if answer.is_success else {}
+    return page if page.get("version") else None
+
+
+def _post(billingbot: httpx.Client, path: str, body: dict[str, Any]) -> Any:
+    answer = billingbot.post(f"/api/v1{path}", json=body)
+    if answer.is_error:
+        raise DemoError(f"POST {path}: HTTP {answer.status_code} {answer.text[:300]}")
+    return answer.json()
 
 
 def _inquiries() -> Iterator[Story]:
@@ -176,6 +218,26 @@ def _chargebacks() -> Iterator[Story]:
         "A chargeback that was lost is appealed",
         charged=_both(moves.use, moves.dispute(status="lost", due_in_hours=90), _move("appeal_needs_response")),
         expected=review("open-chargeback", dispute="appeal_needs_response"),
+    )
+    yield _by_bank(
+        "A chargeback, answered by a person, and won",
+        charged=_both(moves.use, moves.dispute(reason="fraudulent", due_in_hours=150)),
+        people=_answer,
+        later=_move("won"),
+        expected=closed("answered", dispute="won"),
+    )
+    yield _by_bank(
+        "A chargeback, answered by a person, lost, and won late",
+        charged=_both(moves.use, _chargeback(due_in_hours=140)),
+        people=_answer,
+        later=_move("lost", "won"),
+        expected=closed("answered", dispute="won"),
+    )
+    yield _by_bank(
+        "A chargeback, never used: accepted by a person",
+        charged=_chargeback(due_in_hours=120),
+        people=_accept,
+        expected=closed("dispute_accepted", dispute="lost"),
     )
     yield Story(
         title="A chargeback between decision and payment",

@@ -108,6 +108,8 @@ class Month:
         self._bad_day()
         self._ask(self.played)
         self._settle("billingbot decides", self.played)
+        acting = [played for played in self.played if played.story.people]
+        self._each("People answer banks", acting, self._act)
         self._until(LATER_DAY, "Days go by")
         self._later()
         self._settle("Late news is followed", self.played, exactly=True)
@@ -145,6 +147,10 @@ class Month:
         answer = self.billingbot.post("/api/v1/refund-requests", json=wish)
         answer.raise_for_status()
         played.cases.append(answer.json()["case"]["id"])
+
+    def _act(self, played: Played) -> None:
+        if played.story.people:
+            played.story.people(self.world, self.billingbot, played.person)
 
     def _later(self) -> None:
         for played in self.played:

@@ -129,7 +129,7 @@ def set_stage(data_dir: Path, *, seed: int) -> Iterator[Stage]:
             webhook_secret=secret,
             environment=environment,
         )
-        key = json.loads(stage.command("keys", "create", "demo", "--json"))["secret"]
+        key = json.loads(stage.command("keys", "create", "demo", "--may", "all", "--json"))["secret"]
         billingbot.headers["Authorization"] = f"Bearer {key}"
         stage.command("mode", "set", "auto", "--why", "the demo", "--yes")
         yield stage

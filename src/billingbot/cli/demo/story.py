@@ -4,10 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import httpx
+
 from billingbot.cli.demo.world import Person, World
 
 Begin: TypeAlias = Callable[[World], Person]
 Happen: TypeAlias = Callable[[World, Person], None]
+Acts: TypeAlias = Callable[[World, httpx.Client, Person], None]
 Asks: TypeAlias = Callable[[World, Person], Sequence[dict[str, Any]]]
 
 
@@ -41,6 +44,8 @@ class Story:
     """Asks once before the others do, and goes on from there with `charged`."""
     charged: Happen | None = None
     asks: Asks
+    people: Acts | None = None
+    """What a person at the desk does once the case is with them, through the API."""
     later: Happen | None = None
 
 
