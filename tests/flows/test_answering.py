@@ -552,3 +552,29 @@ def test_any_doubt_or_another_reason_leaves_it_to_a_person(shop: Shop, how: dict
     _, _, dispute = disputed(shop, **how)
     assert submissions(shop, dispute) == 0
     assert intents(shop, dispute) == []
+
+
+# ---------------------------------------------------------------- what else changes
+
+
+def test_an_inquiry_that_becomes_a_chargeback_is_drafted_again_with_peoples_words(shop: Shop) -> None:
+    _, _, dispute = disputed(shop, status="warning_needs_response", reason="general")
+    editing.edit(shop.desk, act(dispute), Field.UNCATEGORIZED_TEXT, "As the person puts it.")
+    shop.stripe.move_dispute(dispute, "needs_response")
+    shop.deliver()
+    shop.work()
+    again = current(shop, dispute)
+    assert (again.version, again.made_by) == (3, "billingbot")
+    assert again.content is not None
+    assert again.content.status == "needs_response"
+    assert again.content.fields[Field.UNCATEGORIZED_TEXT] == "As the person puts it."
+
+
+def test_a_dispute_that_has_no_draft_is_found_and_drafted(shop: Shop) -> None:
+    _, _, dispute = disputed(shop)
+    with shop.owner.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM dispute_draft_versions")
+        connection.exec_driver_sql("DELETE FROM dispute_drafts")
+    shop.do("resolve_answers")
+    shop.work()
+    assert current(shop, dispute).version == 1

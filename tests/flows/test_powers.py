@@ -57,6 +57,7 @@ VERBS: Final = {
     "publish.publish": _P.PUBLISH,
     "publish.published": _P.SEE,
     "publish.read_version": _P.SEE,
+    "purchase_facts.tell_purchase": _P.PUSH,
     "queue.claim_all": _P.DECIDE,
     "queue.claim_next": _P.DECIDE,
     "queue.drop_view": _P.SEE,

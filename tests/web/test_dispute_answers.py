@@ -150,3 +150,35 @@ def test_the_command_line_accepts_in_two_steps(shop: Shop, settings: dict[str, s
     assert typed(settings, "disputes", "accept", dispute, "--confirm", answer, "--as", "kim", "--wait", "0").code == 0
     shop.work()
     assert shop.stripe.get(f"/disputes/{dispute}")["status"] == "lost"
+
+
+def test_what_the_product_knows_of_a_purchase_is_told_to_the_bank_and_can_be_taken_away(
+    shop: Shop, api: httpx.Client, dispute: str
+) -> None:
+    [row] = shop.rows("SELECT customer_id FROM cases LIMIT 1")
+    facts = {"customer_purchase_ip": "203.0.113.9", "customer_name": "Ada Lovelace"}
+    told = api.post("/api/v1/purchases", json={"customer_id": row.customer_id, "facts": facts})
+    assert (told.status_code, told.json()) == (200, {"facts": 2})
+    page = post(api, dispute, "answer/draft").json()
+    fields = {line["field"]: line for line in page["fields"]}
+    assert fields["customer_purchase_ip"]["text"] == "203.0.113.9"
+    assert fields["customer_purchase_ip"]["source"] == "pushed by the product"
+    gone = {"customer_id": row.customer_id, "facts": {"customer_purchase_ip": None}}
+    assert api.post("/api/v1/purchases", json=gone).status_code == 200
+    page = post(api, dispute, "answer/draft").json()
+    [line] = [one for one in page["fields"] if one["field"] == "customer_purchase_ip"]
+    assert line["text"] is None
+
+
+@pytest.mark.parametrize(
+    ("facts", "field"),
+    [
+        ({"customer_purchase_ip": "somewhere"}, "customer_purchase_ip"),
+        ({"terms_shown_at": "2026-01-02T03:04:05"}, "terms_shown_at"),
+        ({"customer_name": " "}, "customer_name"),
+    ],
+)
+def test_a_fact_that_cannot_be_what_it_says_is_refused(api: httpx.Client, facts: dict[str, str], field: str) -> None:
+    refused = api.post("/api/v1/purchases", json={"customer_id": "cus_1", "facts": facts})
+    assert refused.status_code == 422
+    assert field in refused.json()["error"]["message"]

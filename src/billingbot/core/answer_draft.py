@@ -41,6 +41,11 @@ class Piece:
         """What goes to the bank; None where it was dropped."""
         return None if self.dropped_by is not None else self.written or self.drafted
 
+    @property
+    def is_touched(self) -> bool:
+        """Whether a person wrote or dropped it."""
+        return self.written is not None or self.dropped_by is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftContent:
@@ -84,7 +89,7 @@ def drafted(packet: Packet, before: DraftContent | None = None, *, keep_edits: b
         if old is None and new is None:
             continue
         kept = old or Piece()
-        touched = kept.written is not None or kept.dropped_by is not None
+        touched = kept.is_touched
         changed = touched and _text(kept.drafted) != _text(new)
         piece = replace(kept, drafted=new, outdated=touched and (kept.outdated or changed))
         if new is not None or touched:
@@ -124,7 +129,7 @@ def dropped(content: DraftContent, field: Field, *, by: str) -> DraftContent:
 def restored(content: DraftContent, field: Field) -> DraftContent:
     """The draft with a field as the facts say it. ConflictError where nobody wrote or dropped anything there."""
     old = content.pieces.get(field)
-    if old is None or (old.written is None and old.dropped_by is None):
+    if old is None or not old.is_touched:
         raise ConflictError(f"{field.value}: is as it was drafted")
     if old.drafted is None:
         pieces = {name: piece for name, piece in content.pieces.items() if name is not field}

@@ -142,7 +142,7 @@ def stands_in_the_way(standing: Standing, now: datetime) -> str | None:
     if dispute.submission_method == BY_STRIPE:
         return "Smart Disputes has answered"
     if dispute.submission_count > 0:
-        return "an answer was sent already"
+        return "an answer was sent already; where the bank asks once more, answer it in the Dashboard"
     if dispute.intended_method == BY_STRIPE:
         return "Smart Disputes is set to answer this dispute by itself"
     if standing.wants_fee:

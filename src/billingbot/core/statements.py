@@ -1,7 +1,7 @@
 """The statements of an answer to a bank: what our facts can say in each field, who says so, and why one is missing."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -14,11 +14,13 @@ from billingbot.core.house_texts import NO_TEXTS, SHOWN_AT, HouseTexts
 from billingbot.core.money import Money
 from billingbot.core.policy.undisputed import Opinion
 from billingbot.core.purchase import Purchase, Said
+from billingbot.core.purchase_facts import PurchaseFact, Told
 from billingbot.core.usage import SupportReport, UsageReport, gaps
 
 STRIPE: Final = "Stripe"
 HOUSE: Final = "configuration"
 OUR_RECORDS: Final = "our records"
+PRODUCT: Final = "pushed by the product"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,8 @@ class Grounds:
     purchase: Purchase | None = None
     counted: Sequence[Counted] = ()
     said: Sequence[Said] = ()
+    told: Mapping[PurchaseFact, Told] = field(default_factory=dict)
+    """What the product pushed about the purchase: it knows best."""
     texts: HouseTexts = NO_TEXTS
 
     @property
@@ -106,7 +110,14 @@ def _product(on: Grounds) -> Statement | Silence:
     return _by_stripe(on, said, "nothing is configured ([disputes] product_description), and the charge has no text")
 
 
+def _pushed(on: Grounds, name: PurchaseFact) -> Statement | None:
+    told = on.told.get(name)
+    return Statement(text=told.value, source=PRODUCT, as_of=told.told_at) if told is not None else None
+
+
 def _name(on: Grounds) -> Statement | Silence:
+    if (pushed := _pushed(on, PurchaseFact.CUSTOMER_NAME)) is not None:
+        return pushed
     known = _metadata(on, on.texts.customer_name_key) or (on.purchase.name if on.purchase else None)
     return _by_stripe(on, known)
 
@@ -117,14 +128,17 @@ def _email(on: Grounds) -> Statement | Silence:
 
 
 def _ip(on: Grounds) -> Statement | Silence:
+    if (pushed := _pushed(on, PurchaseFact.CUSTOMER_PURCHASE_IP)) is not None:
+        return pushed
     key = on.texts.purchase_ip_key
     if key is None:
-        return Silence(why="no metadata is named for it: [disputes] purchase_ip_key")
+        return Silence(why="the product pushed none, and no metadata is named for it: [disputes] purchase_ip_key")
     return _by_stripe(on, _metadata(on, key), f"neither charge nor customer has metadata {key}")
 
 
 def _address(on: Grounds) -> Statement | Silence:
-    return _by_stripe(on, on.purchase.billing_address if on.purchase else None)
+    known = on.purchase.billing_address if on.purchase else None
+    return _pushed(on, PurchaseFact.BILLING_ADDRESS) or _by_stripe(on, known)
 
 
 def _service(on: Grounds) -> Statement | Silence:
@@ -295,14 +309,15 @@ def _disclosure(on: Grounds, text: str | None, name: str) -> Statement | Silence
     """With the instant at which the customer was shown the policy, where the text names it; never without."""
     if text is None or SHOWN_AT not in text:
         return _by_house(on, text, name)
-    key = on.texts.terms_shown_at_key
-    held = _metadata(on, key)
+    key, pushed = on.texts.terms_shown_at_key, _pushed(on, PurchaseFact.TERMS_SHOWN_AT)
+    held = pushed.text if pushed is not None else _metadata(on, key)
     shown_at = _moment(held) if held else None
     if shown_at is None:
         why = "is no time" if held else "is not there"
         return Silence(why=f"when the customer was shown it is unknown: metadata {key or '(none is named)'} {why}")
     filled = text.replace(SHOWN_AT, instant(shown_at))
-    return Statement(text=filled, source=f"{HOUSE}; Stripe metadata {key}", as_of=on.dossier.read_at)
+    by = PRODUCT if pushed is not None else f"Stripe metadata {key}"
+    return Statement(text=filled, source=f"{HOUSE}; {by}", as_of=on.dossier.read_at)
 
 
 def _moment(text: str) -> datetime | None:

@@ -166,7 +166,6 @@ def _line(field: Field, piece: Piece, why_not: str | None, printed: Paper | None
     says = piece.says
     if says is None and piece.dropped_by is not None:
         why_not = f"left out by {piece.dropped_by}"
-    touched = piece.written is not None or piece.dropped_by is not None
     known = record.uploaded.get(printed.digest) if printed else None
     return FieldLine(
         field=field,
@@ -177,7 +176,7 @@ def _line(field: Field, piece: Piece, why_not: str | None, printed: Paper | None
         written_by=piece.written.source if piece.written else None,
         dropped_by=piece.dropped_by,
         outdated=piece.outdated,
-        drafted=piece.drafted.text if piece.drafted and touched else None,
+        drafted=piece.drafted.text if piece.drafted and piece.is_touched else None,
         why_not=why_not if says is None else None,
         paper=PaperLine(
             pages=printed.pages,

@@ -1,13 +1,16 @@
 """Contest: the evidence packet of a dispute, drafted from a fresh look at Stripe, all sources and our own records."""
 
+from collections.abc import Mapping
+
 from billingbot.core.dossier import Dispute
 from billingbot.core.packet import Packet, draft
 from billingbot.core.policy.undisputed import opinion
 from billingbot.core.powers import Power
+from billingbot.core.purchase_facts import PurchaseFact, Told
 from billingbot.core.statements import Counted, Grounds
 from billingbot.flows.desk import Account, Desk
 from billingbot.flows.look import look
-from billingbot.store import activity, cases, correspondence, database, requests
+from billingbot.store import activity, cases, correspondence, database, purchase_facts, requests
 from billingbot.store.database import transaction
 
 # The bank's word for "I had cancelled": the cardholder's claim, made through it.
@@ -37,9 +40,12 @@ def packet_of(desk: Desk, account: Account, dispute: Dispute) -> Packet:
     if found.dossier is None:
         raise AssertionError(f"dispute {dispute.id}: a charge was looked at, and no dossier came of it")
     counted: list[Counted] = []
-    if found.dossier.charge.customer_id is not None:
+    told: Mapping[PurchaseFact, Told] = {}
+    customer_id = found.dossier.charge.customer_id
+    if customer_id is not None:
         with transaction(desk.db) as connection:
-            pushed = activity.counted(connection, account.name, found.dossier.charge.customer_id)
+            pushed = activity.counted(connection, account.name, customer_id)
+            told = purchase_facts.of_customer(connection, account.name, customer_id)
         counted = [
             Counted(source=source, kind=hit.kind, events=hit.events, first_at=hit.first_at, last_at=hit.last_at)
             for source, hits in pushed.items()
@@ -56,6 +62,7 @@ def packet_of(desk: Desk, account: Account, dispute: Dispute) -> Packet:
             purchase=purchase,
             counted=counted,
             said=said,
+            told=told,
             texts=desk.texts,
         )
     )

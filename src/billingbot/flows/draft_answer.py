@@ -10,7 +10,7 @@ from billingbot.core.job import Job
 from billingbot.core.mode import Mode
 from billingbot.flows.contest import packet_of
 from billingbot.flows.desk import Desk, step
-from billingbot.flows.drafting import AnswerAct, write
+from billingbot.flows.drafting import AnswerAct, is_outdated, write
 from billingbot.flows.look import mode_of
 from billingbot.flows.sending import send_by_itself
 from billingbot.store import answer_drafts, jobs
@@ -22,21 +22,25 @@ _OURS: Final = "billingbot"
 
 
 def draft_answer(desk: Desk, job: Job) -> None:
-    """Drafts the answer that the job names, where nobody has yet. Safe to run twice, late, or by two workers.
+    """Drafts the answer that the job names, where nobody has yet or the bank asks for something else since; people's
+    words stay. Safe to run twice, late, or by two workers.
 
     Raises the faults of a read of Stripe; sources that are silent leave their fields out.
     """
     with transaction(desk.db) as connection:
         draft = answer_drafts.get(connection, job.subject)
-    if draft.version == 0:
-        account = desk.account(draft.account)
-        packet = packet_of(desk, account, account.stripe.dispute(draft.dispute_id))
+    account = desk.account(draft.account)
+    dispute = account.stripe.dispute(draft.dispute_id)
+    with step(desk) as this:
+        wanted = draft.version == 0 or is_outdated(this, draft, dispute)
+    if wanted:
+        packet = packet_of(desk, account, dispute)
         with step(desk) as this:
             draft = answer_drafts.get(this.db, draft.id, lock=True)
-            if draft.version == 0:
-                draft = write(this, draft, drafted(packet), change=DraftChange.DRAFTED, by=_OURS)
-    if draft.version == 1:
-        _send_where_configured(desk, draft)
+            if draft.version == 0 or is_outdated(this, draft, dispute):
+                before = answer_drafts.current(this.db, draft).content if draft.version else None
+                draft = write(this, draft, drafted(packet, before), change=DraftChange.DRAFTED, by=_OURS)
+    _send_where_configured(desk, draft)
     with transaction(desk.db) as connection:
         jobs.finish(connection, job)
 
@@ -56,7 +60,9 @@ def _send_where_configured(desk: Desk, draft: answer_drafts.Draft) -> None:
 
 
 def may_go_by_itself(content: DraftContent, texts: HouseTexts) -> bool:
-    """A chargeback of a reason that is named, which the policy contests on facts that are known, without any doubt."""
+    """A chargeback of a reason that is named, which the policy contests on facts that are known, without any doubt,
+    in words that nobody has touched.
+    """
     return (
         content.reason in texts.submit_by_itself_for
         and content.status == "needs_response"
@@ -64,4 +70,5 @@ def may_go_by_itself(content: DraftContent, texts: HouseTexts) -> bool:
         and content.opinion.contests
         and not content.opinion.missing
         and not content.doubts
+        and not any(piece.is_touched for piece in content.pieces.values())
     )

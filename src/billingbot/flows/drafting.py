@@ -45,12 +45,20 @@ def account_of(desk: Desk, dispute_id: str, wanted: str | None) -> str:
 
 
 def want_draft(this: Step, account: Account, dispute: Dispute) -> None:
-    """Has the answer to a dispute drafted that awaits one; once, however many events tell of it."""
+    """Has the answer to a dispute drafted that awaits one: once, however many events tell of it, and again where an
+    inquiry became a chargeback.
+    """
     if dispute.status not in ANSWERABLE or dispute.due_by is None or is_answered(dispute):
         return
     draft, is_new = draft_row(this, account, dispute)
-    if is_new:
+    if is_new or is_outdated(this, draft, dispute):
         this.enqueue(Actor.DRAFT_ANSWER, draft.id)
+
+
+def is_outdated(this: Step, draft: Draft, dispute: Dispute) -> bool:
+    """Whether the bank has come to ask for something else: an inquiry that became a chargeback, another reason."""
+    content = answer_drafts.current(this.db, draft).content if draft.version else None
+    return content is not None and (content.status, content.reason) != (dispute.status, dispute.reason)
 
 
 def draft_row(this: Step, account: Account, dispute: Dispute) -> tuple[Draft, bool]:

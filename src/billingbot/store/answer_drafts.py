@@ -14,9 +14,12 @@ from billingbot.core.answer_draft import DraftChange, DraftContent, restore_cont
 from billingbot.core.errors import ConflictError, NotFoundError
 from billingbot.core.evidence_fields import Field
 from billingbot.core.job import Actor, JobState
+from billingbot.core.packet import ANSWERABLE
+from billingbot.store import disputes as disputes_store
+from billingbot.store.disputes import KnownDispute
 from billingbot.store.schema import dispute_draft_versions as versions
 from billingbot.store.schema import dispute_drafts as drafts
-from billingbot.store.schema import jobs
+from billingbot.store.schema import disputes, jobs
 
 _NOW: Final = sa.func.clock_timestamp()
 
@@ -125,6 +128,18 @@ def undrafted(connection: Connection, *, older_than: timedelta, limit: int) -> S
     )
     query = sa.select(drafts.c.id).where(drafts.c.version == 0, drafts.c.opened_at < _NOW - older_than, ~busy)
     return connection.execute(query.order_by(drafts.c.opened_at).limit(limit)).scalars().all()
+
+
+def missing(connection: Connection, *, limit: int) -> Sequence[KnownDispute]:
+    """Disputes that await an answer and have no draft: opened before drafts were, or missed."""
+    query = (
+        disputes_store.select()
+        .where(disputes.c.outcome.is_(None), disputes.c.status.in_(sorted(ANSWERABLE)), disputes.c.due_by > _NOW)
+        .where(disputes.c.submission_count == 0)
+        .where(~sa.exists().where(drafts.c.account == disputes.c.account, drafts.c.dispute_id == disputes.c.dispute_id))
+    )
+    rows = connection.execute(query.order_by(disputes.c.due_by).limit(limit))
+    return [disputes_store.known(row) for row in rows]
 
 
 def _versions(draft_id: str) -> sa.Select[Any]:

@@ -14,6 +14,7 @@ from billingbot.flows import settlements
 from billingbot.flows.backfill import keep_up
 from billingbot.flows.deadlines import tell_of_deadlines
 from billingbot.flows.desk import Desk, step
+from billingbot.flows.drafting import want_draft
 from billingbot.flows.late import tell_of_overdue
 from billingbot.flows.letters import send_due
 from billingbot.flows.reconcile import start_due
@@ -123,6 +124,9 @@ def _resolve_answers(desk: Desk) -> int:
         lost = answers.unresolved(this.db, older_than=timedelta(minutes=10), limit=_BATCH)
         for answer_id in lost:
             this.enqueue(Actor.ANSWER, answer_id)
+        for known in answer_drafts.missing(this.db, limit=_BATCH):
+            if known.account in desk.accounts:
+                want_draft(this, desk.account(known.account), known.dispute)
         wanted = answer_drafts.undrafted(this.db, older_than=timedelta(minutes=10), limit=_BATCH)
         for draft_id in wanted:
             this.enqueue(Actor.DRAFT_ANSWER, draft_id)

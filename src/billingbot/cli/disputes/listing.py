@@ -176,4 +176,4 @@ def _show(page: "DisputePage") -> None:
     )
     show_section("Refunds of the charge", ("refund", "amount", "state", "origin"), refunds)
     show_section("History", ("at", "what", "who"), ((entry.at, entry.kind, entry.actor) for entry in page.timeline))
-    say("", f"The evidence for an answer: billingbot disputes packet {dispute.id}")
+    say("", f"The answer as it is drafted: billingbot disputes show-draft {dispute.id}")

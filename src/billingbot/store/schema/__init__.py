@@ -1,7 +1,13 @@
 """The tables. Constraints are part of the design: what must never happen is refused by the database itself."""
 
 from billingbot.store.schema.agreement import breaks, reconcile_passes
-from billingbot.store.schema.answers import dispute_answers, dispute_draft_versions, dispute_drafts, dispute_papers
+from billingbot.store.schema.answers import (
+    dispute_answers,
+    dispute_draft_versions,
+    dispute_drafts,
+    dispute_papers,
+    purchase_facts,
+)
 from billingbot.store.schema.base import metadata
 from billingbot.store.schema.disputes import dispute_alarms, disputes
 from billingbot.store.schema.finance import balance_transactions, months
@@ -75,6 +81,7 @@ __all__ = [
     "people",
     "policies",
     "policy_editions",
+    "purchase_facts",
     "queue_samples",
     "queue_views",
     "reconcile_passes",

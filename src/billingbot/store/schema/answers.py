@@ -16,6 +16,7 @@ from sqlalchemy import (
 
 from billingbot.core.answer_draft import DraftChange
 from billingbot.core.answering import BINDING, FINAL_KINDS, LIVE, AnswerKind, AnswerState
+from billingbot.core.purchase_facts import PurchaseFact
 from billingbot.store.schema.base import metadata, one_of, time
 
 # One draft for a dispute, for ever; `version` 0 is one that is wanted and not drafted yet.
@@ -59,6 +60,17 @@ dispute_papers = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("pages", Integer, nullable=False),
     time("uploaded_at", now=True),
+)
+
+# What the product pushed about purchases. Personal, so that null can take a value away.
+purchase_facts = Table(
+    "purchase_facts",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("customer_id", Text, primary_key=True),
+    Column("name", Text, CheckConstraint(one_of("name", PurchaseFact), name="name"), primary_key=True),
+    Column("value", Text),
+    time("told_at", now=True),
 )
 
 dispute_answers = Table(
