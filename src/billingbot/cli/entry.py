@@ -39,6 +39,7 @@ NOUNS: Final = {
     "cancellations": Noun("Subscriptions that a refund was to end, and did not.", _DESK, "cancellations"),
     "conversions": Noun("Trials that turned into a charge.", _LOOK, "conversions"),
     "ledger": Noun("The ledger: list, verify, export.", _LOOK, "ledger"),
+    "months": Noun("Month close: list, close, show, sign, export.", _LOOK, "months"),
     "jobs": Noun("Steps of work, and what became of them.", _LOOK, "jobs"),
     "reconcile": Noun("Compare Stripe with our books, and see where they differ.", _LOOK, "reconcile"),
     "events": Noun("What Stripe told us.", _LOOK, "events"),

@@ -148,9 +148,10 @@ class Flaw:
     what: str
 
 
-def flaws(entries: Iterable[Entry]) -> Iterator[Flaw]:
-    """Every flaw of a chain given from its first entry on: a gap, a changed entry, a broken link."""
-    expected_seq, previous = 1, GENESIS
+def flaws(entries: Iterable[Entry], *, after: Entry | None = None) -> Iterator[Flaw]:
+    """Every flaw of a chain given from its first entry on, or from the one behind `after`: a gap, a changed entry, a
+    broken link."""
+    expected_seq, previous = (after.seq + 1, after.hash) if after else (1, GENESIS)
     for entry in entries:
         if entry.seq != expected_seq:
             yield Flaw(seq=entry.seq, what=f"expected entry {expected_seq}, found {entry.seq}")

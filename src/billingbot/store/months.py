@@ -159,12 +159,18 @@ def sign(
 
 def head(connection: Connection) -> tuple[int, str]:
     """The ledger's newest entry: its number and hash. ConflictError for an empty ledger."""
+    seq, found = head_or_none(connection)
+    if found is None:
+        raise ConflictError("the ledger: expected an entry, there is none")
+    return seq, found
+
+
+def head_or_none(connection: Connection) -> tuple[int, str | None]:
+    """As `head`; 0 and None for an empty ledger."""
     row = connection.execute(
         sa.select(ledger_entries.c.seq, ledger_entries.c.hash).order_by(ledger_entries.c.seq.desc()).limit(1)
     ).one_or_none()
-    if row is None:
-        raise ConflictError("the ledger: expected an entry, there is none")
-    return row.seq, row.hash
+    return (row.seq, row.hash) if row else (0, None)
 
 
 def content(connection: Connection, closing_id: str) -> bytes | None:

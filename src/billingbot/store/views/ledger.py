@@ -80,6 +80,55 @@ def verify_ledger(connection: Connection) -> LedgerProof:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """A piece of the chain, walked. `next` is behind which entry the following piece begins, None at the end."""
+
+    to: int
+    at: datetime | None
+    next: int | None
+    flaws: tuple[Flaw, ...]
+
+
+def verify_stretch(connection: Connection, *, after: int, limit: int) -> Stretch:
+    """Walks one piece of the chain from the entry behind `after` on, and how it hangs on the one before.
+
+    Pieces laid end to end prove what walking it whole proves.
+    """
+    query = sa.select(ledger_entries).where(ledger_entries.c.seq >= after).order_by(ledger_entries.c.seq)
+    found = [entry_of(row) for row in connection.execute(query.limit(limit + 1))]
+    before = found[0] if after > 0 and found and found[0].seq == after else None
+    walked = found[1:] if before else found
+    flawed = list(flaws(walked, after=before)) if before or after == 0 else [Flaw(seq=after, what="is not there")]
+    last = walked[-1] if walked else before
+    return Stretch(
+        to=last.seq if last else 0,
+        at=last.at if last else None,
+        next=last.seq if last and len(found) > limit else None,
+        flaws=tuple(flawed[:MOST_FLAWS]),
+    )
+
+
+def ledger_entry(connection: Connection, seq: int) -> Entry | None:
+    """One entry by its number."""
+    row = connection.execute(sa.select(ledger_entries).where(ledger_entries.c.seq == seq)).one_or_none()
+    return entry_of(row) if row else None
+
+
+def ledger_before(
+    connection: Connection, filters: LedgerFilter = EVERYTHING, *, before: int | None = None, limit: int = PAGE_ROWS
+) -> Page[Entry]:
+    """Entries by these filters, newest first, from the one before number `before` on."""
+    query = sa.select(ledger_entries)
+    if before is not None:
+        query = query.where(ledger_entries.c.seq < before)
+    for name in LedgerFilter.__slots__:
+        if (value := getattr(filters, name)) is not None:
+            query = query.where(ledger_entries.c[name] == value)
+    rows = connection.execute(query.order_by(ledger_entries.c.seq.desc()).limit(limit + 1)).all()
+    return cut(rows, limit, entry_of, lambda row: str(row.seq))
+
+
 def entry_of(row: sa.Row[Any]) -> Entry:
     """The entry in a row of the table."""
     fields = dict(row._mapping)
