@@ -10,6 +10,7 @@ from billingbot.web.console.pages import (
     backtests,
     cases,
     charges,
+    disputes,
     events,
     jobs,
     ledger,
@@ -35,9 +36,9 @@ routers: Final[tuple[APIRouter, ...]] = (
     # Before jobs, events and policies, whose pages are named by an id or a version.
     cases.router,
     charges.router,
-    # Before jobs and events, whose pages are named by an id.
     replays.router,
     backtests.router,
+    disputes.router,
     events.router,
     jobs.router,
     ledger.router,
