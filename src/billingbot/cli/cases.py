@@ -1,5 +1,6 @@
 """`billingbot cases`: the human queue, and what people do with a case."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -140,6 +141,20 @@ def explain(
         f"Case {told.case_id}: what is stored does NOT give the stored verdict again. Somebody or something changed it."
     )
     raise typer.Exit(1)
+
+
+@app.command()
+def file(
+    case: CaseId,
+    *,
+    output: Annotated[Path | None, typer.Option(help="The PDF; without it, stdout.")] = None,
+) -> None:
+    """The case file for an auditor, as PDF: evidence, decision, approvals, refund, settlement, ledger entries."""
+    from billingbot.cli.saving import save
+    from billingbot.flows.case_file import case_file
+
+    with desk() as here:
+        save([case_file(here, case)], output, "Writing the case file")
 
 
 @app.command()

@@ -15,7 +15,7 @@ from fpdf.fonts import TTFFont
 
 _FONTS: Final = Path(__file__).parent / "fonts"
 _REGULAR: Final = _FONTS / "DejaVuSans.ttf"
-_NAME: Final = "DejaVu"
+NAME: Final = "DejaVu"
 HEADING: Final = "## "
 """A line that begins so is a heading."""
 # What the font has no shape for is printed as this, and counted.
@@ -37,13 +37,13 @@ class Paper:
     unprintable: int
 
 
-class _Sheet(FPDF):
+class Sheet(FPDF):
     """A4 with the page's number at its foot."""
 
     def footer(self) -> None:
         """Page and pages."""
         self.set_y(-15)
-        self.set_font(_NAME, size=8)
+        self.set_font(NAME, size=8)
         self.cell(0, 5, f"{self.page_no()} / {{nb}}", align="C")
 
 
@@ -51,19 +51,11 @@ def printed(title: str, context: Sequence[str], text: str) -> Paper:
     """The paper. ValueError where the text is longer than any bank reads."""
     if len(text) > _MOST_CHARS:
         raise ValueError(f"text: expected at most {_MOST_CHARS} characters, got {len(text)}")
-    _quiet()
-    shown, unprintable = _printable(text)
-    sheet = _Sheet(format="A4")
-    sheet.set_creation_date(_DATED)
-    sheet.set_title(_printable(title)[0])
-    sheet.set_producer("billingbot")
-    sheet.set_margins(_MARGIN_MM, _MARGIN_MM, _MARGIN_MM)
-    sheet.set_auto_page_break(auto=True, margin=_MARGIN_MM)
-    sheet.add_font(_NAME, "", _REGULAR)
-    sheet.add_page()
-    _line(sheet, _printable(title)[0], size=15, height=8)
+    shown, unprintable = printable(text)
+    sheet = begun(title)
+    _line(sheet, printable(title)[0], size=15, height=8)
     for line in context:
-        _line(sheet, _printable(line)[0], size=9, height=5)
+        _line(sheet, printable(line)[0], size=9, height=5)
     sheet.ln(4)
     for line in shown.split("\n"):
         if line.startswith(HEADING):
@@ -76,8 +68,22 @@ def printed(title: str, context: Sequence[str], text: str) -> Paper:
     return Paper(content=content, pages=sheet.pages_count, digest=digest, unprintable=unprintable)
 
 
+def begun(title: str) -> Sheet:
+    """A sheet of A4 with the font and the first page; nothing in it says when it was made."""
+    _quiet()
+    sheet = Sheet(format="A4")
+    sheet.set_creation_date(_DATED)
+    sheet.set_title(printable(title)[0])
+    sheet.set_producer("billingbot")
+    sheet.set_margins(_MARGIN_MM, _MARGIN_MM, _MARGIN_MM)
+    sheet.set_auto_page_break(auto=True, margin=_MARGIN_MM)
+    sheet.add_font(NAME, "", _REGULAR)
+    sheet.add_page()
+    return sheet
+
+
 def _line(sheet: FPDF, text: str, *, size: int, height: int) -> None:
-    sheet.set_font(_NAME, size=size)
+    sheet.set_font(NAME, size=size)
     if not text.strip():
         sheet.ln(height)
         return
@@ -86,7 +92,7 @@ def _line(sheet: FPDF, text: str, *, size: int, height: int) -> None:
     sheet.multi_cell(0, height, text, align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT, wrapmode=wrap)
 
 
-def _printable(text: str) -> tuple[str, int]:
+def printable(text: str) -> tuple[str, int]:
     """The text in characters that the font has, and how many it has not."""
     known, missing, out = _shapes(), 0, []
     for char in text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    "):
@@ -101,7 +107,7 @@ def _printable(text: str) -> tuple[str, int]:
 @cache
 def _shapes() -> frozenset[int]:
     fonts = FPDF()
-    fonts.add_font(_NAME, "", _REGULAR)
+    fonts.add_font(NAME, "", _REGULAR)
     return frozenset.intersection(*(frozenset(font.cmap) for font in fonts.fonts.values() if isinstance(font, TTFFont)))
 
 

@@ -10,16 +10,14 @@ from starlette.responses import Response
 
 from billingbot.core.answer_draft import DraftContent, shortcomings
 from billingbot.core.answering import BINDING, FINAL_KINDS, AnswerKind, AnswerState
-from billingbot.core.contest_value import ContestValue, WinRate, contest_value
+from billingbot.core.contest_value import WinRate
 from billingbot.core.dispute_life import Answering, DisputeKind, DisputeOutcome
-from billingbot.core.errors import NotFoundError
 from billingbot.core.evidence_fields import LONGEST_FIELD, PAPERS, TITLES, Field
-from billingbot.flows import accepting, drafting, editing, sending
+from billingbot.flows import accepting, answer_page, drafting, editing, sending
 from billingbot.flows.drafting import AnswerAct
-from billingbot.papers.evidence import printed_field
 from billingbot.store import answer_drafts, answers
 from billingbot.store.views.dispute_figures import DisputeFigures, FigureFilter, ReasonFigure, dispute_figures
-from billingbot.store.views.disputes import DisputeFilter, DisputeLine, dispute_list, dispute_page
+from billingbot.store.views.disputes import DisputeFilter, dispute_list, dispute_page
 from billingbot.web.api.fields import Cursor, Word
 from billingbot.web.console.asked import Asked
 from billingbot.web.console.door import ConsoleRoute
@@ -119,10 +117,11 @@ def listed(here: Here, query: Annotated[ListQuery, Query()]) -> Response:
 def dispute(here: Here, dispute_id: str, account: Annotated[str | None, Query(max_length=255)] = None) -> Response:
     """One dispute: state, amount, deadline, opinion, and the answer as a document."""
     page = here.read(dispute_page, dispute_id, account=account)
-    line, version = page.line, None
+    line, version, about = page.line, None, None
     draft = here.read(answer_drafts.find, line.account, dispute_id)
     if draft is not None and draft.version:
         version = here.read(answer_drafts.current, draft)
+        about = answer_page.answer_page(here.desk, dispute_id, account=line.account)
     past = list(here.read(answers.of_dispute, line.account, dispute_id))
     content = version.content if version else None
     binding = next((one for one in past if one.kind in FINAL_KINDS and one.state in BINDING), None)
@@ -135,7 +134,8 @@ def dispute(here: Here, dispute_id: str, account: Annotated[str | None, Query(ma
         content=content,
         pieces=_pieces(content),
         problems=shortcomings(content.fields) if content else (),
-        value=_value(here, line),
+        value=about.worth if about else None,
+        doubts=about.doubts if about else (),
         answers=past,
         binding=binding,
         # Our own word for it, until the event of Stripe's has come round.
@@ -155,13 +155,7 @@ def paper(
     here: Here, dispute_id: str, field: Field, account: Annotated[str | None, Query(max_length=255)] = None
 ) -> Response:
     """A field that goes as a file, printed as the bank will see it."""
-    line = here.read(dispute_page, dispute_id, account=account).line
-    draft = here.read(answer_drafts.find, line.account, dispute_id)
-    version = here.read(answer_drafts.current, draft) if draft is not None and draft.version else None
-    text = version.content.fields.get(field) if version and version.content else None
-    if text is None or field not in PAPERS:
-        raise NotFoundError(f"dispute {dispute_id}: its draft has no paper {field.value}")
-    printed = printed_field(field, text, dispute_id=dispute_id, charge_id=line.dispute.charge_id)
+    printed = answer_page.paper(here.desk, dispute_id, field, account=account)
     name = f'inline; filename="{dispute_id}-{field.value}.pdf"'
     return Response(printed.content, media_type="application/pdf", headers={"Content-Disposition": name})
 
@@ -244,23 +238,6 @@ def _pieces(content: DraftContent | None) -> list[dict[str, Any]]:
         for field in Field
         if (piece := content.pieces.get(field)) is not None
     ]
-
-
-def _value(here: Visit, line: DisputeLine) -> ContestValue | None:
-    """What contesting is worth, by our own record for this reason."""
-    if line.kind is not DisputeKind.CHARGEBACK:
-        return None
-    found = here.read(dispute_figures, FigureFilter(account=line.account)).by_reason
-    same = [one for one in found if one.kind is line.kind and one.reason == line.dispute.reason]
-    won = sum(one.won for one in same)
-    texts = here.desk.texts
-    is_known = texts.counter_fee_minor is not None and texts.counter_fee_currency == line.dispute.currency
-    return contest_value(
-        amount_minor=line.dispute.amount_minor,
-        currency=line.dispute.currency,
-        counter_fee_minor=(texts.counter_fee_minor or 0) if is_known else 0,
-        rate=WinRate(won=won, cases=won + sum(one.lost for one in same)),
-    )
 
 
 def _figures(figures: DisputeFigures, here: Visit) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from billingbot.core.form import Form
 from billingbot.core.ids import Kind
 from billingbot.core.month import Month
 from billingbot.core.refund import Origin, RefundState
+from billingbot.flows.case_file import case_file
 from billingbot.flows.exports import refunds_sheet
 from billingbot.papers.sheets import MEDIA, written
 from billingbot.store import cancellations, views
@@ -164,6 +165,14 @@ def refund(here: Here, refund_id: str) -> Response:
         entries=entries.items,
         tones=TONES,
     )
+
+
+@router.get("/cases/{case_id}/file.pdf")
+def file_of_case(here: Here, case_id: str) -> Response:
+    """The case file for an auditor."""
+    content = case_file(here.desk, id_of(Kind.CASE, case_id))
+    headers = {"Content-Disposition": f'inline; filename="{case_id}.pdf"'}
+    return Response(content, media_type="application/pdf", headers=headers)
 
 
 def download(pieces: Any, name: str, media_type: str) -> Response:
