@@ -283,7 +283,7 @@ def test_a_url_that_is_no_destination_is_refused_without_repeating_it() -> None:
         (CASE.replace("case_", "rfd_"), NoticeKind.REFUND_OVERDUE, f"/refunds/{CASE.replace('case_', 'rfd_')}"),
         (CASE.replace("case_", "job_"), NoticeKind.JOB_FAILED, f"/jobs/{CASE.replace('case_', 'job_')}"),
         ("du_1", NoticeKind.DEADLINE_NEAR, "/disputes/du_1"),
-        ("default", NoticeKind.BREAKER_OPEN, "/settings"),
+        ("default", NoticeKind.BREAKER_OPEN, "/settings/modes"),
         ("brk_1", NoticeKind.RECONCILE_BREAK, "/reconcile"),
         ("test", NoticeKind.TEST, "/notices"),
     ],

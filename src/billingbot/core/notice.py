@@ -78,8 +78,8 @@ _PLACES: Final = {
 }
 _DISPUTES: Final = ("du_", "dp_")
 _PAGES: Final = {
-    NoticeKind.BREAKER_OPEN: "/settings",
-    NoticeKind.BREAKER_CLOSED: "/settings",
+    NoticeKind.BREAKER_OPEN: "/settings/modes",
+    NoticeKind.BREAKER_CLOSED: "/settings/modes",
     NoticeKind.RECONCILE_BREAK: "/reconcile",
     NoticeKind.RECONCILE_FAILING: "/reconcile",
     NoticeKind.EVENTS_MISSED: "/events/backfills",

@@ -55,3 +55,34 @@ def test_from_a_failing_group_to_a_replay_that_ends(console: Console, browser_pa
 
     page.goto("/replays")
     looked_at(page, "replays")
+
+
+def test_what_ops_look_at_beside_jobs_holds_too(console: Console, browser_page: BrowserPage) -> None:
+    shop = console.shop
+    trial, charge = shop.charged_trial()
+    shop.deliver()
+    shop.work()
+    shop.usage.down = True
+    shop.ask(charge)
+    shop.work()
+    shop.usage.down = False
+    shop.do("watch")
+    page = browser_page(Role.OPS)
+    page.goto("/jobs/load")
+    looked_at(page, "load")
+    page.goto("/events?type=invoice.paid")
+    page.get_by_role("table", name="Events").get_by_role("link").first.click()
+    page.get_by_text("As Stripe sent it").wait_for()
+    looked_at(page, "event")
+    page.goto("/sources")
+    page.get_by_label("About").fill(trial.customer)
+    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("table", name="What the sources say").wait_for()
+    looked_at(page, "sources")
+    page.goto("/reconcile")
+    page.keyboard.press("b")
+    page.get_by_role("button", name="Compare now", exact=True).last.click()
+    page.get_by_text("A pass has begun").wait_for()
+    shop.work()
+    page.reload()
+    looked_at(page, "reconcile")

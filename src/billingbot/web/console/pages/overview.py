@@ -145,7 +145,7 @@ def _grave(here: Visit, found: Front) -> Iterator[_Word]:
     trouble = found.trouble
     for account, breaker in found.breakers.items():
         said = f"The breaker of {account} is open: {breaker.observed}. Nothing is paid by itself there"
-        yield _Word(said=said, href="/settings", at=breaker.opened_at, is_grave=True)
+        yield _Word(said=said, href="/settings/modes", at=breaker.opened_at, is_grave=True)
     if trouble.refunds_unknown:
         said = f"{here.reader.number(trouble.refunds_unknown)} refunds of unknown outcome are being asked for at Stripe"
         yield _Word(said=said, href="/refunds?state=unknown", is_grave=True)
