@@ -149,7 +149,7 @@ def test_sources_say_since_when_one_is_silent_and_answer_on_request(console: Con
 
 def test_books_are_compared_on_request(console: Console, signed_in: SignedIn) -> None:
     ops = signed_in(Role.OPS)
-    assert "no pass is whole yet" in text(ops.get("/reconcile"))
+    assert "no pass of the schedule is whole yet" in text(ops.get("/reconcile"))
     assert "A pass has begun" in text(ops.act("/reconcile", account="default", since="", until=""))
     console.shop.work()
     assert "whole" in text(ops.get("/reconcile"))

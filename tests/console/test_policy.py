@@ -101,6 +101,7 @@ def test_a_shadow_runs_beside_the_live_policy(console: Console, signed_in: Signe
     assert "0.0 % 0 of 1" in told
     assert "review (refund)" in told
     assert admin.act("/policy/shadow", text=stricter(shop), why="again").status_code == 409
+    assert "Nobody has decided a case within 90 days." in text(admin.get("/policy/shadow/people"))
     assert "no more" in text(admin.act("/policy/shadow/stop"))
 
 

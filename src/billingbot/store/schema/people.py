@@ -37,6 +37,8 @@ requests = Table(
     Column("input_digest", Text, nullable=False),
     time("asked_at", now=True),
     Index("ix_requests_case_id", "case_id"),
+    # What a request of a bank came from: the dispute or the warning.
+    Index("ix_requests_external_ref", "account", "external_ref", postgresql_where=text("external_ref IS NOT NULL")),
     UniqueConstraint("asked_by", "idempotency_key"),
 )
 

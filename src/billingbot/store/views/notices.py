@@ -99,6 +99,7 @@ def unread(connection: Connection, person: str) -> int:
         sa.select(sa.literal(1))
         .select_from(notices)
         .where(notices.c.id > sa.func.coalesce(mark, day))
+        .order_by(notices.c.id.desc())  # from the newest on: what is read already is never looked at
         .limit(MOST_UNREAD + 1)
         .subquery()
     )

@@ -73,9 +73,10 @@ def line(title: str, points: Sequence[tuple[str, float, str]], *, empty: str = "
     x, y = spots[-1]
     ends = Markup('<text class="peak" x="{:.1f}" y="{:.1f}">{}</text>').format(x + 8, y + 4, points[-1][2])
     axis = Markup('<text class="axis" x="{}" y="{}">{}</text>').format(_LEFT, _HEIGHT - 6, points[0][0])
-    axis += Markup('<text class="axis" x="{:.1f}" y="{}" text-anchor="end">{}</text>').format(
-        x, _HEIGHT - 6, points[-1][0]
-    )
+    if len(points) > 1:
+        axis += Markup('<text class="axis" x="{:.1f}" y="{}" text-anchor="end">{}</text>').format(
+            x, _HEIGHT - 6, points[-1][0]
+        )
     base = Markup('<line class="base" x1="0" x2="{}" y1="{}" y2="{}"/>').format(_WIDTH, _TOP + high, _TOP + high)
     drawn = Markup('<polyline class="line" points="{}"/>').format(path)
     return _figure(title, _svg(title, base + drawn + marks + ends + axis))

@@ -109,9 +109,7 @@ def load(here: Here, query: Annotated[LoadQuery, Query()]) -> Response:
     span, step, said = _SPANS[query.span]
     fine = here.read(samples.series, since=here.reader.now - span, step=step)
     hourly = here.read(samples.series, since=here.reader.now - span, step=timedelta(hours=1))
-    return here.show(
-        "jobs/load.html", tabs=_tabs(here, None), span=query.span, said=said, plots=_plots(here, fine, hourly, said)
-    )
+    return here.show("jobs/load.html", tabs=_tabs(here, None), span=query.span, plots=_plots(here, fine, hourly, said))
 
 
 @router.get("/jobs/{job_id}")

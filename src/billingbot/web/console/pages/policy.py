@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import groupby, zip_longest
 from typing import Annotated, Any, Final
 from urllib.parse import quote, urlencode
@@ -33,6 +34,8 @@ router = APIRouter(route_class=ConsoleRoute)
 NOW: Final = "now"
 """Names the policy that judges a charge made now, published or not."""
 _FILENAME: Final = "policy.toml"
+# How people decide now, and enough of it: a quarter.
+_PEOPLE: Final = timedelta(days=90)
 _PATH_OF_CANDIDATES: Final = "/policy/publish"
 
 
@@ -155,9 +158,14 @@ def publish_it(here: Here, wanted: Annotated[Wanted, Form()]) -> Response:
 @router.get("/policy/shadow")
 def shadow(here: Here) -> Response:
     """A candidate beside the live policy on real traffic, and whether `auto` is earned."""
-    report = here.read(views.shadow_report)
-    people = here.read(views.live_against_people, None)
-    return here.show("policy/shadow.html", report=report, people=people)
+    return here.show("policy/shadow.html", report=here.read(views.shadow_report), days=_PEOPLE.days)
+
+
+@router.get("/policy/shadow/people")
+def people(here: Here) -> Response:
+    """How often people decided as the live policy advised, lately. Seconds, where there are very many cases."""
+    found = here.read(views.live_against_people, here.reader.now - _PEOPLE)
+    return here.show("policy/people.html", people=found, days=_PEOPLE.days)
 
 
 @router.post("/policy/shadow")
