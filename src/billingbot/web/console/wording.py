@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from babel import Locale
@@ -133,8 +134,15 @@ def ident(value: str | None, *, short: bool = False) -> Markup:
         text = Markup('<a class="id-link" href="{}{}" title="{}">{}</a>').format(path, value, value, text)
     if short:
         return text
-    copy = Markup('<button type="button" class="copy" data-copy="{}" aria-label="Copy {}">⧉</button>')
-    return text + copy.format(value, value)
+    return text + _COPY.format(value, value)
+
+
+# Drawn, since not every machine's fonts have a sign for it.
+_COPY: Final = Markup(
+    '<button type="button" class="copy" data-copy="{}" aria-label="Copy {}">'
+    '<svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true">'
+    '<rect x="5.5" y="5.5" width="8" height="8" rx="1.5"/><path d="M10.5 3v-.5h-8v8h.5"/></svg></button>'
+)
 
 
 def words(name: str | None) -> str:

@@ -50,9 +50,8 @@ document.addEventListener("click", async (event) => {
   const copy = event.target.closest("[data-copy]");
   if (copy) {
     await navigator.clipboard.writeText(copy.dataset.copy);
-    const before = copy.textContent;
-    copy.textContent = "✓";
-    return void setTimeout(() => (copy.textContent = before), 1200);
+    copy.classList.add("copied");
+    return void setTimeout(() => copy.classList.remove("copied"), 1200);
   }
   const opens = event.target.closest("[data-open]");
   if (opens) {
