@@ -2,6 +2,7 @@
 
 import httpx
 
+from billingbot.web.gauges import DeskGauges
 from tests.cli.conftest import settings as settings  # noqa: PLC0414  # pytest finds the fixture by this name
 from tests.cli.terminal import typed
 from tests.flows.shop import Shop, in_days
@@ -86,3 +87,21 @@ def test_the_figures_add_up_alike_by_the_api_and_the_command_line(
     assert typed(settings, "disputes", "figures", "--json").json == answer
     assert "33%" in typed(settings, "disputes", "figures").out
     assert api.get("/api/v1/disputes/figures", params={"until": "2020-01-01T00:00:00Z"}).json()["by_reason"] == []
+
+
+def test_the_gauges_tell_the_next_deadline_and_what_was_missed(shop: Shop) -> None:
+    def gauges() -> dict[str, float]:
+        families = DeskGauges(shop.desk).collect()
+        return {family.name: family.samples[0].value for family in families if "disput" in family.name}
+
+    assert gauges() == {"billingbot_disputes_missed": 0}
+    trials = [shop.start_trial() for _ in range(2)]
+    shop.end_trials()
+    for trial, days in zip(trials, (2, -1), strict=True):
+        shop.usage.used_by.add(trial.customer)
+        shop.stripe.dispute(shop.last_charge(trial), due_by=in_days(days))
+    shop.deliver()
+    shop.work()
+    found = gauges()
+    assert found["billingbot_disputes_missed"] == 1
+    assert 86_400 < found["billingbot_dispute_due_seconds"] <= 2 * 86_400

@@ -80,6 +80,10 @@ def _families(counts: views.Counts, accounts: list[str]) -> Iterator[GaugeMetric
         breakers.add_metric([account], int(account in counts.breakers_open))
     yield breakers
     yield _gauge("notices_failed", "Notices that some destination never took.", counts.notices_failed)
+    yield _gauge("disputes_missed", "Open disputes whose deadline passed without an answer.", counts.disputes_missed)
+    if counts.dispute_due_seconds is not None:
+        says = "Until the first deadline of a dispute that awaits an answer; not there while none does."
+        yield _gauge("dispute_due_seconds", says, counts.dispute_due_seconds)
 
 
 def _gauge(name: str, says: str, value: float) -> GaugeMetricFamily:

@@ -33,7 +33,10 @@ SELECT
     (SELECT coalesce(max(seq), 0) FROM ledger_entries) AS ledger_seq,
     (SELECT coalesce(json_object_agg(account, mode), '{}') FROM modes) AS modes,
     (SELECT coalesce(json_agg(account ORDER BY account), '[]') FROM breakers WHERE closed_at IS NULL) AS breakers_open,
-    (SELECT count(*) FROM notices WHERE state = 'failed') AS notices_failed
+    (SELECT count(*) FROM notices WHERE state = 'failed') AS notices_failed,
+    (SELECT count(*) FROM disputes WHERE outcome IS NULL AND missed_at IS NOT NULL) AS disputes_missed,
+    (SELECT EXTRACT(EPOCH FROM min(due_by) - clock_timestamp()) FROM disputes
+     WHERE outcome IS NULL AND next_alarm_at IS NOT NULL) AS dispute_due_seconds
 """)
 
 # First time that anybody asked, to the first verdict, per case. Later looks at the same case do not count.
@@ -85,6 +88,10 @@ class Counts:
     """Accounts that the breaker keeps from paying by themselves."""
     notices_failed: int
     """Notices that some destination never took."""
+    disputes_missed: int
+    """Open disputes whose deadline passed without an answer."""
+    dispute_due_seconds: float | None
+    """Until the first deadline of a dispute that awaits an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +121,7 @@ def counts(connection: Connection) -> Counts:
             "oldest_due_job_seconds": _seconds(row.oldest_due_job_seconds),
             "events_unproven_seconds": _seconds(row.events_unproven_seconds),
             "oldest_unknown_seconds": _seconds(row.oldest_unknown_seconds),
+            "dispute_due_seconds": _seconds(row.dispute_due_seconds),
             "breakers_open": tuple(row.breakers_open),
             "modes": {account: Mode(mode) for account, mode in row.modes.items()},
         }
