@@ -148,6 +148,7 @@ def runtime(config: Config, *, database_url: str, redis_url: str, pool_size: int
         mail=config.mail,
         texts=config.texts,
         disputes=config.file.disputes.terms(),
+        comment_words=config.file.cancellation_comments.lists(),
         public_url=config.file.desk.public_url,
         books=config.file.finance.books(),
     )

@@ -94,6 +94,7 @@ def desk_by_hand(
             recheck_after=timedelta(seconds=file.desk.recheck_after_seconds),
             books=file.finance.books(),
             disputes=file.disputes.terms(),
+            comment_words=file.cancellation_comments.lists(),
             texts=read_house_texts(file, clauses=None),
         )
 

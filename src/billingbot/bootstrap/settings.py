@@ -1,6 +1,7 @@
 """Settings: what the environment and `billingbot.toml` say, checked as a whole before anything starts."""
 
 import tomllib
+from collections.abc import Mapping
 from datetime import time, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,6 +10,7 @@ from zoneinfo import available_timezones
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from billingbot.core.comments import DEFAULT_WORDS
 from billingbot.core.deadlines import DisputeTerms
 from billingbot.core.errors import ConfigError
 from billingbot.core.journal import Book, BookCodes, Books
@@ -127,6 +129,24 @@ class DisputesSection(BaseModel):
         )
 
 
+Words = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^\*?[^*]{3,}[^\n]*$", max_length=100)], ...], Field(max_length=100)
+]
+
+
+class CommentsSection(BaseModel):
+    """`[cancellation_comments]`: by which words a comment on a cancellation asks for money back, by language."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    words: dict[Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]{2})?$")], Words] = {}
+    """Instead of the shipped list of that language; an empty one leaves the language out."""
+
+    def lists(self) -> Mapping[str, tuple[str, ...]]:
+        """All lists, the shipped ones where none is given."""
+        return {**DEFAULT_WORDS, **self.words}
+
+
 class FinanceSection(BaseModel):
     """`[finance]`: how the books are kept."""
 
@@ -172,6 +192,7 @@ class _File(BaseModel):
     notifications: tuple[NotificationSection, ...] = ()
     mail: MailSection | None = None
     disputes: DisputesSection = DisputesSection()
+    cancellation_comments: CommentsSection = CommentsSection()
     finance: FinanceSection = FinanceSection()
 
 
@@ -187,6 +208,7 @@ class ConfigFile(BaseModel):
     notifications: tuple[NotificationSection, ...] = ()
     mail: MailSection | None = None
     disputes: DisputesSection = DisputesSection()
+    cancellation_comments: CommentsSection = CommentsSection()
     finance: FinanceSection = FinanceSection()
 
 
@@ -224,6 +246,7 @@ def read_file(path: Path) -> ConfigFile:
         notifications=file.notifications,
         mail=file.mail,
         disputes=file.disputes,
+        cancellation_comments=file.cancellation_comments,
         finance=file.finance,
     )
 

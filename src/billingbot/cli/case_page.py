@@ -39,6 +39,8 @@ def show_case(page: CasePage, blockers: Sequence[str]) -> None:
     )
     show_section("Asked", ("when", "through", "by", "names", "claims", "reference"), _requests(page.requests))
     show_section("Disputes", DISPUTE_COLUMNS, (dispute_row(line) for line in page.disputes))
+    wrote = ((one.noticed_at, one.feedback, one.comment, ", ".join(one.matched)) for one in page.comments)
+    show_section("Wrote when cancelling", ("when", "feedback", "comment", "words"), wrote)
     decisions = ((one.decided_at, one.purpose, one.outcome, one.rule, one.reason, one.id) for one in page.decisions)
     show_section("Decided", ("when", "purpose", "outcome", "rule", "reason", "id"), decisions)
     refunds = (

@@ -1,6 +1,6 @@
 """What Stripe says about one charge, read fresh: Stripe's objects, reduced to what a refund decision needs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -108,6 +108,10 @@ class Subscription:
     """Of its default payment method (or the customer's), where Stripe gives one."""
     price_ids: tuple[str, ...] = ()
     """What it is a subscription to."""
+    cancellation_feedback: str | None = None
+    """One of Stripe's words for why: `too_expensive`, `unused`, ..."""
+    cancellation_comment: str | None = field(default=None, repr=False)
+    """What the customer wrote: personal text, for people alone."""
     our_cancellation_id: str | None = None
     """The cancellation of ours that ended it or set it to end, by the comment that we left."""
 

@@ -32,6 +32,7 @@ class EntryKind(StrEnum):
     CASE_CHARGE_NAMED = "case.charge_named"
     CASE_REPLY_WRITTEN = "case.reply_written"
     CASE_GIVEN_UP = "case.given_up"
+    CASE_COMMENTED = "case.commented"
     LINK_MARKED_WRONG = "link.marked_wrong"
     LINK_MARK_TAKEN_BACK = "link.mark_taken_back"
     REFUND_INTENDED = "refund.intended"

@@ -7,6 +7,7 @@ from typing import Final
 
 from billingbot.core.breaker import DEFAULT_BREAKER, BreakerLimits
 from billingbot.core.case import Case, CaseMove, CaseState
+from billingbot.core.comments import REASON as COMMENTED
 from billingbot.core.decision import Decision, Limit, Outcome, Recommendation
 from billingbot.core.errors import StripeNotFoundError
 from billingbot.core.ids import Kind
@@ -21,7 +22,7 @@ from billingbot.flows.breaker import TrippedError, stay_below, trip
 from billingbot.flows.desk import Account, Desk, Step, step
 from billingbot.flows.look import Findings, look, mode_of
 from billingbot.flows.verdict import hand_over, letter, write_down
-from billingbot.store import breakers, cases, database, history, jobs, refunds, requests
+from billingbot.store import breakers, cases, comments, database, history, jobs, refunds, requests
 from billingbot.store.database import transaction
 
 # A fresh installation reads earlier trials in from Stripe first, a second or two for a small account. A case that
@@ -42,7 +43,8 @@ def assess(desk: Desk, job: Job) -> None:
     if mode_of(desk, account.name) is Mode.OFF:
         return _hand_over_undecided(desk, job, case, reason="mode-off")
     if not asked:
-        return _hand_over_undecided(desk, job, case, reason="nobody-asked")  # reconcile opened it, for a person
+        # Opened for a person: by reconcile, or for what a customer wrote when cancelling.
+        return _hand_over_undecided(desk, job, case, reason=_why_nobody_asked(desk, case))
     if _history_on_its_way(desk, job, case):
         return None
     meant = _resolve(desk, account, case, asked)
@@ -206,6 +208,11 @@ def intend(this: Step, refund: RefundIntent, payee: refunds.Payee) -> None:
 def _open_case(desk: Desk, job: Job) -> tuple[Case, Sequence[requests.Request]]:
     with transaction(desk.db) as connection:
         return cases.get(connection, job.subject), requests.of_case(connection, job.subject)
+
+
+def _why_nobody_asked(desk: Desk, case: Case) -> str:
+    with transaction(desk.db) as connection:
+        return COMMENTED if comments.of_case(connection, case.id) else "nobody-asked"
 
 
 def _nothing_to_do(desk: Desk, job: Job) -> None:

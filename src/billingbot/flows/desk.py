@@ -8,6 +8,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection, Engine
 
+from billingbot.core.comments import DEFAULT_WORDS
 from billingbot.core.deadlines import DEFAULT_TERMS, DisputeTerms
 from billingbot.core.errors import ForbiddenError, InputError
 from billingbot.core.house_texts import NO_TEXTS, HouseTexts
@@ -66,6 +67,8 @@ class Desk:
     books: Books = UTC_BOOKS
     """How the books are kept: the zone of their months, the numbers of their accounts."""
     disputes: DisputeTerms = DEFAULT_TERMS
+    comment_words: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: DEFAULT_WORDS)
+    """By which a comment on a cancellation asks for money back, by language."""
     """How far ahead of the banks' deadlines we want to be."""
     powers: frozenset[Power] = ALL
     """What whoever works with this desk may do. A process, and whoever holds the database, may do everything; the web

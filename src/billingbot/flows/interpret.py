@@ -27,6 +27,7 @@ from billingbot.core.signals import (
 )
 from billingbot.core.trial import charged_at_end, earlier_paid
 from billingbot.flows.breaks import Breaks
+from billingbot.flows.comments import hear_comment
 from billingbot.flows.desk import Account, Desk, step
 from billingbot.flows.dispute_deadlines import follow_deadline
 from billingbot.flows.dispute_news import tell_news
@@ -69,6 +70,7 @@ def _act(desk: Desk, account: Account, envelope: Envelope) -> None:  # noqa: C90
             moved_from = datetime.fromtimestamp(before, UTC) if before is not None else None
             with transaction(desk.db) as connection:
                 remember(connection, account.name, subscription, customer, trial_end_before=moved_from)
+            hear_comment(desk, account, subscription)
         case CustomerChanged(customer_id=customer_id):
             remember_customer(desk, account, customer_id)
         case CardAttached(payment_method_id=method_id):

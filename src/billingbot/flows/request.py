@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from billingbot.core.canonical import canonical_bytes, digest
 from billingbot.core.case import Case, CaseState
+from billingbot.core.comments import REASON as COMMENTED
 from billingbot.core.errors import ConflictError, InputError
 from billingbot.core.history import normalise_email
 from billingbot.core.ids import Kind
@@ -129,6 +130,8 @@ def _open(this: Step, account: Account, wish: Ask, input_digest: str) -> Answer:
         this.enqueue(Actor.ASSESS, case.id)
     elif says_more and case.state is CaseState.REVIEW and case.assignee is None:
         reassess(this, case.id, by="billingbot", why="another request claims a cancellation")
+    elif case.reason == COMMENTED and not earlier and case.state is CaseState.REVIEW and case.assignee is None:
+        reassess(this, case.id, by="billingbot", why="until now there was a comment, and nobody had asked")
     return Answer(request_id=request.id, case=case, joined=not is_new, repeated=False)
 
 

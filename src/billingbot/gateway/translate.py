@@ -165,6 +165,8 @@ def subscription(raw: object, *, listed_fingerprint: str | None = None) -> Subsc
         cancellation_reason=why.optional_text("reason") if why else None,
         fingerprint=default_fingerprint(raw) or listed_fingerprint,
         price_ids=tuple(sorted({price for item in it.embedded("items") if (price := item.optional_ref("price"))})),
+        cancellation_feedback=why.optional_text("feedback") if why else None,
+        cancellation_comment=why.free_text("comment") if why else None,
         our_cancellation_id=_our_cancellation(why),
     )
 
@@ -175,7 +177,7 @@ def cancellation_comment(cancellation_id: str) -> str:
 
 
 def _our_cancellation(why: Fields | None) -> str | None:
-    """Ours by our comment; what customers wrote there is not read any further."""
+    """Ours by our comment."""
     comment = why.free_text("comment") if why else None
     return comment.removeprefix(_OUR_CANCELLATION) if comment and comment.startswith(_OUR_CANCELLATION) else None
 

@@ -14,6 +14,7 @@ from billingbot.store.schema.finance import balance_transactions, months
 from billingbot.store.schema.history import (
     activity,
     activity_coverage,
+    cancellation_comments,
     conversions,
     customer_identities,
     digest_keys,
@@ -49,6 +50,7 @@ __all__ = [
     "balance_transactions",
     "breakers",
     "breaks",
+    "cancellation_comments",
     "cancellations",
     "case_visits",
     "cases",

@@ -14,6 +14,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from billingbot.core.history import LinkKind
 from billingbot.store.schema.base import metadata, one_of, time
@@ -65,6 +66,21 @@ customer_identities = Table(
     time("trial_since", optional=True),
     # Whoever looks who else has a card reads the first few of this and stops, however many there are.
     Index("ix_customer_identities_digest", "account", "kind", "digest", "since", "customer_id"),
+)
+
+# What customers wrote when they cancelled and asked for money back: read by people, once, on a case.
+cancellation_comments = Table(
+    "cancellation_comments",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("subscription_id", Text, primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("feedback", Text),
+    Column("comment", Text, nullable=False),
+    Column("matched", ARRAY(Text), nullable=False),
+    Column("case_id", Text, ForeignKey("cases.id")),
+    time("noticed_at", now=True),
+    Index("ix_cancellation_comments_case_id", "case_id"),
 )
 
 # What people said is no link: a pair of customers by one kind, or one card (mailbox, device) for everybody.

@@ -20,6 +20,7 @@ from billingbot.core.restore import restore_decision, restore_facts
 from billingbot.store import approvals as approval_rows
 from billingbot.store import cancellations as cancellation_rows
 from billingbot.store import cases as case_rows
+from billingbot.store import comments as comment_rows
 from billingbot.store import decisions as decision_rows
 from billingbot.store import letters as letter_rows
 from billingbot.store import notes as note_rows
@@ -93,6 +94,8 @@ class CasePage:
     """What banks ask and take of the charge, oldest first."""
     letters: tuple[Letter, ...] = ()
     """Replies that were sent to the customer, oldest first."""
+    comments: tuple[comment_rows.Comment, ...] = ()
+    """What the customer wrote when cancelling, where that asks for money back."""
     first_approval: FirstApproval | None = None
     """Where a large refund has been approved by one person, and waits for another."""
 
@@ -130,6 +133,7 @@ def case_page(connection: Connection, case_id: str) -> CasePage:
         timeline=tuple(timeline(connection, case_id)),
         disputes=disputes_of_charge(connection, case.account, case.charge_id) if case.charge_id else (),
         letters=letter_rows.of_case(connection, case_id),
+        comments=comment_rows.of_case(connection, case_id),
         first_approval=approval_rows.waiting(connection, case_id),
     )
 

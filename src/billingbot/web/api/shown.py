@@ -19,6 +19,7 @@ from billingbot.core.refund import AttemptOutcome, Origin, RefundState
 from billingbot.core.refund_terms import CancelWhen, RefundWith
 from billingbot.core.request import Channel, NamedBy
 from billingbot.store.approvals import FirstApproval
+from billingbot.store.comments import Comment
 from billingbot.store.notes import Note
 from billingbot.store.requests import Request
 from billingbot.store.views import CasePage, DecisionLine, RefundLine
@@ -302,6 +303,27 @@ class DisputeShown(BaseModel):
         )
 
 
+class CommentShown(BaseModel):
+    """A comment on a cancellation."""
+
+    subscription: str
+    feedback: str | None
+    comment: str
+    matched: list[str]
+    noticed_at: datetime
+
+    @classmethod
+    def of(cls, comment: Comment) -> Self:
+        """The comment from outside."""
+        return cls(
+            subscription=comment.subscription_id,
+            feedback=comment.feedback,
+            comment=comment.comment,
+            matched=list(comment.matched),
+            noticed_at=comment.noticed_at,
+        )
+
+
 class CasePageShown(BaseModel):
     """Everything about one case."""
 
@@ -322,6 +344,8 @@ class CasePageShown(BaseModel):
     joined: list[str]
     disputes: list[DisputeShown]
     timeline: list[Entry]
+    comments: list[CommentShown]
+    """What the customer wrote when cancelling, and which words of the lists ask for money back."""
     first_approval: FirstApprovalShown | None
     """Who approved a large refund first; one more approval is wanted, from somebody else."""
 
@@ -346,6 +370,7 @@ class CasePageShown(BaseModel):
             joined=list(page.joined),
             disputes=[DisputeShown.of(line) for line in page.disputes],
             timeline=list(page.timeline),
+            comments=[CommentShown.of(comment) for comment in page.comments],
             first_approval=FirstApprovalShown.of(page.first_approval) if page.first_approval else None,
         )
 

@@ -1,0 +1,145 @@
+"""Comments on cancellations that ask for money back: a case for a person, once, and never a payment."""
+
+from typing import Any
+
+import pytest
+
+from billingbot.core.case import CaseState
+from billingbot.core.mode import Mode
+from billingbot.flows import review
+from billingbot.store import views
+from tests.flows.shop import Shop, Trial
+
+WORDS = "I never used it, please refund me. Call me on 0171 555 0123"
+
+
+def heard(shop: Shop) -> None:
+    shop.deliver()
+    shop.work()
+
+
+def cancel(shop: Shop, trial: Trial, comment: str = WORDS, **more: Any) -> None:
+    shop.stripe.post(
+        f"/subscriptions/{trial.subscription}",
+        cancel_at_period_end=True,
+        cancellation_details={"comment": comment, "feedback": "unused"},
+        **more,
+    )
+
+
+def page(shop: Shop, case_id: str) -> views.CasePage:
+    with shop.desk.db.begin() as connection:
+        return views.case_page(connection, case_id)
+
+
+def test_a_comment_opens_one_case_for_a_person_and_pays_nothing(shop: Shop) -> None:
+    trial, charge = shop.charged_trial()
+    cancel(shop, trial)
+    for _ in range(3):
+        heard(shop)
+        shop._seen.clear()  # Stripe tells all of it again
+    [case] = shop.cases_of(charge)
+    assert (case.state, case.reason, case.recommendation) == (CaseState.REVIEW, "cancellation-comment", "none")
+    assert (case.customer_id, case.subscription_id, case.amount_minor) == (trial.customer, trial.subscription, 4900)
+    [comment] = page(shop, case.id).comments
+    assert (comment.comment, comment.feedback, comment.matched) == (WORDS, "unused", ("en: refund*",))
+    assert page(shop, case.id).requests == ()
+    shop.assert_not_paid(charge)
+
+
+def test_what_the_customer_wrote_stands_in_no_ledger_and_no_log(
+    shop: Shop, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    trial, _ = shop.charged_trial()
+    cancel(shop, trial)
+    heard(shop)
+    out = capsys.readouterr()
+    bodies = " ".join(row.body for row in shop.rows("SELECT convert_from(body, 'utf8') AS body FROM ledger_entries"))
+    assert "case.commented" in {row.kind for row in shop.rows("SELECT kind FROM ledger_entries")}
+    for text in (bodies, out.out, out.err, caplog.text):
+        assert "0171" not in text
+    assert shop.ledger_flaws() == []
+    assert WORDS not in repr(shop.desk.account("default").stripe.subscription(trial.subscription))
+
+
+def test_a_comment_that_asks_for_nothing_opens_nothing(shop: Shop) -> None:
+    trial, charge = shop.charged_trial()
+    cancel(shop, trial, "Too expensive")
+    heard(shop)
+    assert shop.cases_of(charge) == []
+
+
+def test_where_nothing_was_charged_or_all_was_given_back_there_is_no_case(shop: Shop) -> None:
+    running = shop.start_trial()
+    cancel(shop, running)
+    heard(shop)
+    assert shop.rows("SELECT id FROM cases") == []
+
+    trial, charge = shop.charged_trial()
+    shop.stripe.post("/refunds", charge=charge)
+    cancel(shop, trial)
+    heard(shop)
+    assert shop.cases_of(charge) == []
+    assert len(shop.rows("SELECT digest FROM cancellation_comments WHERE case_id IS NULL")) == 2
+
+
+def test_a_comment_is_read_on_the_case_that_is_open_already(shop: Shop) -> None:
+    trial, charge = shop.charged_trial()
+    shop.usage.used_by.add(trial.customer)
+    case_id = shop.ask(charge).case.id
+    shop.work()
+    before = shop.case(case_id)
+    cancel(shop, trial)
+    heard(shop)
+    [case] = shop.cases_of(charge)
+    assert (case.id, case.reason) == (before.id, "used")
+    assert case.version > before.version  # looked at again
+    assert [one.comment for one in page(shop, case_id).comments] == [WORDS]
+
+
+def test_another_comment_on_the_same_subscription_is_read_on_the_same_case(shop: Shop) -> None:
+    trial, charge = shop.charged_trial()
+    cancel(shop, trial)
+    heard(shop)
+    cancel(shop, trial, "Ich will mein Geld zurück")
+    heard(shop)
+    [case] = shop.cases_of(charge)
+    assert [one.matched for one in page(shop, case.id).comments] == [("en: refund*",), ("de: geld zurück*",)]
+    assert case.reason == "cancellation-comment"
+
+
+def test_once_somebody_asks_the_policy_decides_and_pays_once(shop: Shop) -> None:
+    trial, charge = shop.charged_trial()
+    cancel(shop, trial)
+    heard(shop)
+    shop.assert_not_paid(charge)
+    answer = shop.ask(charge, unused=True)
+    assert answer.joined
+    shop.work()
+    heard(shop)
+    shop.assert_paid_once(charge)
+    assert [case.state for case in shop.cases_of(charge)] == [CaseState.CLOSED]
+
+
+def test_a_person_may_refund_what_was_only_commented_on_or_deny_it_for_good(shop: Shop) -> None:
+    shop.set_mode(Mode.ASSIST)
+    trial, charge = shop.charged_trial()
+    cancel(shop, trial)
+    heard(shop)
+    [case] = shop.cases_of(charge)
+    review.ask_again(shop.desk, shop.person(case.id), "look again")
+    shop.work()
+    assert shop.case(case.id).reason == "cancellation-comment"
+    review.approve(shop.desk, shop.person(case.id), reason="they ask, and never used it")
+    shop.work()
+    shop.assert_paid_once(charge)
+
+    other, second = shop.charged_trial()
+    cancel(shop, other)
+    heard(shop)
+    [case] = shop.cases_of(second)
+    review.deny(shop.desk, shop.person(case.id), reason="used in truth", reply=None)
+    shop._seen.clear()
+    heard(shop)
+    assert [one.state for one in shop.cases_of(second)] == [CaseState.CLOSED]
+    shop.assert_not_paid(second)
