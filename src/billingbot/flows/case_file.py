@@ -18,6 +18,7 @@ from billingbot.store.views.cases import CasePage, case_page
 from billingbot.store.views.disputes import DisputeLine
 from billingbot.store.views.explanation import Explanation, explanation
 from billingbot.store.views.finance import LogLine, log_line
+from billingbot.store.views.refunds import AttemptLine
 
 _BLANK: Final = "–"
 # What an entry says is shown up to here; its hash covers all of it.
@@ -160,13 +161,7 @@ def _verdicts(page: CasePage, lines: Sequence[LogLine]) -> Iterator[Sequence[str
 def _refund(page: CasePage, line: LogLine) -> Section:
     refund = line.refund
     attempts = next((one.attempts for one in page.refunds if one.refund.id == refund.id), ())
-    calls = tuple(
-        (
-            f"Attempt {one.number}",
-            f"{one.outcome}, sent {one.sends} times, first {_at(one.first_sent_at)}, under the key {one.key}",
-        )
-        for one in attempts
-    )
+    calls = tuple((f"Attempt {one.number}", _call(one)) for one in attempts)
     note = f"{refund.credit_note_number or ''} {refund.credit_note_id or ''}".strip()
     pairs = (
         ("Amount", _money(refund.amount_minor, refund.currency)),
@@ -179,6 +174,11 @@ def _refund(page: CasePage, line: LogLine) -> Section:
         *calls,
     )
     return _settled(f"Refund {refund.id}", pairs, line.settled)
+
+
+def _call(one: AttemptLine) -> str:
+    sent = "once" if one.sends == 1 else f"{one.sends} times"
+    return f"{one.outcome}, sent {sent}, first {_at(one.first_sent_at)}, under the key {one.key}"
 
 
 def _dispute(line: DisputeLine, found: Sequence[BalanceTransaction]) -> Section:

@@ -64,7 +64,7 @@ def _pair(sheet: Sheet, name: str, value: str) -> None:
     sheet.set_text_color(_GREY)
     sheet.cell(_LABEL_MM, 5, printable(name)[0], new_x=XPos.RIGHT, new_y=YPos.TOP)
     sheet.set_text_color(0)
-    sheet.multi_cell(0, 5, printable(value)[0], align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT, wrapmode=WrapMode.CHAR)
+    sheet.multi_cell(0, 5, printable(value)[0], align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT, wrapmode=WrapMode.WORD)
 
 
 def _table(sheet: Sheet, section: Section) -> None:
@@ -78,7 +78,7 @@ def _table(sheet: Sheet, section: Section) -> None:
         line_height=4.4,
         borders_layout="HORIZONTAL_LINES",
         text_align="LEFT",
-        wrapmode=WrapMode.CHAR,
+        wrapmode=WrapMode.WORD,
         padding=0.8,
     ) as table:
         for cells in (section.columns, *section.rows):

@@ -123,7 +123,7 @@ def log(here: Here, query: Annotated[PageQuery, Query()]) -> Response:
         page=page,
         query_=query,
         totals=here.read(finance.log_totals, filters),
-        settled={one.currency: one for one in here.read(finance.settled_totals, filters)},
+        settled=here.read(finance.settled_totals, filters),
         plots=plots,
         months=_months(query, zone, here.reader.now),
         clauses=_clauses(here, query, filters),

@@ -1,0 +1,99 @@
+"""Finance and disputes in a real browser: each role's main path, the keys, axe in light and dark, and a phone."""
+
+import pytest
+from playwright.sync_api import Page
+
+from billingbot.core.powers import Role
+from tests.console.browser.looks import assert_accessible, keep_picture
+from tests.console.conftest import BrowserPage, Console
+from tests.flows.test_answering import disputed, submissions
+from tests.flows.test_months import month_at_stripe, refunded, settle
+
+
+def look(page: Page, path: str, name: str, *, dark: bool) -> None:
+    page.goto(path)
+    assert_accessible(page)
+    keep_picture(page, f"{name}-{'dark' if dark else 'light'}")
+
+
+def test_finance_filters_drills_closes_downloads_and_signs(console: Console, browser_page: BrowserPage) -> None:
+    refunded(console.shop)
+    settle(console.shop)
+    month = str(month_at_stripe(console.shop))
+    page = browser_page(Role.FINANCE)
+    page.goto("/refunds")
+    page.get_by_label("that are").select_option("succeeded")
+    page.wait_for_url("**/refunds?*state=succeeded*")
+    page.locator("svg.chart a").first.click()
+    page.wait_for_url("**/refunds?*day=*")
+    page.get_by_role("link", name="the whole month").wait_for()
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Calls to Stripe").wait_for()
+    page.goto("/months")
+    page.locator("select[name=month]").select_option(month)
+    page.get_by_role("button", name="Read it from Stripe").click()
+    page.get_by_text("so far, kind 1 of 4").wait_for()
+    console.shop.work()
+    page.get_by_text("Ledger, refunds and Stripe agree to the cent.").wait_for()
+    page.get_by_text("Download").click()
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="Excel (XLSX)").click()
+    assert waiting.value.suggested_filename == f"statement-default-{month}.xlsx"
+    page.keyboard.press("Escape")
+    page.keyboard.press("s")
+    page.get_by_role("dialog").get_by_text("The month is frozen").wait_for()
+    page.get_by_role("button", name="Sign and freeze").click()
+    page.get_by_text("is signed and frozen").wait_for()
+
+
+def test_an_approver_reads_edits_and_sends_an_answer_by_keys(console: Console, browser_page: BrowserPage) -> None:
+    _, _, dispute = disputed(console.shop)
+    page = browser_page(Role.APPROVER)
+    page.goto("/disputes")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.get_by_text("What the policy thinks").wait_for()
+    article = page.locator("#uncategorized_text")
+    article.get_by_text("Edit").click()
+    article.get_by_role("textbox").fill("The account was used after the charge.")
+    article.get_by_role("button", name="Say this").click()
+    page.get_by_text("written by approver").wait_for()
+    page.keyboard.press("s")
+    page.get_by_role("dialog").get_by_text("Sent once, cannot be changed.").wait_for()
+    page.get_by_role("button", name="Send to the bank, for good").click()
+    page.get_by_text("The answer is on its way to the bank.").wait_for()
+    console.shop.work()
+    assert submissions(console.shop, dispute) == 1
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_every_page_of_finance_is_accessible(console: Console, browser_page: BrowserPage, dark: bool) -> None:
+    charge = refunded(console.shop)
+    _, _, dispute = disputed(console.shop)
+    settle(console.shop)
+    refund = console.shop.refunds_of(charge)[0].id
+    page = browser_page(Role.ADMIN, dark=dark)
+    for path, name in (
+        ("/refunds", "refunds"),
+        (f"/refunds/{refund}", "refund"),
+        ("/months", "months"),
+        ("/ledger", "ledger"),
+        ("/ledger/5", "ledger-entry"),
+        ("/disputes", "disputes"),
+        (f"/disputes/{dispute}", "dispute"),
+    ):
+        look(page, path, name, dark=dark)
+    page.keyboard.press("x")
+    page.get_by_role("dialog").get_by_text("It cannot be undone.").wait_for()
+    assert_accessible(page)
+
+
+def test_they_fit_a_phone(console: Console, browser_page: BrowserPage) -> None:
+    refunded(console.shop)
+    _, _, dispute = disputed(console.shop)
+    page = browser_page(Role.APPROVER, phone=True)
+    for path, name in (("/refunds", "refunds"), ("/disputes", "disputes"), (f"/disputes/{dispute}", "dispute")):
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        keep_picture(page, f"{name}-phone")
