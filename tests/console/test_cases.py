@@ -54,7 +54,7 @@ def test_each_kind_of_case_says_what_is_advised_and_what_stands_in_the_way(
     assert re.search(r'data-key="a"[^>]*disabled', disputed)
     assert "the dispute and its answer" in disputed
     repeated = approver.get(f"/cases/{work.repeated}").text
-    assert "same card" in repeated
+    assert "the same card" in repeated
     assert 'class="links"' in repeated
     blind = approver.get(f"/cases/{work.blind}").text
     assert "No advice: a person weighs it" in blind
@@ -209,6 +209,20 @@ def test_two_people_on_one_case_see_each_other_and_what_the_other_did(console: C
     assert "has changed" not in quiet
     claim(shop.desk, shop.person(case_id, "Cid"))
     assert "Claimed by Cid" in ann.act(f"/cases/{case_id}/presence", **carried).text
+
+
+def test_two_who_share_a_card_are_said_not_to_be_one_person_and_it_is_taken_back(
+    console: Console, signed_in: SignedIn
+) -> None:
+    shop, support = console.shop, signed_in(Role.SUPPORT)
+    work = all_kinds(shop)
+    page = support.get(f"/cases/{work.repeated}").text
+    tie = re.findall(r'name="tie" value="(card [^"]+)"', page)[0]
+    marked = act(support, work.repeated, "unlink", tie=tie, why="a family's card")
+    assert "Marked as not the same person" in marked.text
+    assert "a family&#39;s card" in marked.text
+    assert "The mark is taken back" in act(support, work.repeated, "relink", tie=tie, why="it is, after all").text
+    assert act(support, work.repeated, "unlink", tie="card x", why="?").status_code == 422
 
 
 def test_who_may_not_decide_sees_everything_and_does_nothing(console: Console, signed_in: SignedIn) -> None:

@@ -6,13 +6,17 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from billingbot.core.links import Link, Neighbourhood, Strength
 from billingbot.web.console.wording import Reader
 
 _WIDTH: Final = 720
 _LEFT: Final = 128
 _ROW: Final = 28
 _TOP: Final = 22
-_LINKS_SHOWN: Final = 8
+_PEOPLE_SHOWN: Final = 8
+_PERSON_ROW: Final = 40
+# Where the root stands, its neighbours, and those behind them.
+_COLUMNS: Final = (90, 330, 540)
 _HATCH: Final = Markup(
     '<defs><pattern id="gap" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
     '<rect class="hatch-ground" width="6" height="6"/><line class="hatch-line" x1="0" y1="0" x2="0" y2="6"/>'
@@ -105,44 +109,46 @@ def _source(source: Mapping[str, Any], y: int, x: Any, since: datetime, until: d
     return Markup("<g>{}</g>").format(Markup("").join(rows))
 
 
-def link_graph(customer: str | None, links: Sequence[Mapping[str, Any]], reader: Reader) -> Markup:
-    """This customer, and the earlier trials that share a card or a mailbox with them; the reason on each line."""
-    shown = links[:_LINKS_SHOWN]
-    high = max(64, 40 * len(shown) + 16)
-    centre = high / 2
-    parts = [
-        Markup(
-            '<circle class="node here" cx="80" cy="{:.1f}" r="8"/>'
-            '<text x="80" y="{:.1f}" text-anchor="middle">{}</text>'
-        ).format(centre, centre + 26, customer or "this customer")
-    ]
-    for index, link in enumerate(shown):
-        y = 24 + index * 40
-        parts.append(
-            Markup(
-                '<g><title>{}</title><line class="edge" x1="90" y1="{:.1f}" x2="440" y2="{}"/>'
-                '<text class="axis" x="300" y="{:.1f}" text-anchor="middle">{}</text>'
-                '<circle class="node" cx="448" cy="{}" r="6"/><text x="464" y="{}">{}</text></g>'
-            ).format(
-                f"trial {link['subscription']} began {reader.exact(_at(link['trial_started_at']))}",
-                centre,
-                y,
-                centre + (y - centre) * 0.6 - 5,
-                reason_of(link),
-                y,
-                y + 4,
-                link["customer"],
-            )
+def link_graph(around: Neighbourhood) -> Markup:
+    """The case's customer, who looks like the same person, and why, on each line; weak signs are dashed."""
+    near = [one for one in around.people if one.customer_id != around.root][:_PEOPLE_SHOWN]
+    rows = {one.customer_id: index for index, one in enumerate(near)}
+    high = max(72, _PERSON_ROW * len(near) + 16)
+    spots = {around.root: (_COLUMNS[0], high / 2)} | {
+        one.customer_id: (_COLUMNS[min(one.distance or 1, 2)], 24.0 + rows[one.customer_id] * _PERSON_ROW)
+        for one in near
+    }
+    edges: dict[tuple[str, str], list[Link]] = {}
+    for link in around.links:
+        if link.one in spots and link.other in spots:
+            edges.setdefault((link.one, link.other), []).append(link)
+    parts = [_edge(spots[one], spots[other], links) for (one, other), links in edges.items()]
+    for customer, (x, y) in spots.items():
+        here = " here" if customer == around.root else ""
+        text = Markup('<text x="{:.0f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
+            x if here else x + 14, y + 26 if here else y + 4, "middle" if here else "start", customer
         )
-    told = "; ".join(f"{link['customer']}: {reason_of(link)}" for link in shown)
+        parts.append(Markup('<circle class="node{}" cx="{:.0f}" cy="{:.1f}" r="7"/>').format(here, x, y) + text)
+    told = "; ".join(f"{link.one} and {link.other}: {link.reason}" for links in edges.values() for link in links)
     return Markup('<svg class="links" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        _WIDTH, high, f"Linked trials. {told}", Markup("").join(parts)
+        _WIDTH, high, f"Who looks like the same person. {told}", Markup("").join(parts)
     )
 
 
-def reason_of(link: Mapping[str, Any]) -> str:
-    """Why two trials look like one person's, in words."""
-    return {"card": "same card", "email": "same mailbox"}.get(str(link["kind"]), str(link["kind"]))
+def _edge(start: tuple[float, float], end: tuple[float, float], links: Sequence[Link]) -> Markup:
+    kinds = ", ".join(dict.fromkeys(link.kind.value for link in links))
+    weak = " weak" if all(link.strength is Strength.WEAK for link in links) else ""
+    return Markup(
+        '<g><title>{}</title><line class="edge{}" x1="{:.0f}" y1="{:.1f}" x2="{:.0f}" y2="{:.1f}"/>'
+        '<text class="axis" x="{:.0f}" y="{:.1f}" text-anchor="middle">{}</text></g>'
+    ).format(
+        "; ".join(link.reason for link in links),
+        weak,
+        *(start + end),
+        (start[0] + end[0]) / 2,
+        start[1] + (end[1] - start[1]) * 0.5 - 5,
+        f"same {kinds}",
+    )
 
 
 def _at(text: str) -> datetime:

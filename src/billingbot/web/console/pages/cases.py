@@ -11,13 +11,15 @@ from starlette.responses import Response
 
 from billingbot.core.case import CaseState, Doing
 from billingbot.core.errors import ConflictError, InputError
+from billingbot.core.history import LinkKind
 from billingbot.core.powers import Power
 from billingbot.core.request import Channel, Claims, NamedBy
-from billingbot.flows import attend, letters, mention, name_charge, reassign, review, snooze
+from billingbot.flows import attend, letters, mention, name_charge, reassign, review, snooze, unlink
 from billingbot.flows.answer_customer import write_reply
 from billingbot.flows.request import Ask, ask
 from billingbot.store import people, views
 from billingbot.store.views.case_story import CaseStory, case_story, changes_since, flips_of
+from billingbot.store.views.links import case_links
 from billingbot.web.console import casework, drawings, story
 from billingbot.web.console.door import ConsoleRoute
 from billingbot.web.console.visit import Here, Visit
@@ -29,6 +31,8 @@ CaseId = str
 Version = Annotated[int, Form(ge=1)]
 Seen = Annotated[int, Form(ge=0)]
 Reason = Annotated[str, Form(max_length=MOST_PROSE)]
+Tie = Annotated[str, Form(max_length=600)]
+ForAll = Annotated[bool, Form()]
 Prose = Annotated[str, Form(max_length=MOST_PROSE)]
 
 
@@ -204,6 +208,30 @@ def meant(here: Here, case_id: CaseId, version: Version, charge: Annotated[str, 
     return here.go(f"/cases/{case.id}", said="The charge had a case already: the two are one now." if joined else None)
 
 
+@router.post("/cases/{case_id}/unlink")
+def not_the_same(
+    here: Here, case_id: CaseId, version: Version, seq: Seen, tie: Tie, why: Reason, *, for_all: ForAll = False
+) -> Response:
+    """Says that two customers are not one person by what they share."""
+
+    def act(done: review.Act) -> Response:
+        unlink.unlink(here.desk, done, _between(tie), why=why, for_everybody=for_all)
+        return here.go(f"/cases/{case_id}", said="Marked as not the same person. Ask again to have it decided anew.")
+
+    return _decided(here, case_id, version, seq, act, typed={"Why": why})
+
+
+@router.post("/cases/{case_id}/relink")
+def the_same(here: Here, case_id: CaseId, version: Version, seq: Seen, tie: Tie, why: Reason) -> Response:
+    """Takes such a mark back."""
+
+    def act(done: review.Act) -> Response:
+        unlink.relink(here.desk, done, _between(tie), why=why)
+        return here.go(f"/cases/{case_id}", said="The mark is taken back.")
+
+    return _decided(here, case_id, version, seq, act, typed={"Why": why})
+
+
 @router.post("/cases/{case_id}/reply")
 def preview(here: Here, case_id: CaseId, version: Version, seq: Seen, subject: Prose, text: Prose) -> Response:
     """Keeps the wording, and shows the reply exactly as it would be sent."""
@@ -250,6 +278,14 @@ def _decided(
         return here.show("cases/conflict.html", status=HTTPStatus.CONFLICT, **context)
 
 
+def _between(tie: str) -> unlink.Between:
+    """A link as a form names it: kind and the two customers."""
+    parts = tie.split(" ")
+    if len(parts) != 3 or parts[0] not in set(LinkKind):
+        raise InputError("tie", "expected a link of this case")
+    return unlink.Between(kind=LinkKind(parts[0]), customer=parts[1], other=parts[2])
+
+
 def _shown(here: Visit, found: CaseStory) -> dict[str, Any]:
     page, case = found.page, found.page.case
     charged = page.facts.known("charge.created_at") if page.facts else None
@@ -273,7 +309,7 @@ def _shown(here: Visit, found: CaseStory) -> dict[str, Any]:
         "rules": casework.rule_lines(page.decision, found.policy) if page.decision else [],
         "candidates": casework.candidates(page.facts),
         "strip": _strip(here, found),
-        "links": page.facts.exhibits.get("links", ()) if page.facts else (),
+        "ties": here.read(case_links, case.id),
         "graph": drawings.link_graph,
         "moments": story.moments(found, here.reader),
         "offers": casework.snoozes(case, here.read(snooze.latest_wake, case), here.reader)
