@@ -110,8 +110,8 @@ def _source(source: Mapping[str, Any], y: int, x: Any, since: datetime, until: d
 
 
 def link_graph(around: Neighbourhood) -> Markup:
-    """The case's customer, who looks like the same person, and why, on each line; weak signs are dashed."""
-    near = [one for one in around.people if one.customer_id != around.root][:_PEOPLE_SHOWN]
+    """The case's customer, whom strong links lead to, and why, on each line; a line of weak signs alone is dashed."""
+    near = [one for one in around.people if one.distance and one.customer_id != around.root][:_PEOPLE_SHOWN]
     rows = {one.customer_id: index for index, one in enumerate(near)}
     high = max(72, _PERSON_ROW * len(near) + 16)
     spots = {around.root: (_COLUMNS[0], high / 2)} | {

@@ -29,6 +29,10 @@ def _money(body: Mapping[str, Any], reader: Reader) -> str:
     return reader.money_text(body.get("amount_minor"), body.get("currency"))
 
 
+def _moment(until: object, reader: Reader) -> str:
+    return reader.exact(datetime.fromisoformat(until)) if isinstance(until, str) else "later"
+
+
 _TOLD: Final[Mapping[str, Callable[[Mapping[str, Any], Reader], str]]] = {
     "case.opened": lambda body, _: f"Case opened, asked through {words(body.get('channel'))}",
     "case.joined": lambda body, _: "Another request joined" if "request" in body else "Joined another case",
@@ -41,7 +45,7 @@ _TOLD: Final[Mapping[str, Callable[[Mapping[str, Any], Reader], str]]] = {
     "case.denied": lambda _b, _: "Denied",
     "case.reassessed": lambda body, _: f"Facts asked for again: {body.get('why')}",
     "case.given_up": lambda body, _: f"Handed to a person: {words(body.get('reason'))}",
-    "case.snoozed": lambda body, _: "Put off",
+    "case.snoozed": lambda body, reader: f"Put off until {_moment(body.get('until'), reader)}",
     "case.woken": lambda _b, _: "Brought back",
     "case.reassigned": lambda body, _: f"Given to {body.get('to')}",
     "case.charge_named": lambda body, _: f"Charge named: {body.get('charge')}",
@@ -52,6 +56,8 @@ _TOLD: Final[Mapping[str, Callable[[Mapping[str, Any], Reader], str]]] = {
     "refund.changed": lambda body, _: f"Refund is {words(body.get('state') or body.get('to'))}",
     "refund.crossed": lambda _b, _: "A dispute met the refund",
     "refund.adopted": lambda _b, _: "A refund made elsewhere was taken into the books",
+    "link.marked_wrong": lambda body, _: f"Said not to be one person by {body.get('kind')}",
+    "link.mark_taken_back": lambda body, _: f"Took back that they are not one person by {body.get('kind')}",
     "letter.written": lambda _b, _: "Reply handed in to be sent",
     "letter.ended": lambda body, _: f"Reply {words(body.get('state'))}",
 }
