@@ -40,10 +40,11 @@ def test_the_queue_and_every_kind_of_case_are_accessible(
 def test_a_case_fits_a_phone(console: Console, browser_page: BrowserPage) -> None:
     [case_id] = in_review(console.shop)
     page = browser_page(Role.APPROVER, phone=True)
-    page.goto(f"/cases/{case_id}")
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert_accessible(page)
-    keep_picture(page, "support-case-phone")
+    for name, path in (("queue", "/queue"), ("case", f"/cases/{case_id}")):
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+        assert_accessible(page)
+        keep_picture(page, f"support-{name}-phone")
 
 
 def test_from_sign_in_to_decided_by_keys_alone(console: Console, browser_page: BrowserPage) -> None:

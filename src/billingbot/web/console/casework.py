@@ -54,6 +54,17 @@ _HELD: Final[Mapping[str, str]] = {
     Limit.BREAKER: "The policy grants this refund; the breaker is open.",
     Limit.MONEY: "The policy grants this refund; where the money is forbids it.",
 }
+_BECAUSE: Final[Mapping[str, str]] = {
+    Limit.MODE: "granted, the mode leaves it to you",
+    Limit.AMOUNT: "granted, above the machine's limit",
+    Limit.CURRENCY: "granted, no limit in its currency",
+    Limit.EARLIER_REFUND: "granted, had a refund lately",
+    Limit.DENIED_BEFORE: "granted, denied before",
+    Limit.DAILY_AMOUNT: "granted, the day's budget is spent",
+    Limit.DAILY_COUNT: "granted, the day's count is reached",
+    Limit.BREAKER: "granted, the breaker is open",
+    Limit.MONEY: "granted, the money forbids it",
+}
 _UNDECIDED: Final[Mapping[str, str]] = {
     "mode-off": "The desk is off: nothing was looked at.",
     "nobody-asked": "Nobody asked: comparing with Stripe opened this case.",
@@ -135,6 +146,11 @@ class RuleLine:
     is_deciding: bool
     told: str
     tone: str
+
+
+def because(reason: str | None) -> str:
+    """Why a case waits, in a few words for a row of a list."""
+    return _BECAUSE.get(reason or "") or words(reason)
 
 
 def sentence(case: Case, facts: Facts | None, channel: str | None, reader: Reader) -> str:

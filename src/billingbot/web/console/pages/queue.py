@@ -25,9 +25,9 @@ from billingbot.store.views.worklist import (
     tallies,
     worklist,
 )
+from billingbot.web.console.casework import because
 from billingbot.web.console.door import ConsoleRoute
 from billingbot.web.console.visit import Here, Visit
-from billingbot.web.console.wording import words
 
 router = APIRouter(route_class=ConsoleRoute)
 
@@ -96,7 +96,7 @@ def page(here: Here, wanted: Wanted) -> Response:
         "queue/page.html",
         **_list(here, wanted),
         accounts=[("", "any"), *((name, name) for name in sorted({*here.desk.accounts, *offered.accounts}))],
-        reasons=[(name, words(name)) for name in _with(offered.reasons, wanted.reason)],
+        reasons=[(name, because(name)) for name in _with(offered.reasons, wanted.reason)],
         currencies=[(name, name.upper()) for name in _with(offered.currencies, wanted.currency)],
         saved=here.read(queue_views.of_owner, here.name),
     )
@@ -170,6 +170,7 @@ def _list(here: Visit, wanted: QueueQuery) -> dict[str, Any]:
         "sums": counts.sums,
         "mentioned": counts.mentions,
         "address": wanted.address(),
+        "because": because,
     }
 
 
