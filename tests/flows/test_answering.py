@@ -28,10 +28,10 @@ SENT = "answer_not_sent"
 def disputed(shop: Shop, *, used: bool = True, **how: Any) -> tuple[Trial, str, str]:
     """A charge under a chargeback that awaits an answer for some days; the case is decided, the answer drafted."""
     trial, charge = shop.charged_trial()
-    shop.stripe.advance(to=datetime.now(UTC) - timedelta(days=1))
     if used:
         shop.usage.used_by.add(trial.customer)
-    how = {"status": "needs_response", "reason": "product_not_received"} | how
+    due_by = int((datetime.now(UTC) + timedelta(days=5)).timestamp())  # Stripe's clock here stands before ours
+    how = {"status": "needs_response", "reason": "product_not_received", "due_by": due_by} | how
     dispute = str(shop.stripe.dispute(charge, **how)["id"])
     shop.deliver()
     shop.work()

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from billingbot.core.powers import ALL, Power
+from billingbot.flows import review
 from billingbot.flows.switch import create_key
 from billingbot.web.app import make_app
 from tests.cli.conftest import settings as settings  # noqa: PLC0414  # pytest finds the fixture by this name
@@ -34,9 +35,9 @@ def api(shop: Shop, street: httpx.Client) -> httpx.Client:
 def dispute(shop: Shop) -> str:
     """A chargeback that awaits an answer, of a customer who used the service."""
     trial, charge = shop.charged_trial()
-    shop.stripe.advance(to=datetime.now(UTC) - timedelta(days=1))
+    due_by = int((datetime.now(UTC) + timedelta(days=5)).timestamp())  # Stripe's clock here stands before ours
     shop.usage.used_by.add(trial.customer)
-    opened = str(shop.stripe.dispute(charge, reason="product_not_received")["id"])
+    opened = str(shop.stripe.dispute(charge, reason="product_not_received", due_by=due_by)["id"])
     shop.deliver()
     shop.work()
     return opened
@@ -182,3 +183,18 @@ def test_a_fact_that_cannot_be_what_it_says_is_refused(api: httpx.Client, facts:
     refused = api.post("/api/v1/purchases", json={"customer_id": "cus_1", "facts": facts})
     assert refused.status_code == 422
     assert field in refused.json()["error"]["message"]
+
+
+def test_a_note_is_marked_for_banks_by_command_line_and_by_api(
+    shop: Shop, api: httpx.Client, settings: dict[str, str], dispute: str
+) -> None:
+    [case] = shop.rows("SELECT id FROM cases")
+    review.note(shop.desk, shop.person(case.id), "Called us, and was happy.")
+    [note] = shop.rows("SELECT id FROM notes")
+    assert "may quote it" in typed(settings, "disputes", "quote", note.id, "--as", "kim").out
+    page = post(api, dispute, "answer/draft").json()
+    [line] = [one for one in page["fields"] if one["field"] == "customer_communication"]
+    assert "Called us" in line["text"]
+    taken = api.post(f"/api/v1/notes/{note.id}/for-bank", json={"by": "kim", "for_bank": False}).json()
+    assert taken["for_bank"] is False
+    assert typed(settings, "disputes", "quote", "note_none").code == 1

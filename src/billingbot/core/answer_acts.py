@@ -41,7 +41,7 @@ def _acts(
 ) -> Iterator[NextAct]:
     over = _over(intents)
     asked = next((one for one in intents if one.state is AnswerState.ASKED), None)
-    standing = Standing(dispute=dispute) if dispute else None
+    standing = Standing(dispute=dispute, wants_fee=dispute.case_type == "compliance") if dispute else None
     awaited = over or (stands_in_the_way(standing, now) if standing else None)
     unfit = awaited or _unfit(content)
     open_ = over or (not_to_be_accepted(standing) if standing else None)
