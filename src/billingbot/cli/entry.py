@@ -34,6 +34,7 @@ NOUNS: Final = {
     "breaker": Noun("Stops automatic refunds that come too fast: show it, close it.", _DESK, "breaker"),
     "keys": Noun("API keys: create, list, revoke.", _DESK, "keys"),
     "users": Noun("Who may sign in: add, link, roles, sessions.", _DESK, "users"),
+    "privacy": Noun("What is kept of a customer, and erasing it.", _DESK, "privacy"),
     "policy": Noun("The refund policy: check, test, compare and publish versions.", _DESK, "policy"),
     "refunds": Noun("Refunds and their attempts.", _LOOK, "refunds"),
     "cancellations": Noun("Subscriptions that a refund was to end, and did not.", _DESK, "cancellations"),

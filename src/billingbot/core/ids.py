@@ -40,6 +40,7 @@ class Kind(StrEnum):
     CLOSING = "mon"
     PERSON = "per"
     SESSION = "ses"
+    ERASURE = "ers"
 
 
 class IdSource(Protocol):

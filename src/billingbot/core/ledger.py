@@ -73,6 +73,8 @@ class EntryKind(StrEnum):
     SECOND_FACTOR_DROPPED = "person.second_factor_dropped"
     RECOVERY_CODE_USED = "person.recovery_code_used"
     SESSION_REVOKED = "session.revoked"
+    PERSONAL_DATA_SHOWN = "personal_data.shown"
+    PERSONAL_DATA_ERASED = "personal_data.erased"
     JOB_REPLAYED = "job.replayed"
     JOB_DISMISSED = "job.dismissed"
     POLICY_PUBLISHED = "policy.published"

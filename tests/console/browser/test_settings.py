@@ -19,7 +19,7 @@ def test_settings_are_accessible(console: Console, browser_page: BrowserPage, da
     page.get_by_role("button", name="Add and show the link").press("Enter")
     page.get_by_role("heading", name="The link for Grace").wait_for()
     assert_accessible(page)
-    for name in ("people", "keys", "modes"):
+    for name in ("people", "keys", "modes", "privacy"):
         page.goto(f"/settings/{name}")
         assert_accessible(page)
         keep_picture(page, f"settings-{name}-{look}")

@@ -71,6 +71,8 @@ cases = Table(
     time("decided_at", optional=True),
     time("due_at", optional=True),
     time("closed_at", optional=True),
+    # When what people wrote on it was erased, at the request of whom it was about.
+    time("erased_at", optional=True),
     time("recheck_at", optional=True),
     Column("rechecks", Integer, nullable=False, server_default="0"),
     time("snoozed_until", optional=True),

@@ -1,5 +1,6 @@
 """Explaining a case from what is stored: the verdict in words, and whether the stored bytes still lead to it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -13,7 +14,7 @@ from billingbot.core.explain import explain, flips_in_words
 from billingbot.core.facts import Facts
 from billingbot.core.policy import Policy, decide, held_by_breaker, held_by_money, load_policy, with_limit
 from billingbot.core.restore import restore_decision, restore_facts
-from billingbot.store import cases, decisions
+from billingbot.store import cases, decisions, privacy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,7 @@ def explanation(
         decision_id=stored.id,
         purpose=stored.purpose,
         decided_at=stored.decided_at,
-        lines=tuple(explain(decision, facts, policy)),
+        lines=(*explain(decision, facts, policy), *_erased(connection, case_id)),
         reproduces=_reproduces(stored, decision, facts, policy),
         policy_id=policy.id,
         policy_version=policy.version,
@@ -84,6 +85,14 @@ def explanation(
         gained=facts.gained,
         under=_under(decisions.policy_named(connection, under), facts, decision) if under else None,
     )
+
+
+def _erased(connection: Connection, case_id: str) -> Iterator[str]:
+    at = privacy.erased_at(connection, case_id)
+    if at is not None:
+        yield ""
+        yield f"What people wrote on this case (requests, notes, letters) was erased on {at:%Y-%m-%d}, on request."
+        yield "Facts, verdict, policy and ledger hold no such text: they are as they were, byte for byte."
 
 
 def _verdict(connection: Connection, case_id: str, at: datetime | None) -> decisions.StoredDecision:

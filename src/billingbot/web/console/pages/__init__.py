@@ -18,6 +18,7 @@ from billingbot.web.console.pages import (
     notices,
     overview,
     policy,
+    privacy,
     queue,
     reconcile,
     refunds,
@@ -52,6 +53,7 @@ routers: Final[tuple[APIRouter, ...]] = (
     search.router,
     sign_in.router,
     account.router,
+    privacy.router,
     settings.router,
     sources.router,
 )

@@ -1,0 +1,149 @@
+"""Privacy: showing what is kept of a customer, and erasing what can go, piece by piece, each piece in the ledger.
+
+Whoever dies in between leaves whole pieces done and the rest findable: the digests by which everything is found go
+last. Running it again does what is left, and nothing twice.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from billingbot.core.errors import InputError
+from billingbot.core.history import normalise_email
+from billingbot.core.ids import Kind
+from billingbot.core.ledger import Draft, EntryKind
+from billingbot.core.person import mail_address, person
+from billingbot.core.powers import Power
+from billingbot.core.privacy import Held, customer_of, shown_event
+from billingbot.flows.desk import Desk, step
+from billingbot.store import privacy
+from billingbot.store.database import transaction
+from billingbot.store.privacy import Customer, OneCase, OneDispute, Slice
+
+# Rows of the inbox in one look: ten megabytes of events or so, read within a second.
+SLICE: Final = 2_000
+
+
+def preview(desk: Desk, email: str, *, moved: Callable[[], object] = lambda: None) -> Held:
+    """What is held of whoever has this address, and how much of it stays until it ends. Changes nothing."""
+    desk.require(Power.MANAGE)
+    email = _address(email)
+    customers, cases, disputes = _find(desk, email, moved)
+    with transaction(desk.db) as connection:
+        held = [privacy.held_by(connection, case) for case in cases if not case.is_open]
+        digests = privacy.digests(connection, customers)
+    events = sum(len(found.rows) for found in _slices(desk, email, customers, moved))
+    return sum(held, _under_way(cases, disputes)) + Held(
+        disputes=sum(not one.is_open for one in disputes), events=events, digests=digests
+    )
+
+
+def show(desk: Desk, email: str, *, by: str, moved: Callable[[], object] = lambda: None) -> dict[str, Any]:
+    """Everything that is kept of whoever has this address; that it was looked at stands in the ledger."""
+    desk.require(Power.MANAGE)
+    email = _address(email)
+    customers, cases, disputes = _find(desk, email, moved)
+    events = [
+        {"id": inbox_id, "account": account, "event": shown_event(body)}
+        for found in _slices(desk, email, customers, moved)
+        for inbox_id, account, body in found.rows
+    ]
+    with step(desk) as this:
+        kept: dict[str, Any] = {
+            "customers": [{"account": account, "customer": customer} for account, customer in sorted(customers)],
+            **privacy.shown(this.db, cases, customers),
+            "disputes": [privacy.texts_of(this.db, one) for one in disputes],
+            "events": events,
+            "digests": privacy.digests(this.db, customers),
+        }
+        body = {"cases": len(cases), "events": len(events)}
+        subject = this.new_id(Kind.ERASURE)
+        kind = EntryKind.PERSONAL_DATA_SHOWN
+        this.record(Draft(kind=kind, account="", subject=subject, actor=person(by), body=body))
+    return kept
+
+
+def erase(desk: Desk, email: str, *, by: str, moved: Callable[[], object] = lambda: None) -> Held:
+    """Erases what can go of whoever has this address; what was erased, and what stays until it ends.
+
+    Cases first, then answers to banks, then events, and last the digests by which all of it is found.
+    """
+    desk.require(Power.MANAGE)
+    email, erasure = _address(email), desk.new_id(Kind.ERASURE)
+    customers, cases, disputes = _find(desk, email, moved)
+    done = _under_way(cases, disputes)
+    for case in cases:
+        if not case.is_open:
+            done += _piece(desk, erasure, by, case.id, partial(privacy.erase_case, case=case))
+            moved()
+    for one in disputes:
+        if not one.is_open:
+            done += _piece(desk, erasure, by, one.id, partial(_erase_dispute, one=one))
+            moved()
+    for found in _slices(desk, email, customers, moved):
+        if found.rows:
+            done += _piece(desk, erasure, by, erasure, partial(_erase_events, found=found))
+    if done.open_cases or done.open_disputes:
+        return done  # what is left must still be found when it ends
+    return done + _piece(desk, erasure, by, erasure, partial(_erase_digests, customers=customers))
+
+
+def _piece(desk: Desk, erasure: str, by: str, subject: str, work: Callable[[Connection], Held]) -> Held:
+    """One commit: the erasing and its entry, or neither."""
+    with step(desk) as this:
+        held = work(this.db)
+        if not held.is_nothing:
+            body = {"erasure": erasure, **held.counted()}
+            kind = EntryKind.PERSONAL_DATA_ERASED
+            this.record(Draft(kind=kind, account="", subject=subject, actor=person(by), body=body))
+    return held
+
+
+def _erase_dispute(db: Connection, one: OneDispute) -> Held:
+    privacy.erase_dispute(db, one)
+    return Held(disputes=1)
+
+
+def _erase_events(db: Connection, found: Slice) -> Held:
+    return Held(events=privacy.erase_events(db, found))
+
+
+def _erase_digests(db: Connection, customers: set[Customer]) -> Held:
+    return Held(digests=privacy.erase_digests(db, customers))
+
+
+def _find(desk: Desk, email: str, moved: Callable[[], object]) -> tuple[set[Customer], list[OneCase], list[OneDispute]]:
+    with transaction(desk.db) as connection:
+        customers = privacy.customers_of(connection, email)
+    for found in _slices(desk, email, (), moved):
+        customers |= {(account, who) for _, account, body in found.rows if (who := customer_of(body)) is not None}
+    with transaction(desk.db) as connection:
+        cases = list(privacy.cases_of(connection, email, customers))
+        return customers, cases, list(privacy.disputes_of(connection, cases))
+
+
+def _slices(
+    desk: Desk, email: str, customers: "set[Customer] | tuple[()]", moved: Callable[[], object]
+) -> Iterator[Slice]:
+    after = ""
+    while True:
+        with transaction(desk.db) as connection:
+            found = privacy.events_holding(connection, email, customers, after=after, limit=SLICE)
+        if found.up_to is None:
+            return
+        yield found
+        moved()
+        after = found.up_to
+
+
+def _under_way(cases: list[OneCase], disputes: list[OneDispute]) -> Held:
+    return Held(open_cases=sum(case.is_open for case in cases), open_disputes=sum(one.is_open for one in disputes))
+
+
+def _address(email: str) -> str:
+    found = mail_address(email)
+    if normalise_email(found) is None:
+        raise InputError("email", "expected an address such as ada@example.com")
+    return found

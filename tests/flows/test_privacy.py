@@ -1,0 +1,149 @@
+"""Erasing a customer's personal data: all of it that can go, none of what must stay, and never half a piece."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from billingbot.core.case import CaseState
+from billingbot.core.errors import InputError
+from billingbot.core.mode import Mode
+from billingbot.core.privacy import ERASED, Held
+from billingbot.core.request import NamedBy
+from billingbot.flows import privacy, review
+from billingbot.flows.receive import store
+from billingbot.store import views
+from billingbot.store.database import transaction
+from tests.flows.shop import Shop
+
+EMAIL = "Vera+trial@example.com"
+
+
+def a_closed_case(shop: Shop) -> tuple[str, str]:
+    """A customer asked by address, wrote a text, got a refund and a note; and the events of all that are here."""
+    _, charge = shop.charged_trial(email=EMAIL)
+    shop.set_mode(Mode.ASSIST)
+    case_id = shop.ask(EMAIL, named_by=NamedBy.EMAIL, unused=True, text="Vera here, never used it").case.id
+    store(shop.desk, shop.events())
+    shop.work()
+    review.note(shop.desk, shop.person(case_id), "Vera called from Vienna")
+    review.deny(shop.desk, shop.person(case_id), reason="Vera used it", reply="Dear Vera, no.")
+    assert shop.case(case_id).state is CaseState.CLOSED
+    return charge, case_id
+
+
+def everything(shop: Shop) -> str:
+    """Every table that holds words, as one text."""
+    tables = ("cases", "requests", "notes", "letters", "ledger_entries", "notices", "decisions", "jobs", "job_failures")
+    told = [str(list(shop.rows(f"SELECT * FROM {table}"))) for table in tables]  # noqa: S608 # names from above
+    told += [bytes(row.body).decode() for row in shop.rows("SELECT body FROM inbox")]
+    told += [bytes(row.body).decode() for row in shop.rows("SELECT body FROM ledger_entries")]
+    return "\n".join(told).lower()
+
+
+def test_what_can_go_goes_and_decisions_and_ledger_stay_provable(shop: Shop) -> None:
+    _, case_id = a_closed_case(shop)
+    assert "vera" in everything(shop)
+    held = privacy.preview(shop.desk, EMAIL)
+    assert (held.cases, held.requests, held.notes, held.open_cases) == (1, 1, 2, 0)
+    assert held.events > 0
+    assert held.digests > 0
+    assert privacy.erase(shop.desk, EMAIL.upper(), by="kim") == held
+    assert "vera" not in everything(shop)
+    assert shop.ledger_flaws() == []
+    with transaction(shop.desk.db) as connection:
+        told = views.explanation(connection, case_id)
+    assert told.reproduces
+    assert any("was erased on" in line for line in told.lines)
+    assert [row.text for row in shop.rows("SELECT text FROM notes")] == [ERASED, ERASED]
+    assert shop.case(case_id).reply is None
+
+
+def test_twice_is_once_and_of_nobody_there_is_nothing(shop: Shop) -> None:
+    a_closed_case(shop)
+    privacy.erase(shop.desk, EMAIL, by="kim")
+    before = shop.rows("SELECT count(*) AS n FROM ledger_entries")[0].n
+    assert privacy.erase(shop.desk, EMAIL, by="kim") == Held()
+    assert privacy.preview(shop.desk, "nobody@example.com") == Held()
+    assert shop.rows("SELECT count(*) AS n FROM ledger_entries")[0].n == before
+    with pytest.raises(InputError, match=r"^email: "):
+        privacy.erase(shop.desk, "vera", by="kim")
+
+
+def test_nobody_elses_data_is_touched(shop: Shop) -> None:
+    a_closed_case(shop)
+    _, other = shop.charged_trial(email="wim@example.com")
+    theirs = shop.ask(other, unused=True, text="wim here").case.id
+    store(shop.desk, shop.events())
+    shop.work()
+    privacy.erase(shop.desk, EMAIL, by="kim")
+    told = everything(shop)
+    assert "wim here" in told
+    assert "wim@example.com" in told
+    assert shop.case(theirs).reply is not None or shop.case(theirs).state is not CaseState.CLOSED
+
+
+def test_what_is_under_way_stays_until_it_ends_and_can_still_be_found_then(shop: Shop) -> None:
+    shop.set_mode(Mode.ASSIST)
+    _, charge = shop.charged_trial(email=EMAIL)
+    store(shop.desk, shop.events())
+    case_id = shop.ask(charge, unused=True, text="Vera here").case.id
+    shop.work()
+    done = privacy.erase(shop.desk, EMAIL, by="kim")
+    assert (done.open_cases, done.requests, done.digests) == (1, 0, 0)
+    assert "vera here" in everything(shop)
+    review.deny(shop.desk, shop.person(case_id), reason="Vera used it", reply=None)
+    assert privacy.erase(shop.desk, EMAIL, by="kim").requests == 1
+    assert "vera" not in everything(shop)
+
+
+class DiedError(Exception):
+    """The process ended here."""
+
+
+def test_dying_anywhere_in_the_middle_leaves_the_rest_to_be_found(shop: Shop) -> None:
+    a_closed_case(shop)
+    expected, steps = privacy.preview(shop.desk, EMAIL), _count(shop)
+    gone = Held()
+    for last in range(steps):
+        with pytest.raises(DiedError):
+            privacy.erase(shop.desk, EMAIL, by="kim", moved=_dying_after(last))
+    gone = privacy.erase(shop.desk, EMAIL, by="kim")
+    assert "vera" not in everything(shop)
+    assert gone.digests == expected.digests  # the way to find it goes last
+    entries = shop.rows("SELECT body FROM ledger_entries WHERE kind = 'personal_data.erased'")
+    assert len(entries) == 3  # the case, the events, the digests: each piece once, however often it began
+    assert shop.ledger_flaws() == []
+
+
+def _count(shop: Shop) -> int:
+    seen: list[int] = []
+    privacy.preview(shop.desk, EMAIL, moved=lambda: seen.append(1))
+    return len(seen)
+
+
+def _dying_after(steps: int) -> Callable[[], None]:
+    left = [steps]
+
+    def moved() -> None:
+        if not left[0]:
+            raise DiedError
+        left[0] -= 1
+
+    return moved
+
+
+def test_what_is_kept_is_shown_whole_and_that_it_was_looked_at_is_in_the_ledger(shop: Shop) -> None:
+    _, case_id = a_closed_case(shop)
+    kept: dict[str, Any] = privacy.show(shop.desk, EMAIL, by="kim")
+    assert [row["id"] for row in kept["cases"]] == [case_id]
+    assert kept["requests"][0]["text"] == "Vera here, never used it"
+    assert len(kept["notes"]) == 2
+    assert kept["events"]
+    [entry] = shop.rows("SELECT actor, body FROM ledger_entries WHERE kind = 'personal_data.shown'")
+    assert entry.actor == "kim"
+    assert b"example.com" not in bytes(entry.body)
+    privacy.erase(shop.desk, EMAIL, by="kim")
+    after = privacy.show(replace(shop.desk), EMAIL, by="kim")
+    assert (after["requests"], after["events"], after["digests"]) == ([], [], 0)
