@@ -22,6 +22,7 @@ VERBS: Final = {
     "accepting.take_back": _P.CHECK,
     "activity.push": _P.PUSH,
     "answer_customer.write_reply": _P.DECIDE,
+    "attend.attend": _P.SEE,
     "backfill.ask": _P.RUN,
     "backtests.ask": _P.PUBLISH,
     "backtests.flips_of": _P.SEE,

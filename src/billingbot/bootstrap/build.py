@@ -14,6 +14,7 @@ from billingbot.bootstrap.accounts import AccountSettings, NoAccountError, read_
 from billingbot.bootstrap.house_texts import read_house_texts
 from billingbot.bootstrap.notices import read_mail, read_routes
 from billingbot.bootstrap.settings import ConfigFile, Environment, read_file
+from billingbot.bootstrap.sign_in import read_company_sign_in
 from billingbot.core.errors import ConfigError
 from billingbot.core.house_texts import NO_TEXTS, HouseTexts
 from billingbot.core.ids import CHANCE_BYTES, Kind, make_id
@@ -23,7 +24,7 @@ from billingbot.evidence.build import build_support_sources, build_usage_sources
 from billingbot.evidence.config import EvidenceConfig, read_evidence_config
 from billingbot.evidence.push import PushedAnswer
 from billingbot.evidence.sources import SupportSource, UsageSource
-from billingbot.flows.desk import Desk
+from billingbot.flows.desk import CompanySignIn, Desk
 from billingbot.flows.receive import Endpoint
 from billingbot.store import activity
 from billingbot.store.database import make_engine, transaction
@@ -44,6 +45,7 @@ class Config:
     routes: tuple[Route, ...] = ()
     mail: Mail | None = None
     texts: HouseTexts = NO_TEXTS
+    oidc: CompanySignIn | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,7 @@ def read_config(environment: Environment) -> Config:
         texts = read_house_texts(file, clauses=policy.clauses if policy is not None else None)
     except ConfigError as fault:
         problems += fault.problems
+    oidc = _company_sign_in(file, problems)
     if problems or accounts is None or evidence is None or policy is None:
         raise ConfigError(problems)
     return Config(
@@ -104,8 +107,17 @@ def read_config(environment: Environment) -> Config:
         policy=policy,
         routes=routes,
         mail=mail,
+        oidc=oidc,
         texts=texts,
     )
+
+
+def _company_sign_in(file: ConfigFile, problems: list[str]) -> CompanySignIn | None:
+    try:
+        return read_company_sign_in(file)
+    except ConfigError as fault:
+        problems += fault.problems
+        return None
 
 
 def _problems_of_policy(path: Path) -> Sequence[str]:
@@ -146,6 +158,8 @@ def runtime(config: Config, *, database_url: str, redis_url: str, pool_size: int
         recheck_after=timedelta(seconds=config.file.desk.recheck_after_seconds),
         routes=config.routes,
         mail=config.mail,
+        oidc=config.oidc,
+        passwords=config.file.sign_in.passwords,
         texts=config.texts,
         disputes=config.file.disputes.terms(),
         comment_words=config.file.cancellation_comments.lists(),

@@ -15,6 +15,7 @@ from billingbot.core.deadlines import DisputeTerms
 from billingbot.core.errors import ConfigError
 from billingbot.core.journal import Book, BookCodes, Books
 from billingbot.core.notice import NoticeKind
+from billingbot.core.powers import Role
 from billingbot.core.refund_terms import CancelWhen
 
 DEFAULT_CONFIG = Path("config/billingbot.toml")
@@ -147,6 +148,34 @@ class CommentsSection(BaseModel):
         return {**DEFAULT_WORDS, **self.words}
 
 
+class OidcSection(BaseModel):
+    """`[sign_in.oidc]`: the company's own sign-in; the client's secret is named by an environment variable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    issuer: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")]
+    client_id: Annotated[str, Field(min_length=1)]
+    client_secret_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+    name: Annotated[str, Field(min_length=1, max_length=60)] = "your company account"
+    """What the button says."""
+    domains: Annotated[tuple[Annotated[str, Field(pattern=r"^[^\s@]+\.[^\s@]+$")], ...], Field(min_length=1)]
+    """Whose addresses may come in: many providers let anybody make an account."""
+    scopes: str = "openid email profile"
+    roles_claim: str | None = None
+    """The claim that holds groups, with dots into objects; roles are then made from it at each sign-in."""
+    roles: dict[str, Role] = {}
+    """Group to role."""
+
+
+class SignInSection(BaseModel):
+    """`[sign_in]`: how people come in."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    passwords: bool = True
+    oidc: OidcSection | None = None
+
+
 class FinanceSection(BaseModel):
     """`[finance]`: how the books are kept."""
 
@@ -194,6 +223,7 @@ class _File(BaseModel):
     disputes: DisputesSection = DisputesSection()
     cancellation_comments: CommentsSection = CommentsSection()
     finance: FinanceSection = FinanceSection()
+    sign_in: SignInSection = SignInSection()
 
 
 class ConfigFile(BaseModel):
@@ -210,6 +240,7 @@ class ConfigFile(BaseModel):
     disputes: DisputesSection = DisputesSection()
     cancellation_comments: CommentsSection = CommentsSection()
     finance: FinanceSection = FinanceSection()
+    sign_in: SignInSection = SignInSection()
 
 
 def read_environment() -> Environment:
@@ -248,6 +279,7 @@ def read_file(path: Path) -> ConfigFile:
         disputes=file.disputes,
         cancellation_comments=file.cancellation_comments,
         finance=file.finance,
+        sign_in=file.sign_in,
     )
 
 

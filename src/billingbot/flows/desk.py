@@ -17,9 +17,10 @@ from billingbot.core.job import Actor
 from billingbot.core.journal import UTC_BOOKS, Books
 from billingbot.core.ledger import Draft
 from billingbot.core.policy import Policy
-from billingbot.core.powers import ALL, Power, roles_with
+from billingbot.core.powers import ALL, Power, Role, roles_with
 from billingbot.evidence.sources import SupportSource, UsageSource
 from billingbot.gateway.client import StripeGateway
+from billingbot.identity.oidc import Oidc
 from billingbot.store import jobs, ledger, policies
 from billingbot.store.database import transaction
 from billingbot.telling.mail import Mail
@@ -39,6 +40,19 @@ class Account:
     name: str
     livemode: bool
     stripe: StripeGateway
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompanySignIn:
+    """The company's own sign-in: who is asked, whose addresses may come in, and which groups make which roles.
+
+    `roles` is None where roles are given here, to people who were added here.
+    """
+
+    name: str
+    provider: Oidc
+    domains: frozenset[str]
+    roles: Mapping[str, Role] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +84,10 @@ class Desk:
     comment_words: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: DEFAULT_WORDS)
     """By which a comment on a cancellation asks for money back, by language."""
     """How far ahead of the banks' deadlines we want to be."""
+    oidc: CompanySignIn | None = None
+    """The company's own sign-in; None where people come in by link and password alone."""
+    passwords: bool = True
+    """Whether people come in by password; a link always opens, for the day when the company's sign-in is away."""
     powers: frozenset[Power] = ALL
     """What whoever works with this desk may do. A process, and whoever holds the database, may do everything; the web
     doors hand each caller a desk with the caller's own powers."""

@@ -54,6 +54,8 @@ def by_password(desk: Desk, who: str, password: str, *, address: str, user_agent
     `address` is where the request came from. WrongError where the two do not belong together, TooManyTriesError where
     that was tried too often; each says the same, after the same time, whether there is such a person or not.
     """
+    if not desk.passwords:
+        raise WrongError("sign-in: passwords are not taken here; use your company's sign-in, or a link")
     password, who = spelt(password), who.strip()
     if len(who) > MOST_EMAIL or len(password) > LONGEST:
         raise WrongError(_WRONG)

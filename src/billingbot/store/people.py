@@ -68,6 +68,23 @@ def named(connection: Connection, who: str, *, lock: bool = False) -> Person:
     return _one(connection, wanted, who, lock=lock)
 
 
+def by_oidc(connection: Connection, issuer: str, subject: str) -> Person | None:
+    """The person whom this identity of a provider is tied to; locked."""
+    return _maybe(connection, (people.c.oidc_issuer == issuer) & (people.c.oidc_subject == subject))
+
+
+def by_email(connection: Connection, email: str) -> Person | None:
+    """The person with this address, in its one spelling; locked."""
+    return _maybe(connection, people.c.email == email)
+
+
+def tie_oidc(connection: Connection, person_id: str, issuer: str, subject: str) -> bool:
+    """Ties an identity to a person who has none yet; whether that is so."""
+    free = (people.c.id == person_id, people.c.oidc_subject.is_(None))
+    values = {"oidc_issuer": issuer, "oidc_subject": subject}
+    return bool(connection.execute(people.update().where(*free).values(**values)).rowcount)
+
+
 def everybody(connection: Connection) -> Sequence[Person]:
     """Everybody, by name; those who are disabled too."""
     rows = connection.execute(sa.select(*COLUMNS).order_by(people.c.name_key))
@@ -146,6 +163,11 @@ def set_reading(connection: Connection, person_id: str, *, locale: str, zone: st
 
 def _change(connection: Connection, person_id: str, **values: object) -> None:
     connection.execute(people.update().where(people.c.id == person_id).values(**values))
+
+
+def _maybe(connection: Connection, wanted: sa.ColumnElement[bool]) -> Person | None:
+    row = connection.execute(sa.select(*COLUMNS).where(wanted).with_for_update()).one_or_none()
+    return of_mapping(dict(row._mapping)) if row else None
 
 
 def _one(connection: Connection, wanted: sa.ColumnElement[bool], who: str, *, lock: bool) -> Person:

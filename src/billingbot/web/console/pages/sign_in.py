@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from billingbot.core.errors import ForbiddenError
 from billingbot.core.session import LASTS, STEP_LASTS, LinkPurpose
-from billingbot.flows import sign_in
+from billingbot.flows import sign_in, sign_in_oidc
 from billingbot.flows.desk import Desk
 from billingbot.flows.sign_in_local import TooManyTriesError, WrongError, by_code, by_password
 from billingbot.web.console.door import ConsoleRoute, PublicRoute
@@ -28,9 +28,9 @@ FIRST_PASSWORD: Final = "/account/password"  # noqa: S105 # a page, not a secret
 
 
 @public.get("/sign-in")
-def page(next: str = "/") -> Response:  # noqa: A002 # what the query says
+def page(desk: TheDesk, next: str = "/") -> Response:  # noqa: A002 # what the query says
     """How to come in."""
-    return _page(to=next)
+    return _page(desk, to=next)
 
 
 @public.post("/sign-in")
@@ -45,10 +45,29 @@ def come_by_password(
     try:
         entered = by_password(desk, who, password, address=_address(request), user_agent=_agent(request))
     except TooManyTriesError as fault:
-        return _page(to=next, who=who, told=str(fault), status=HTTPStatus.TOO_MANY_REQUESTS)
+        return _page(desk, to=next, who=who, told=str(fault), status=HTTPStatus.TOO_MANY_REQUESTS)
     except WrongError as fault:
-        return _page(to=next, who=who, told=str(fault), status=HTTPStatus.FORBIDDEN)
+        return _page(desk, to=next, who=who, told=str(fault), status=HTTPStatus.FORBIDDEN)
     return come_in(request, entered, to=next)
+
+
+@public.get("/sign-in/oidc")
+def set_out(request: Request, desk: TheDesk, next: str = "/") -> Response:  # noqa: A002 # what the query says
+    """Out to the company's own sign-in."""
+    leaves = sign_in_oidc.set_out(desk, redirect_uri=f"{base_of(request)}/sign-in/oidc/back", to=local_path(next))
+    answer = RedirectResponse(leaves.url, status_code=HTTPStatus.SEE_OTHER)
+    set_secret(answer, request, step_cookie(request), leaves.secret, seconds=int(STEP_LASTS.total_seconds()))
+    return answer
+
+
+@public.get("/sign-in/oidc/back")
+def come_back(request: Request, desk: TheDesk, code: str = "", state: str = "") -> Response:
+    """Back from it, with a code that says who it is."""
+    secret = request.cookies.get(step_cookie(request), "")
+    entered, to = sign_in_oidc.come_back(desk, secret, state=state, code=code, user_agent=_agent(request))
+    answer = come_in(request, entered, to=to)
+    answer.delete_cookie(step_cookie(request), path="/", secure=is_secure(request), httponly=True)
+    return answer
 
 
 @public.get("/sign-in/code")
@@ -70,7 +89,7 @@ def come_by_code(
     except WrongError as fault:
         return _code_page(to=next, told=str(fault), status=HTTPStatus.FORBIDDEN)
     except ForbiddenError as fault:
-        return _page(to=next, told=str(fault), status=HTTPStatus.FORBIDDEN)
+        return _page(desk, to=next, told=str(fault), status=HTTPStatus.FORBIDDEN)
     answer = come_in(request, entered, to=next)
     answer.delete_cookie(step_cookie(request), path="/", secure=is_secure(request), httponly=True)
     return answer
@@ -120,6 +139,12 @@ def come_in(request: Request, entered: sign_in.SignedIn | sign_in.Halfway, *, to
     return answer
 
 
+def base_of(request: Request) -> str:
+    """Where people reach us: as configured, else as they came."""
+    desk: Desk = request.app.state.desk
+    return (desk.public_url or str(request.base_url)).rstrip("/")
+
+
 def set_secret(answer: Response, request: Request, name: str, secret: str, *, seconds: int) -> None:
     """A secret for this browser alone. Lax: the company's own sign-in leads back here from another site."""
     answer.set_cookie(name, secret, max_age=seconds, path="/", secure=is_secure(request), httponly=True, samesite="lax")
@@ -138,8 +163,14 @@ def _go(path: str, *, to: str) -> Response:
     return RedirectResponse(f"{path}{back}", status_code=HTTPStatus.SEE_OTHER)
 
 
-def _page(*, to: str, who: str = "", told: str = "", status: HTTPStatus = HTTPStatus.OK) -> Response:
-    context = {"next": local_path(to), "who": who, "told": told}
+def _page(desk: Desk, *, to: str, who: str = "", told: str = "", status: HTTPStatus = HTTPStatus.OK) -> Response:
+    context = {
+        "next": local_path(to),
+        "who": who,
+        "told": told,
+        "company": desk.oidc.name if desk.oidc else None,
+        "passwords": desk.passwords,
+    }
     return HTMLResponse(render("sign_in/page.html", context), status_code=status)
 
 
