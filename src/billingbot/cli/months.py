@@ -119,12 +119,13 @@ def export(
 
 def _closing(here: "Desk", month: str, account: str | None) -> "Closing":
     from billingbot.core.errors import NotFoundError
+    from billingbot.core.month import Month
     from billingbot.store import months
     from billingbot.store.database import transaction
 
     name = one_account(here, account)
     with transaction(here.db) as connection:
-        found = months.find(connection, name, month)
+        found = months.find(connection, name, str(Month.parse(month)))
     if found is None:
         raise NotFoundError(f"month {month} of {name}: it was never closed (billingbot months close {month})")
     return found
