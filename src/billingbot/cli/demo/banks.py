@@ -1,6 +1,7 @@
 """What banks do: every form in which a cardholder's claim comes through Stripe, and what must come of it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -254,7 +255,7 @@ def _chargebacks() -> Iterator[Story]:
         charged=moves.refund_will(status="pending", pending_reason="processing"),
         asks=moves.ASK,
         later=_chargeback(due_in_hours=130),
-        expected=review("open-chargeback", dispute="needs_response"),
+        expected=replace(review("open-chargeback", dispute="needs_response"), or_reason="refund-crossed-by-dispute"),
     )
 
 

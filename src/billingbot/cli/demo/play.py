@@ -49,6 +49,8 @@ class Played:
         """How what happened differs from what was expected; empty where it does not."""
         expected, case = self.story.expected, self.case
         actual = case.get("outcome") if case.get("state") == "closed" else case.get("reason")
+        if actual == expected.or_reason:
+            actual = expected.reason
         pairs = [
             ("state", expected.state, case.get("state")),
             ("reason", expected.reason, actual),

@@ -27,6 +27,8 @@ class Expected:
     """Its status at Stripe in the end, checked where given."""
     recommendation: str | None = None
     """Checked where given."""
+    or_reason: str | None = None
+    """Where two pieces of news may be read in either order, what the other order comes to."""
     dispute: str | None = None
     """The status of the charge's newest dispute at Stripe in the end, checked where given."""
 
