@@ -58,8 +58,9 @@ def test_a_bar_leads_to_its_rows(console: Console, signed_in: SignedIn) -> None:
     refund = paid(console)
     finance = signed_in(Role.FINANCE)
     today = f"{datetime.now(UTC):%Y-%m-%d}"
-    page = finance.get("/refunds").text
-    assert f"day={today}" in page
+    page = finance.get("/refunds/plots").text
+    assert f"/refunds?day={today}" in page
+    assert finance.get("/refunds/plots?month=all&currency=usd").status_code == 200
     assert refund in finance.get(f"/refunds?day={today}").text
     assert refund not in finance.get("/refunds?day=2020-02-29").text
 

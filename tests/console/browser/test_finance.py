@@ -24,6 +24,7 @@ def test_finance_filters_drills_closes_downloads_and_signs(console: Console, bro
     page.goto("/refunds")
     page.get_by_label("that are").select_option("succeeded")
     page.wait_for_url("**/refunds?*state=succeeded*")
+    page.get_by_role("link", name="Plots").click()
     page.locator("svg.chart a").first.click()
     page.wait_for_url("**/refunds?*day=*")
     page.get_by_role("link", name="the whole month").wait_for()
@@ -76,6 +77,7 @@ def test_every_page_of_finance_is_accessible(console: Console, browser_page: Bro
     page = browser_page(Role.ADMIN, dark=dark)
     for path, name in (
         ("/refunds", "refunds"),
+        ("/refunds/plots", "refunds-plots"),
         (f"/refunds/{refund}", "refund"),
         ("/months", "months"),
         ("/ledger", "ledger"),

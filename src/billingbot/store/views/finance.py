@@ -22,6 +22,8 @@ _FIELDS: Final = tuple(RefundIntent.__slots__)
 # own the two are milliseconds apart, and a day of room costs nothing.
 _ROOM: Final = timedelta(days=1)
 _DENIED: Final = "denied"
+# Combinations of a desk with many people; a list to choose from is of no use beyond that.
+_MOST_FACETS: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,16 +226,29 @@ def dispute_cost(connection: Connection, filters: LogFilter, *, unit: str, zone:
     return tuple(Bucket(at=row[0], name=row[1], count=row[2], minor=int(row[3])) for row in rows)
 
 
-def deciders(connection: Connection, filters: LogFilter) -> Sequence[str]:
-    """Who decided the refunds of that span: policies and people, for a list to choose from."""
-    found = connection.execute(
-        sa.select(refunds.c.decided_by)
-        .where(*_conditions(LogFilter(since=filters.since, until=filters.until)))
-        .group_by(refunds.c.decided_by)
-        .order_by(refunds.c.decided_by)
-        .limit(200)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facets:
+    """What there is to choose from: currencies, clauses (empty for none), and who decided."""
+
+    currencies: tuple[str, ...]
+    clauses: tuple[str, ...]
+    deciders: tuple[str, ...]
+
+
+def facets(connection: Connection, *, since: datetime | None, until: datetime | None) -> Facets:
+    """What the refunds of that time differ in, in one walk over them."""
+    table = refunds.c
+    rows = connection.execute(
+        sa.select(table.currency, sa.func.coalesce(table.clause, ""), table.decided_by)
+        .where(*_conditions(LogFilter(since=since, until=until)))
+        .group_by(table.currency, table.clause, table.decided_by)
+        .limit(_MOST_FACETS)
+    ).all()
+    return Facets(
+        currencies=tuple(sorted({row[0] for row in rows})),
+        clauses=tuple(sorted({row[1] for row in rows})),
+        deciders=tuple(sorted({row[2] for row in rows})),
     )
-    return found.scalars().all()
 
 
 def _bucket(column: sa.ColumnElement[Any], unit: str, zone: str) -> sa.ColumnElement[Any]:

@@ -1,7 +1,6 @@
 """Refunds: the log with its sums and plots, one refund from intent to settlement, and the log as a file."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
@@ -107,36 +106,35 @@ class PageQuery(LogQuery):
 
 
 class ExportQuery(LogQuery):
-    """Them, as a file."""
+    """All of them: as a file, or drawn."""
 
 
 @router.get("/refunds")
 def log(here: Here, query: Annotated[PageQuery, Query()]) -> Response:
-    """The refund log: rows by filter, sums that follow it, plots whose bars lead back here."""
-    zone = here.desk.books.zone
-    filters = query.filters(zone, here.reader.now)
+    """The refund log: rows by filter, and sums that follow it."""
+    filters = query.filters(here.desk.books.zone, here.reader.now)
     page = here.read(finance.log_page, filters, after=query.after)
     given = _but(query.given, "after")
-    plots = _plots(here, query, filters, given) if query.after is None else None
     return here.show(
         "refunds/list.html",
         page=page,
-        query_=query,
         totals=here.read(finance.log_totals, filters),
         settled=here.read(finance.settled_totals, filters),
-        plots=plots,
-        months=_months(query, zone, here.reader.now),
-        clauses=_clauses(here, query, filters),
-        deciders=_deciders(here, query, filters),
-        currencies=_currencies(here, query, filters),
-        accounts=[(name, name) for name in sorted(here.desk.accounts)],
-        states=[(one.value, one.value.replace("_", " ")) for one in RefundState],
-        origins=[("policy", "the policy"), ("person", "a person"), ("external", "somebody outside billingbot")],
         tones=TONES,
         more=f"/refunds?{urlencode({**given, 'after': page.next})}" if page.next else None,
         exports=[(form.value, f"/refunds/export/{form.value}?{urlencode(given)}") for form in Form],
-        without_day=f"/refunds?{urlencode({**_but(given, 'day'), 'month': query.which(zone, here.reader.now)})}",
-        chosen_month=_chosen(query, zone, here.reader.now),
+        **_sentence(here, query, filters, "/refunds"),
+    )
+
+
+@router.get("/refunds/plots")
+def plots(here: Here, query: Annotated[ExportQuery, Query()]) -> Response:
+    """The same refunds drawn; a bar leads to its rows."""
+    filters = query.filters(here.desk.books.zone, here.reader.now)
+    return here.show(
+        "refunds/plots.html",
+        plots=_plots(here, query, query.given),
+        **_sentence(here, query, filters, "/refunds/plots"),
     )
 
 
@@ -185,10 +183,29 @@ def _but(given: Mapping[str, str], *names: str) -> dict[str, str]:
     return {name: value for name, value in given.items() if name not in names}
 
 
-def _currencies(here: Visit, query: LogQuery, filters: LogFilter) -> list[tuple[str, str]]:
-    found = here.read(finance.log_totals, replace(filters, currency=None))
-    names = {one.currency for one in found} | ({query.currency} if query.currency else set())
-    return [(name, name.upper()) for name in sorted(names)]
+def _sentence(here: Visit, query: LogQuery, filters: LogFilter, action: str) -> dict[str, Any]:
+    """The filters with what there is to choose from in that time, read in one statement."""
+    zone, now = here.desk.books.zone, here.reader.now
+    given = _but(query.given, "after")
+    there = here.read(finance.facets, since=filters.since, until=filters.until)
+    clauses = {name for name in there.clauses if name} | ({query.clause} - {WITHOUT} if query.clause else set())
+    people = {*there.deciders, *([query.person] if query.person else [])}
+    currencies = {*there.currencies, *([query.currency] if query.currency else [])}
+    month = query.which(zone, now)
+    return {
+        "action": action,
+        "asked": f"?{urlencode(given)}" if given else "",
+        "query_": query,
+        "months": _months(query, zone, now),
+        "chosen_month": _chosen(query, zone, now),
+        "currencies": [(name, name.upper()) for name in sorted(currencies)],
+        "accounts": [(name, name) for name in sorted(here.desk.accounts)],
+        "clauses": [*((name, name.replace("-", " ")) for name in sorted(clauses)), (WITHOUT, "no rule at all")],
+        "deciders": [(name, name.removeprefix("policy:")) for name in sorted(people)],
+        "states": [(one.value, one.value.replace("_", " ")) for one in RefundState],
+        "origins": [("policy", "the policy"), ("person", "a person"), ("external", "somebody outside billingbot")],
+        "without_day": f"{action}?{urlencode({**_but(given, 'day'), 'month': month})}",
+    }
 
 
 def _chosen(query: LogQuery, zone: str, now: datetime) -> str:
@@ -205,20 +222,7 @@ def _months(query: LogQuery, zone: str, now: datetime) -> list[tuple[str, str]]:
     return [*((str(one), f"{date(one.year, one.number, 1):%B %Y}") for one in named), (ALL, "all time")]
 
 
-def _clauses(here: Visit, query: LogQuery, filters: LogFilter) -> list[tuple[str, str]]:
-    span = LogFilter(since=filters.since, until=filters.until)
-    names = {one.name for one in here.read(finance.by_clause, span, unit="year", zone=here.desk.books.zone)}
-    names |= {query.clause} if query.clause and query.clause != WITHOUT else set()
-    named = [(name, name.replace("-", " ")) for name in sorted(names) if name]
-    return [*named, *([(WITHOUT, "no rule at all")] if "" in names or query.clause == WITHOUT else [])]
-
-
-def _deciders(here: Visit, query: LogQuery, filters: LogFilter) -> list[tuple[str, str]]:
-    names = set(here.read(finance.deciders, filters)) | ({query.person} if query.person else set())
-    return [(name, name.removeprefix("policy:")) for name in sorted(names)]
-
-
-def _plots(here: Visit, query: LogQuery, filters: LogFilter, given: Mapping[str, str]) -> Mapping[str, Any]:
+def _plots(here: Visit, query: LogQuery, given: Mapping[str, str]) -> Mapping[str, Any]:
     zone, now = here.desk.books.zone, here.reader.now
     # A single day is shown within its month: where it stands among the others is what the plots are for.
     unit = "month" if query.month == ALL and query.day is None else "day"
