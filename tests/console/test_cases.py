@@ -185,6 +185,17 @@ def test_a_note_stands_in_the_story_and_whoever_it_names_has_it_seen_by_opening_
     assert "1 new" not in lou.get("/queue").text
 
 
+def test_a_note_on_a_disputed_charge_is_marked_for_the_bank_and_the_mark_taken_away(
+    console: Console, signed_in: SignedIn
+) -> None:
+    shop, support = console.shop, signed_in(Role.SUPPORT)
+    work = all_kinds(shop)
+    act(support, work.disputed, "note", text="The customer wrote that it works well.")
+    [note] = shop.rows("SELECT id FROM notes WHERE case_id = :c", c=work.disputed)
+    assert "may be quoted to the bank</small>" in act(support, work.disputed, f"notes/{note.id}", for_bank="yes").text
+    assert "may be quoted to the bank</small>" not in act(support, work.disputed, f"notes/{note.id}").text
+
+
 def test_a_person_says_which_charge_was_meant(console: Console, signed_in: SignedIn) -> None:
     shop, support = console.shop, signed_in(Role.SUPPORT)
     work = all_kinds(shop)
@@ -274,6 +285,8 @@ def test_a_charge_has_one_address_with_all_that_was_made_of_it(console: Console,
     reader = signed_in(Role.FINANCE)
     page = reader.get(f"/charges/{charge}").text
     assert f"/cases/{case_id}" in page
+    assert "Where the money was" in page
+    assert "it is with us" in page
     assert "succeeded" in page
     assert "charge.succeeded" in page
     assert reader.get("/charges/ch_nowhere").status_code == 404

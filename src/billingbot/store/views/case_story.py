@@ -1,9 +1,10 @@
 """The story of a case: its page with all that stands around it, and a charge with all that was ever made of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -15,7 +16,9 @@ from billingbot.core.facts import Facts
 from billingbot.core.ledger import Entry
 from billingbot.core.mode import Mode
 from billingbot.core.policy import Policy
+from billingbot.core.restore import restore_facts
 from billingbot.store import cases as case_rows
+from billingbot.store import decisions as decision_rows
 from billingbot.store import modes, policies, visits
 from billingbot.store.schema import cases, inbox
 from billingbot.store.views.cases import CasePage, case_page, timeline
@@ -67,6 +70,9 @@ class ChargeStory:
     disputes: tuple[DisputeLine, ...]
     conversions: tuple[ConversionLine, ...]
     webhooks: tuple[Webhook, ...]
+    money: Mapping[str, Any] | None
+    """Where the money was when a case of it was last decided: `state` and `why`; None before any was."""
+    money_at: datetime | None
 
 
 def case_story(connection: Connection, case_id: str) -> CaseStory:
@@ -100,6 +106,8 @@ def charge_story(connection: Connection, charge_id: str, accounts: Sequence[str]
         .where(cases.c.account.in_(accounts), cases.c.charge_id == charge_id)
         .order_by(cases.c.opened_at.desc())
     ).all()
+    decided = next((row for row in found if row.decision_id), None)
+    facts = restore_facts(decision_rows.get(connection, decided.decision_id).facts) if decided else None
     for account in [row.account for row in found] or accounts:
         story = ChargeStory(
             account=account,
@@ -109,6 +117,8 @@ def charge_story(connection: Connection, charge_id: str, accounts: Sequence[str]
             disputes=disputes_of_charge(connection, account, charge_id),
             conversions=conversion_list(connection, ConversionFilter(account=account, charge_id=charge_id)).items,
             webhooks=_webhooks(connection, account, [charge_id]),
+            money=facts.exhibits.get("money") if facts else None,
+            money_at=facts.at if facts else None,
         )
         if story.cases or story.refunds or story.disputes or story.conversions or story.webhooks:
             return story

@@ -23,6 +23,9 @@ class Moment:
     raw: str = ""
     href: str | None = None
     is_money: bool = False
+    note_id: str | None = None
+    for_bank: bool = False
+    """Of a note: whether an answer to a bank may quote it."""
 
 
 def _money(body: Mapping[str, Any], reader: Reader) -> str:
@@ -68,7 +71,17 @@ def moments(story: CaseStory, reader: Reader) -> list[Moment]:
     """All that happened, newest first."""
     page = story.page
     told = [_of_entry(entry, reader) for entry in page.timeline if entry.kind != "case.noted"]
-    told += [Moment(at=note.written_at, told="Wrote", by=note.author, text=note.text) for note in page.notes]
+    told += [
+        Moment(
+            at=note.written_at,
+            told="Wrote",
+            by=note.author,
+            text=note.text,
+            note_id=note.id,
+            for_bank=note.for_bank,
+        )
+        for note in page.notes
+    ]
     for line in page.refunds:
         for attempt in line.attempts:
             answered = f", answered {words(attempt.outcome)}" if attempt.answered_at else f", {words(attempt.outcome)}"

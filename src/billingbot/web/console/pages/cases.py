@@ -14,7 +14,7 @@ from billingbot.core.errors import ConflictError, InputError
 from billingbot.core.history import LinkKind
 from billingbot.core.powers import Power
 from billingbot.core.request import Channel, Claims, NamedBy
-from billingbot.flows import attend, letters, mention, name_charge, reassign, review, snooze, unlink
+from billingbot.flows import attend, letters, mention, name_charge, note_for_bank, reassign, review, snooze, unlink
 from billingbot.flows.answer_customer import write_reply
 from billingbot.flows.request import Ask, ask
 from billingbot.store import people, views
@@ -197,6 +197,14 @@ def note(here: Here, case_id: CaseId, text: Prose) -> Response:
     """Writes a note."""
     review.note(here.desk, review.Act(case_id=case_id, by=here.name), text.replace("\r\n", "\n"))
     return here.go(f"/cases/{case_id}", said="Noted.")
+
+
+@router.post("/cases/{case_id}/notes/{note_id}")
+def for_bank(here: Here, case_id: CaseId, note_id: str, *, for_bank: Annotated[bool, Form()] = False) -> Response:
+    """Says whether an answer to a bank may quote the note."""
+    note_for_bank.mark_note(here.desk, note_id, by=here.name, for_bank=for_bank)
+    told = "An answer to the bank may quote it now." if for_bank else "No answer to the bank quotes it from now on."
+    return here.go(f"/cases/{case_id}", said=told)
 
 
 @router.post("/cases/{case_id}/charge")
