@@ -78,6 +78,12 @@ refunds = Table(
     Index("ix_refunds_customer_id", "account", "customer_id"),
     Index("ix_refunds_charge_id", "account", "charge_id"),
     Index("ix_refunds_intended_at", "account", "intended_at"),
+    # The sums of a month, from the index alone.
+    Index(
+        "ix_refunds_log",
+        "intended_at",
+        postgresql_include=["id", "account", "currency", "state", "amount_minor", "clause", "decided_by", "origin"],
+    ),
     # What is on its way is little and asked for often; what has ended is much and asked for by other names.
     Index("ix_refunds_open", "state", postgresql_where=text("state NOT IN ('succeeded', 'refused', 'withdrawn')")),
     Index(

@@ -148,7 +148,7 @@ def log_totals(connection: Connection, filters: LogFilter) -> tuple[LogTotal, ..
 
 
 def settled_totals(connection: Connection, filters: LogFilter) -> tuple[SettledTotal, ...]:
-    """What the same refunds did to the balance, by its currency."""
+    """What the same refunds did to the balance, by its currency; each is looked up, so a year of them takes seconds."""
     table = balance_transactions.c
     rows = connection.execute(
         sa.select(table.currency, sa.func.sum(table.amount_minor), sa.func.sum(table.fee_minor))

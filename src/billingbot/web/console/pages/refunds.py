@@ -119,7 +119,6 @@ def log(here: Here, query: Annotated[PageQuery, Query()]) -> Response:
         "refunds/list.html",
         page=page,
         totals=here.read(finance.log_totals, filters),
-        settled=here.read(finance.settled_totals, filters),
         tones=TONES,
         more=f"/refunds?{urlencode({**given, 'after': page.next})}" if page.next else None,
         exports=[(form.value, f"/refunds/export/{form.value}?{urlencode(given)}") for form in Form],
@@ -134,6 +133,7 @@ def plots(here: Here, query: Annotated[ExportQuery, Query()]) -> Response:
     return here.show(
         "refunds/plots.html",
         plots=_plots(here, query, query.given),
+        settled=here.read(finance.settled_totals, filters),
         **_sentence(here, query, filters, "/refunds/plots"),
     )
 
