@@ -5,11 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from billingbot.core.case import CaseState
 from billingbot.core.errors import InputError
 from billingbot.core.mode import Mode
 from billingbot.core.privacy import ERASED, Held
+from billingbot.core.purchase_facts import PurchaseFact
 from billingbot.core.request import NamedBy
 from billingbot.flows import privacy, review
 from billingbot.flows.receive import store
@@ -96,6 +98,39 @@ def test_what_is_under_way_stays_until_it_ends_and_can_still_be_found_then(shop:
     review.deny(shop.desk, shop.person(case_id), reason="Vera used it", reply=None)
     assert privacy.erase(shop.desk, EMAIL, by="kim").requests == 1
     assert "vera" not in everything(shop)
+
+
+def test_comments_reasons_beside_links_and_what_the_product_told_go_too(shop: Shop) -> None:
+    _, case_id = a_closed_case(shop)
+    case = shop.case(case_id)
+    with shop.desk.db.begin() as connection:
+        for digest, belongs in (("1", case_id), ("2", None)):
+            connection.execute(
+                sa.text(
+                    "INSERT INTO cancellation_comments (account, subscription_id, digest, comment, matched, case_id)"
+                    " VALUES ('default', :sub, :digest, 'Vera wants her money', ARRAY['money'], :case)"
+                ),
+                {"sub": case.subscription_id, "digest": digest, "case": belongs},
+            )
+        connection.execute(
+            sa.text(
+                "INSERT INTO link_marks (id, account, kind, digest, case_id, marked_by, why)"
+                " VALUES ('mark_1', 'default', 'card', 'd', :case, 'kim', 'Vera shares the card')"
+            ),
+            {"case": case_id},
+        )
+        connection.execute(
+            sa.text(
+                "INSERT INTO purchase_facts (account, customer_id, name, value) VALUES ('default', :who, :name, 'Vera')"
+            ),
+            {"who": case.customer_id, "name": next(iter(PurchaseFact)).value},
+        )
+    held = privacy.preview(shop.desk, EMAIL)
+    assert (held.comments, held.marks, held.purchases) == (2, 1, 1)
+    assert privacy.erase(shop.desk, EMAIL, by="kim") == held
+    left = [shop.rows(f"SELECT * FROM {table}") for table in ("cancellation_comments", "link_marks", "purchase_facts")]  # noqa: S608
+    assert "vera" not in str(left).lower()
+    assert privacy.erase(shop.desk, EMAIL, by="kim") == Held()
 
 
 class DiedError(Exception):

@@ -21,6 +21,12 @@ class Held:
     requests: int = 0
     notes: int = 0
     letters: int = 0
+    comments: int = 0
+    """What they wrote when they cancelled."""
+    marks: int = 0
+    """Reasons that people wrote beside links."""
+    purchases: int = 0
+    """What the product told of their purchases: a name, an address, an IP."""
     disputes: int = 0
     events: int = 0
     digests: int = 0

@@ -33,11 +33,14 @@ def preview(desk: Desk, email: str, *, moved: Callable[[], object] = lambda: Non
     customers, cases, disputes = _find(desk, email, moved)
     with transaction(desk.db) as connection:
         held = [privacy.held_by(connection, case) for case in cases if not case.is_open]
-        digests = privacy.digests(connection, customers)
+        rest = Held(
+            purchases=privacy.purchases(connection, customers),
+            comments=privacy.comments(connection, customers),
+            digests=privacy.digests(connection, customers),
+        )
     events = sum(len(found.rows) for found in _slices(desk, email, customers, moved))
-    return sum(held, _under_way(cases, disputes)) + Held(
-        disputes=sum(not one.is_open for one in disputes), events=events, digests=digests
-    )
+    texts = Held(disputes=sum(not one.is_open for one in disputes), events=events)
+    return sum([*held, texts, rest], _under_way(cases, disputes))
 
 
 def show(desk: Desk, email: str, *, by: str, moved: Callable[[], object] = lambda: None) -> dict[str, Any]:
@@ -87,7 +90,7 @@ def erase(desk: Desk, email: str, *, by: str, moved: Callable[[], object] = lamb
             done += _piece(desk, erasure, by, erasure, partial(_erase_events, found=found))
     if done.open_cases or done.open_disputes:
         return done  # what is left must still be found when it ends
-    return done + _piece(desk, erasure, by, erasure, partial(_erase_digests, customers=customers))
+    return done + _piece(desk, erasure, by, erasure, partial(_erase_the_rest, customers=customers))
 
 
 def _piece(desk: Desk, erasure: str, by: str, subject: str, work: Callable[[Connection], Held]) -> Held:
@@ -110,8 +113,12 @@ def _erase_events(db: Connection, found: Slice) -> Held:
     return Held(events=privacy.erase_events(db, found))
 
 
-def _erase_digests(db: Connection, customers: set[Customer]) -> Held:
-    return Held(digests=privacy.erase_digests(db, customers))
+def _erase_the_rest(db: Connection, customers: set[Customer]) -> Held:
+    return Held(
+        purchases=privacy.erase_purchases(db, customers),
+        comments=privacy.erase_comments(db, customers),
+        digests=privacy.erase_digests(db, customers),
+    )
 
 
 def _find(desk: Desk, email: str, moved: Callable[[], object]) -> tuple[set[Customer], list[OneCase], list[OneDispute]]:

@@ -15,6 +15,7 @@ from billingbot.store import answers
 from billingbot.store.history import email_digest
 from billingbot.store.schema import (
     activity,
+    cancellation_comments,
     cases,
     customer_identities,
     decisions,
@@ -24,7 +25,9 @@ from billingbot.store.schema import (
     disputes,
     inbox,
     letters,
+    link_marks,
     notes,
+    purchase_facts,
     requests,
     trials,
 )
@@ -114,7 +117,16 @@ def held_by(connection: Connection, case: OneCase) -> Held:
     noted = count(notes.c.case_id == case.id, notes.c.text != ERASED)
     written = count(letters.c.case_id == case.id, letters.c.text != ERASED)
     reply = count(cases.c.id == case.id, cases.c.reply.is_not(None))
-    return Held(cases=int(bool(asked or noted or written or reply)), requests=asked, notes=noted, letters=written)
+    said = count(*_comment_is_left(case))
+    marked = count(*_mark_is_left(case))
+    return Held(
+        cases=int(bool(asked or noted or written or reply or said or marked)),
+        requests=asked,
+        notes=noted,
+        letters=written,
+        comments=said,
+        marks=marked,
+    )
 
 
 def erase_case(connection: Connection, case: OneCase) -> Held:
@@ -135,6 +147,8 @@ def erase_case(connection: Connection, case: OneCase) -> Held:
     connection.execute(
         letters.update().where(letters.c.case_id == case.id).values(subject=ERASED, text=ERASED, recipient_digest=None)
     )
+    connection.execute(cancellation_comments.update().where(*_comment_is_left(case)).values(comment=ERASED, matched=[]))
+    connection.execute(link_marks.update().where(*_mark_is_left(case)).values(why=ERASED))
     # No text at all where a reply was: the marker must never be sent to anybody.
     connection.execute(
         cases.update().where(cases.c.id == case.id).values(reply=None, reply_subject=None, erased_at=_NOW)
@@ -145,6 +159,29 @@ def erase_case(connection: Connection, case: OneCase) -> Held:
 def erase_dispute(connection: Connection, one: OneDispute) -> None:
     """Takes the texts of answers and drafts away."""
     answers.erase(connection, one.account, one.id)
+
+
+def purchases(connection: Connection, customers: Iterable[Customer]) -> int:
+    """How much the product told of what these customers bought."""
+    query = sa.select(sa.func.count()).where(*_told(customers))
+    return int(connection.execute(query).scalar_one())
+
+
+def erase_purchases(connection: Connection, customers: Iterable[Customer]) -> int:
+    """Forgets what the product told of what these customers bought; how much there was."""
+    return connection.execute(purchase_facts.update().where(*_told(customers)).values(value=None)).rowcount
+
+
+def comments(connection: Connection, customers: Iterable[Customer]) -> int:
+    """How many comments of their cancellations are left that belong to no case."""
+    query = sa.select(sa.func.count()).where(*_loose_comments(customers))
+    return int(connection.execute(query).scalar_one())
+
+
+def erase_comments(connection: Connection, customers: Iterable[Customer]) -> int:
+    """Writes over those; how many there were."""
+    gone = cancellation_comments.update().where(*_loose_comments(customers)).values(comment=ERASED, matched=[])
+    return connection.execute(gone).rowcount
 
 
 def digests(connection: Connection, customers: Iterable[Customer]) -> int:
@@ -219,6 +256,12 @@ def shown(
         "requests": (requests, requests.c.case_id.in_(ids)),
         "notes": (notes, notes.c.case_id.in_(ids)),
         "letters": (letters, letters.c.case_id.in_(ids)),
+        "cancellation_comments": (cancellation_comments, cancellation_comments.c.case_id.in_(ids)),
+        "link_marks": (link_marks, link_marks.c.case_id.in_(ids)),
+        "purchases": (
+            purchase_facts,
+            _whose(purchase_facts.c.account, purchase_facts.c.customer_id, customers),
+        ),
         "decisions": (decisions, decisions.c.case_id.in_(ids)),
         "trials": (trials, _whose(trials.c.account, trials.c.customer_id, customers)),
         "activity": (activity, _whose(activity.c.account, activity.c.customer_id, customers)),
@@ -269,6 +312,27 @@ def _whose(account: sa.Column[Any], customer: sa.Column[Any], customers: Iterabl
 def _known(customers: Iterable[Customer]) -> tuple[sa.ColumnElement[bool], ...]:
     whose = _whose(customer_identities.c.account, customer_identities.c.customer_id, customers)
     return customer_identities.c.kind != LinkKind.CARD.value, whose
+
+
+def _told(customers: Iterable[Customer]) -> tuple[sa.ColumnElement[bool], ...]:
+    whose = _whose(purchase_facts.c.account, purchase_facts.c.customer_id, customers)
+    return purchase_facts.c.value.is_not(None), whose
+
+
+def _loose_comments(customers: Iterable[Customer]) -> tuple[sa.ColumnElement[bool], ...]:
+    c = cancellation_comments.c
+    theirs = sa.select(trials.c.account, trials.c.subscription_id).where(
+        _whose(trials.c.account, trials.c.customer_id, customers)
+    )
+    return c.case_id.is_(None), c.comment != ERASED, sa.tuple_(c.account, c.subscription_id).in_(theirs)
+
+
+def _comment_is_left(case: OneCase) -> tuple[sa.ColumnElement[bool], ...]:
+    return cancellation_comments.c.case_id == case.id, cancellation_comments.c.comment != ERASED
+
+
+def _mark_is_left(case: OneCase) -> tuple[sa.ColumnElement[bool], ...]:
+    return link_marks.c.case_id == case.id, link_marks.c.why != ERASED
 
 
 def _request_is_left() -> sa.ColumnElement[bool]:
