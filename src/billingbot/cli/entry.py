@@ -22,7 +22,7 @@ NOUNS: Final = {
     "demo": Noun("A month at a small SaaS, played end to end; needs no account.", _TRY, "demo"),
     "sandbox": Noun("A local Stripe with its own clock.", _TRY, "sandbox"),
     "up": Noun("Everything on this machine: engines, web, workers and scheduler.", _RUN, "up"),
-    "web": Noun("The HTTP door: webhooks and the API. One process of many.", _RUN, "web"),
+    "web": Noun("The HTTP door: webhooks, the API and the console. One process of many.", _RUN, "web"),
     "worker": Noun("Runs the jobs. One process of many.", _RUN, "worker"),
     "scheduler": Noun("What happens by itself, each second and each hour. One process of many.", _RUN, "scheduler"),
     "db": Noun("The database: migrate it, or check the migrations.", _RUN, "db"),
