@@ -25,7 +25,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(asset=asset, charts=charts)
-    made.filters.update(ident=ident, words=words, span=span_words, seconds=seconds_words)
+    made.filters.update(copy_mark=copy_mark, ident=ident, words=words, span=span_words, seconds=seconds_words)
     return made
 
 

@@ -134,7 +134,12 @@ def ident(value: str | None, *, short: bool = False) -> Markup:
         text = Markup('<a class="id-link" href="{}{}" title="{}">{}</a>').format(path, value, value, text)
     if short:
         return text
-    return text + _COPY.format(value, value)
+    return text + copy_mark(value)
+
+
+def copy_mark(value: str) -> Markup:
+    """A button that copies this value."""
+    return _COPY.format(value, value)
 
 
 # Drawn, since not every machine's fonts have a sign for it.
