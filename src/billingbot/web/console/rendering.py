@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from billingbot.web.console import charts
 from billingbot.web.console.assets import asset
-from billingbot.web.console.wording import ident, seconds_words, span_words, words
+from billingbot.web.console.wording import copy_mark, ident, seconds_words, span_words, words
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 
