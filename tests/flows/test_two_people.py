@@ -67,6 +67,23 @@ def test_the_second_approval_is_only_for_those_who_may_check(shop: Shop) -> None
     shop.assert_paid_once(charge, amount=LARGE)
 
 
+def test_one_api_key_never_gives_both_words_whatever_names_it_writes(shop: Shop) -> None:
+    charge, case_id = waiting(shop)
+    helpdesk, other = replace(shop.desk, through="key:one"), replace(shop.desk, through="key:two")
+    approve(helpdesk, shop.person(case_id, "kim"), reason="as the policy says")
+    with pytest.raises(ForbiddenError, match="both words would come through one API key"):
+        approve(helpdesk, shop.person(case_id, "lou"), reason="somebody else, says the same key")
+    shop.work()
+    shop.assert_not_paid(charge)
+    with pytest.raises(sa.exc.IntegrityError, match="two_ways"), shop.owner.begin() as connection:
+        connection.exec_driver_sql("UPDATE approvals SET checker_through = 'key:one'")
+    approve(other, shop.person(case_id, "lou"), reason="looked at it too")
+    shop.work()
+    shop.assert_paid_once(charge, amount=LARGE)
+    [row] = shop.rows("SELECT maker_through, checker_through FROM approvals")
+    assert (row.maker_through, row.checker_through) == ("key:one", "key:two")
+
+
 @pytest.mark.parametrize("name", ["kim", " Kim", "KIM ", "k i m", "ｋｉｍ"])
 def test_nobody_is_the_second_person_by_writing_their_name_another_way(shop: Shop, name: str) -> None:
     if name != "kim":

@@ -103,6 +103,21 @@ def test_a_dispute_is_accepted_through_the_api_in_two_steps(shop: Shop, api: htt
     assert shop.stripe.get(f"/disputes/{dispute}")["status"] == "lost"
 
 
+def test_a_large_dispute_is_not_accepted_by_one_key_that_names_two_people(
+    shop: Shop, api: httpx.Client, dispute: str
+) -> None:
+    shop.allow(second_approval_above={"usd": 1000})
+    asked = post(api, dispute, "accept").json()["answer"]
+    assert asked["needs_second"]
+    refused = post(api, dispute, "accept/confirm", answer=asked["id"], by="somebody else")
+    assert (refused.status_code, "one API key" in refused.text) == (403, True)
+    shop.work()
+    assert shop.stripe.get(f"/disputes/{dispute}")["status"] == "needs_response"
+    second = create_key(shop.desk, "the second", by="tests", may=ALL)
+    api.headers["Authorization"] = f"Bearer {second}"
+    assert post(api, dispute, "accept/confirm", answer=asked["id"], by="somebody else").json()["state"] == "intended"
+
+
 def test_a_key_that_may_only_decide_drafts_and_stages_and_never_sends(
     shop: Shop, street: httpx.Client, dispute: str
 ) -> None:

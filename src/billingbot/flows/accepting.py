@@ -20,6 +20,7 @@ from billingbot.flows.desk import Account, Desk, Step, step
 from billingbot.flows.drafting import AnswerAct, draft_row
 from billingbot.flows.notify import tell
 from billingbot.flows.sending import entry, refuse_beside
+from billingbot.flows.two_people import not_the_same_way
 from billingbot.store import answer_drafts, answers, database
 from billingbot.store.database import transaction
 
@@ -49,7 +50,7 @@ def ask_to_accept(desk: Desk, act: AnswerAct) -> tuple[AnswerIntent, Dispute]:
         if waiting is not None:
             answers.set_state(this.db, waiting, _S.LAPSED, why="asked anew")
         intent = _asked(this, account, dispute, by, needs_second=two)
-        answers.intend(this.db, intent, first_key=person_key(by))
+        answers.intend(this.db, intent, first_key=person_key(by), first_through=desk.through)
         body = {"amount_minor": intent.amount_minor, "currency": intent.currency, "needs_second": two}
         this.record(entry(intent, EntryKind.ANSWER_ASKED, body, actor=by))
         if two:
@@ -61,7 +62,8 @@ def confirm_acceptance(desk: Desk, answer_id: str, *, by: str) -> AnswerIntent:
     """The second step: the dispute is closed at Stripe by a job; lost, and not to be undone.
 
     Raises ConflictError where it was not asked for, too long ago, over another amount, or where one person does both
-    though two are wanted; ForbiddenError where there is nothing to accept any more.
+    though two are wanted; ForbiddenError where there is nothing to accept any more, or both words come through one
+    API key.
     """
     desk.require(Power.CHECK)
     by = person(by)
@@ -76,10 +78,14 @@ def confirm_acceptance(desk: Desk, answer_id: str, *, by: str) -> AnswerIntent:
         intent = answers.get(this.db, answer_id, lock=True)
         if intent.state is not _S.ASKED or not _holds(this, intent, dispute):
             raise ConflictError(f"dispute {intent.dispute_id}: nothing waits to be confirmed; ask to accept it again")
-        if intent.needs_second and answers.first_key(this.db, intent.id) == person_key(by):
-            raise ConflictError(f"dispute {intent.dispute_id}: {intent.first_by} has asked; somebody else confirms")
+        if intent.needs_second:
+            key, through = answers.first_word(this.db, intent.id)
+            if key == person_key(by):
+                raise ConflictError(f"dispute {intent.dispute_id}: {intent.first_by} has asked; somebody else confirms")
+            not_the_same_way(f"dispute {intent.dispute_id}", through, desk.through)
         refuse_beside(this, intent.account, intent.dispute_id, AnswerKind.ACCEPT)
-        confirmed = answers.set_state(this.db, intent, _S.INTENDED, decided_by=by, decided_key=person_key(by))
+        word = {"decided_by": by, "decided_key": person_key(by), "decided_through": desk.through}
+        confirmed = answers.set_state(this.db, intent, _S.INTENDED, **word)
         this.enqueue(Actor.ANSWER, confirmed.id)
         body = {
             "amount_minor": confirmed.amount_minor,

@@ -91,6 +91,9 @@ class Desk:
     powers: frozenset[Power] = ALL
     """What whoever works with this desk may do. A process, and whoever holds the database, may do everything; the web
     doors hand each caller a desk with the caller's own powers."""
+    through: str | None = None
+    """The API key or the session by which the caller came, such as `key:key_...`; None for a process and the command
+    line. One key can name anybody: it never gives both words where two people are wanted."""
 
     def require(self, power: Power) -> None:
         """The first line of every verb that a person calls. ForbiddenError where this desk lacks the power."""

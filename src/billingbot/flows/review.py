@@ -126,8 +126,8 @@ def approve(desk: Desk, act: Act, *, reason: str) -> Case:
     comes back is still in review then.
 
     Reads the charge afresh first. Raises ForbiddenError where the mode lets no money move, nothing may be refunded,
-    or the second approval is not this person's to give; ConflictError where another person, or another refund, was
-    faster, or where one person approves twice.
+    or the second approval is not this person's to give or comes through the first one's API key; ConflictError where
+    another person, or another refund, was faster, or where one person approves twice.
     """
     desk.require(Power.DECIDE)
     reason = text_of("reason", reason)
@@ -151,9 +151,9 @@ def approve(desk: Desk, act: Act, *, reason: str) -> Case:
         case = in_review(this, act)
         notes.write(this.db, this.new_id(Kind.NOTE), case.id, act.by, reason)
         body = _approval(case, reason, amount, currency)
-        first = second_of(this, case, act.by, amount, currency) if two else None
+        first = second_of(this, case, act.by, amount, currency, through=desk.through) if two else None
         if two and first is None:
-            return approve_first(this, case, act.by, amount, currency, body)
+            return approve_first(this, case, act.by, amount, currency, body, through=desk.through)
         if first is not None:
             desk.require(Power.CHECK)
             body["first_by"] = first.maker
@@ -161,7 +161,14 @@ def approve(desk: Desk, act: Act, *, reason: str) -> Case:
         refund = under_terms(_intent(this, case, act, amount, currency), found)
         intend(this, refund, found.payee)
         if first is not None:
-            approvals.check(this.db, first, checker=act.by, key=person_key(act.by), refund_id=refund.id)
+            approvals.check(
+                this.db,
+                first,
+                checker=act.by,
+                key=person_key(act.by),
+                through=desk.through,
+                refund_id=refund.id,
+            )
         reply = letter(refunded_reply(found, case.id))
         return cases.move(this.db, case, CaseMove.APPROVED, assignee=act.by, recheck_at=None, **reply)
 

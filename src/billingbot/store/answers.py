@@ -54,10 +54,11 @@ def get(connection: Connection, answer_id: str, *, lock: bool = False) -> Answer
     return _intent(row)
 
 
-def first_key(connection: Connection, answer_id: str) -> str | None:
-    """Whose act the asking for an acceptance was, in the spelling that tells people apart."""
-    key: str | None = connection.execute(sa.select(answers.c.first_key).where(answers.c.id == answer_id)).scalar_one()
-    return key
+def first_word(connection: Connection, answer_id: str) -> tuple[str | None, str | None]:
+    """Who asked for an acceptance, in the spelling that tells people apart, and through which key or session."""
+    query = sa.select(answers.c.first_key, answers.c.first_through).where(answers.c.id == answer_id)
+    row = connection.execute(query).one()
+    return row.first_key, row.first_through
 
 
 def of_dispute(connection: Connection, account: str, dispute_id: str) -> Sequence[AnswerIntent]:

@@ -22,6 +22,8 @@ class FirstApproval:
     currency: str
     maker: str
     maker_key: str
+    maker_through: str | None
+    """The API key or session by which the maker came."""
     made_at: datetime
 
 
@@ -33,22 +35,38 @@ def waiting(connection: Connection, case_id: str) -> FirstApproval | None:
 
 
 def make(
-    connection: Connection, approval_id: str, case_id: str, *, amount_minor: int, currency: str, maker: str, key: str
+    connection: Connection,
+    approval_id: str,
+    case_id: str,
+    *,
+    amount_minor: int,
+    currency: str,
+    maker: str,
+    key: str,
+    through: str | None,
 ) -> None:
     """Stores a first approval; one per case waits at a time. Call it with the case locked."""
     connection.execute(
         approvals.insert().values(
-            id=approval_id, case_id=case_id, amount_minor=amount_minor, currency=currency, maker=maker, maker_key=key
+            id=approval_id,
+            case_id=case_id,
+            amount_minor=amount_minor,
+            currency=currency,
+            maker=maker,
+            maker_key=key,
+            maker_through=through,
         )
     )
 
 
-def check(connection: Connection, first: FirstApproval, *, checker: str, key: str, refund_id: str) -> None:
+def check(
+    connection: Connection, first: FirstApproval, *, checker: str, key: str, through: str | None, refund_id: str
+) -> None:
     """Ties the second approval, and the refund that goes out by it, to the first."""
     connection.execute(
         approvals.update()
         .where(approvals.c.id == first.id)
-        .values(checker=checker, checker_key=key, checked_at=_NOW, refund_id=refund_id)
+        .values(checker=checker, checker_key=key, checker_through=through, checked_at=_NOW, refund_id=refund_id)
     )
 
 

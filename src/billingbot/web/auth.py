@@ -39,7 +39,8 @@ class SignedInRoute(APIRoute):
             desk = await desk_of(request)
             sent = request.headers.getlist("authorization")
             key = await run_in_threadpool(_check, desk, sent)
-            request.state.key, request.state.desk = key, replace(desk, powers=key.powers)
+            request.state.key = key
+            request.state.desk = replace(desk, powers=key.powers, through=f"key:{key.id}")
             if request.method == "GET":
                 request.state.desk.require(Power.SEE)
             return await handle(request)

@@ -97,8 +97,10 @@ dispute_answers = Table(
     Column("why", Text),
     Column("decided_by", Text, nullable=False),
     Column("decided_key", Text),
+    Column("decided_through", Text),
     Column("first_by", Text),
     Column("first_key", Text),
+    Column("first_through", Text),
     Column("needs_second", Boolean, nullable=False, server_default="false"),
     time("confirm_by_at", optional=True),
     time("intended_at", now=True),
@@ -106,6 +108,8 @@ dispute_answers = Table(
     time("ended_at", optional=True),
     # Above the second approval's amount nobody asks and confirms, not even by writing the name another way.
     CheckConstraint("NOT needs_second OR state IN ('asked', 'lapsed') OR first_key <> decided_key", name="two_people"),
+    # Nor by writing two names through one API key.
+    CheckConstraint("NOT needs_second OR first_through <> decided_through", name="two_ways"),
     # One answer goes to the bank, or the dispute is given up: once, whoever wants it.
     Index(
         "uq_dispute_answers_final",

@@ -143,15 +143,19 @@ approvals = Table(
     Column("currency", Text, nullable=False),
     Column("maker", Text, nullable=False),
     Column("maker_key", Text, nullable=False),
+    Column("maker_through", Text),
     time("made_at", now=True),
     Column("checker", Text),
     Column("checker_key", Text),
+    Column("checker_through", Text),
     time("checked_at", optional=True),
     Column("refund_id", Text, ForeignKey("refunds.id")),
     time("ended_at", optional=True),
     Column("ended_by", Text),
     # Nobody is maker and checker of one refund, not even by writing the name another way.
     CheckConstraint("checker_key <> maker_key AND lower(btrim(checker)) <> lower(btrim(maker))", name="two_people"),
+    # Nor by writing two names through one API key.
+    CheckConstraint("checker_through <> maker_through", name="two_ways"),
     CheckConstraint("(refund_id IS NULL) = (checker_key IS NULL)", name="checked"),
     Index(
         "uq_approvals_open_case",

@@ -102,7 +102,7 @@ async def admit(request: Request) -> None:
     person, session = found
     request.state.visit = Visit(
         request=request,
-        desk=replace(desk, powers=person.powers),
+        desk=replace(desk, powers=person.powers, through=f"session:{session.id}"),
         person=person,
         session=session,
         csrf=csrf_of(secret),
