@@ -23,6 +23,7 @@ from billingbot.core.answer_draft import (
 )
 from billingbot.core.answering import (
     BINDING,
+    SETTLED_AFTER,
     AnswerIntent,
     AnswerKind,
     AnswerState,
@@ -40,6 +41,7 @@ from billingbot.core.dossier import DisputeMoney
 from billingbot.core.errors import ConflictError
 from billingbot.core.evidence_fields import LONGEST_FIELD, PAPERS, Field
 from billingbot.core.packet import draft
+from billingbot.core.paying import LEAVES_WITHIN
 from billingbot.core.statements import Grounds
 
 _S = AnswerState
@@ -247,3 +249,8 @@ def test_contesting_is_worth_no_more_than_the_amount_and_loses_no_more_than_the_
 def test_more_wins_than_cases_are_no_record() -> None:
     with pytest.raises(ValueError, match="no more wins than cases"):
         contest_value(amount_minor=1, currency="usd", counter_fee_minor=0, rate=WinRate(won=2, cases=1))
+
+
+def test_who_was_held_up_is_back_before_silence_counts_as_absence() -> None:
+    longest_call, wire = timedelta(seconds=25), timedelta(minutes=1)
+    assert LEAVES_WITHIN + longest_call + wire < SETTLED_AFTER

@@ -10,14 +10,15 @@ import pytest
 
 from billingbot.core.answering import AnswerIntent, AnswerKind, AnswerState
 from billingbot.core.case import CaseState
-from billingbot.core.errors import ConflictError, ForbiddenError, InputError
+from billingbot.core.errors import ConflictError, ForbiddenError, InputError, RetryLaterError
 from billingbot.core.evidence_fields import Field
 from billingbot.core.house_texts import HouseTexts
 from billingbot.core.job import Actor
 from billingbot.core.powers import Power
 from billingbot.flows import accepting, drafting, editing, note_for_bank, review, sending
+from billingbot.flows.answer import answer
 from billingbot.flows.drafting import AnswerAct
-from billingbot.store import answer_drafts, answers
+from billingbot.store import answer_drafts, answers, jobs
 from billingbot.store.answer_drafts import DraftVersion
 from tests.flows.shop import Shop, Trial
 
@@ -362,6 +363,24 @@ def test_a_worker_that_died_before_the_call_leaves_it_to_a_person(shop: Shop) ->
     let_settle(shop)
     assert states(shop, dispute) == [(AnswerKind.SEND, _S.ABSENT)]
     assert submissions(shop, dispute) == 0
+
+
+@pytest.mark.parametrize("held_up_at", [1, 2])
+def test_a_worker_that_was_held_up_before_the_call_makes_it_no_more(shop: Shop, held_up_at: int) -> None:
+    _, _, dispute = disputed(shop)
+    intent = sending.send(shop.desk, act(dispute))
+    [row] = shop.rows("SELECT id FROM jobs WHERE subject = :i", i=intent.id)
+    with shop.desk.db.begin() as connection:
+        job = jobs.claim(connection, row.id, "a token")
+    assert job is not None
+    ticks = iter([0.0] * held_up_at + [600.0] * 9)  # others have taken its silence for absence by then
+    with pytest.raises(RetryLaterError):
+        answer(shop.desk, job, clock=lambda: next(ticks))
+    assert states(shop, dispute) == [(AnswerKind.SEND, _S.INTENDED)]
+    assert submissions(shop, dispute) == 0
+    shop.restart()
+    assert states(shop, dispute) == [(AnswerKind.SEND, _S.DONE)]
+    assert submissions(shop, dispute) == 1
 
 
 def test_a_worker_that_died_after_the_call_is_read_back(shop: Shop) -> None:

@@ -233,6 +233,17 @@ def test_months_are_signed_in_their_order_and_once_they_have_ended(shop: Shop) -
         months.sign(shop.desk, "default", "2020-01", digest="sha256:x", by="fin")
 
 
+def test_a_month_that_ended_while_it_was_read_is_read_again_before_it_is_signed(shop: Shop) -> None:
+    refunded(shop)
+    month = month_at_stripe(shop)
+    drawn, _ = close(shop, month)
+    assert drawn.digest is not None
+    # The pages were read in the month's last seconds, and the statement drawn in the first ones of the next.
+    shop.write("UPDATE months SET began_at = until - interval '5 seconds'")
+    with pytest.raises(ConflictError, match="had not ended when"):
+        months.sign(shop.desk, "default", str(month), digest=drawn.digest, by="fin")
+
+
 @pytest.mark.parametrize("role", [Role.SUPPORT, Role.APPROVER, Role.OPS])
 def test_only_finance_closes_and_signs(shop: Shop, role: Role) -> None:
     theirs: Desk = replace(shop.desk, powers=powers_of([role]))

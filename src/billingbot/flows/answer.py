@@ -4,8 +4,9 @@ Intent before effect; a fresh look before each call; what may be with the bank i
 itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from time import monotonic
 from typing import Final, NoReturn, assert_never
 
 from billingbot.core.answering import (
@@ -24,6 +25,7 @@ from billingbot.core.ids import answer_key, paper_key
 from billingbot.core.job import Job
 from billingbot.core.ledger import EntryKind
 from billingbot.core.notice import Notice, NoticeKind
+from billingbot.core.paying import LEAVES_WITHIN
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.notify import tell
 from billingbot.flows.sending import entry
@@ -57,10 +59,10 @@ class _StopError(Exception):
     """The intent cannot be carried out now, and a person has to know why; nothing has happened at Stripe."""
 
 
-def answer(desk: Desk, job: Job) -> None:
+def answer(desk: Desk, job: Job, *, clock: Callable[[], float] = monotonic) -> None:
     """Brings the answer that the job names one step further. Safe to run twice, late, or by two workers.
 
-    Raises RetryLaterError kinds while the outcome is open.
+    `clock` is this process's own, in seconds. Raises RetryLaterError kinds while the outcome is open.
     """
     with transaction(desk.db) as connection:
         intent = answers.get(connection, job.subject)
@@ -73,25 +75,31 @@ def answer(desk: Desk, job: Job) -> None:
         standing = desk.account(intent.account).stripe.standing(intent.dispute_id)
     except StripeNotFoundError:
         return _end(desk, job, intent, _S.REFUSED, "Stripe knows no such dispute")
+    looked = clock()
     following = next_step(intent, standing, now)
     if following.move is Move.WAIT:
         raise RetryLaterError(f"answer {intent.id}: {following.why}")
     if following.move is Move.GO:
-        return _carry_out(desk, job, intent)
+        return _carry_out(desk, job, intent, lambda: clock() - looked > LEAVES_WITHIN.total_seconds())
     return _end(desk, job, intent, _ENDS[following.move], following.why)
 
 
 # ---------------------------------------------------------------- the calls
 
 
-def _carry_out(desk: Desk, job: Job, intent: AnswerIntent) -> None:
+def _carry_out(desk: Desk, job: Job, intent: AnswerIntent, is_late: Callable[[], bool]) -> None:
+    """Papers, commit and call, close behind the look: whoever is late looks again, and may find itself overtaken."""
     try:
         files = _papers_at_stripe(desk, job, intent)
     except _StopError as stop:
         # After a staging of unknown outcome the table knows refused as well: it was asked again, and could not be.
         _end(desk, job, intent, _S.REFUSED, str(stop))
         return
+    if is_late():
+        raise RetryLaterError(f"answer {intent.id}: the look is too long ago to answer on it")
     sent = _commit_call(desk, job, intent, files)
+    if is_late():  # others may take our silence for absence, and a person act on that
+        _did_nothing(desk, sent, "held up between commit and call, so nothing was sent")
     outcome = _call(desk, sent)
     match outcome:
         case Answered() if is_carried_out(sent, outcome.standing):
@@ -101,7 +109,7 @@ def _carry_out(desk: Desk, job: Job, intent: AnswerIntent) -> None:
         case Refused():
             _refused(desk, job, sent, outcome)
         case NotDone():
-            _did_nothing(desk, sent, outcome.why)
+            _did_nothing(desk, sent, f"Stripe does not let it through: {outcome.why}")
         case UnknownOutcome():
             _unknown(desk, sent, outcome.why)
         case Halted():
@@ -152,12 +160,12 @@ def _refused(desk: Desk, job: Job, sent: AnswerIntent, outcome: Refused) -> None
 
 
 def _did_nothing(desk: Desk, sent: AnswerIntent, why: str) -> NoReturn:
-    """Busy: this call did nothing, and its key was used for no other. It may be tried anew, after a fresh look."""
+    """This call did nothing, and its key was used for no other. It may be tried anew, after a fresh look."""
     with transaction(desk.db) as connection:
         locked = answers.get(connection, sent.id, lock=True)
         if locked.state is _S.SUBMITTING and locked.key == sent.key:
             answers.set_state(connection, locked, _S.INTENDED, why=why)
-    raise RetryLaterError(f"answer {sent.id}: Stripe does not let it through: {why}")
+    raise RetryLaterError(f"answer {sent.id}: {why}")
 
 
 def _unknown(desk: Desk, sent: AnswerIntent, why: str) -> NoReturn:

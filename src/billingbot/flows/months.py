@@ -95,7 +95,7 @@ def sign(desk: Desk, account: str, month: str, *, digest: str, by: str, why: str
     """A person's word under a statement: the month is frozen, and the ledger keeps the statement's digest.
 
     `digest` is that of the statement which the person saw. InputError without a reason for one with breaks;
-    ConflictError where it was drawn anew since, the month had not ended when it was drawn, is signed already, or does
+    ConflictError where it was drawn anew since, the month had not ended when it was read, is signed already, or does
     not follow the signed month before it; NotFoundError where it was never drawn.
     """
     desk.require(Power.SIGN)
@@ -133,8 +133,9 @@ def _may_sign(at: Closing, digest: str, signed: Sequence[Closing]) -> None:
         raise ConflictError(f"{name}: its statement is not drawn")
     if at.digest != digest:
         raise ConflictError(f"{name}: the statement was drawn anew; read it again")
-    if at.drawn_at < at.until:
-        raise ConflictError(f"{name}: it had not ended when the statement was drawn; close it again")
+    # What was read before the end may lack what came after it, however late the statement itself was drawn.
+    if at.began_at < at.until:
+        raise ConflictError(f"{name}: it had not ended when it was read for the statement; close it again")
     before = [Month.parse(one.month) for one in signed]
     if before and before[-1].next() != Month.parse(at.month):
         raise ConflictError(f"{name}: the last signed month is {before[-1]}; {before[-1].next()} comes next")
