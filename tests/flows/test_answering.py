@@ -14,6 +14,7 @@ from billingbot.core.errors import ConflictError, ForbiddenError, InputError, Re
 from billingbot.core.evidence_fields import Field
 from billingbot.core.house_texts import HouseTexts
 from billingbot.core.job import Actor
+from billingbot.core.mode import Mode
 from billingbot.core.powers import Power
 from billingbot.flows import accepting, drafting, editing, note_for_bank, review, sending
 from billingbot.flows.answer import answer
@@ -563,6 +564,30 @@ def test_a_setting_that_names_the_reason_sends_by_itself_what_nothing_speaks_aga
     assert submissions(shop, dispute) == 1
     [done] = intents(shop, dispute)
     assert (done.state, done.decided_by) == (_S.DONE, "config:submit_by_itself_for")
+
+
+def test_what_was_to_go_by_itself_stays_once_the_mode_is_no_longer_auto(shop: Shop) -> None:
+    by_itself(shop, "product_not_received")
+    shop.stripe.fault("rate_limit", method="POST", path="/v1/disputes/", times=1)
+    _, _, dispute = disputed(shop)
+    assert states(shop, dispute) == [(AnswerKind.SEND, _S.INTENDED)]
+    shop.set_mode(Mode.OFF)
+    shop.hurry()
+    shop.work()
+    assert states(shop, dispute) == [(AnswerKind.SEND, _S.STOOD_BACK)]
+    assert submissions(shop, dispute) == 0
+
+
+def test_by_itself_an_answer_is_tried_once_and_then_it_is_a_persons(shop: Shop) -> None:
+    by_itself(shop, "product_not_received")
+    shop.stripe.fault("lost_request", method="POST", path="/v1/disputes/", times=1)
+    _, _, dispute = disputed(shop)
+    let_settle(shop)
+    assert states(shop, dispute) == [(AnswerKind.SEND, _S.ABSENT)]
+    shop.write("UPDATE jobs SET state = 'ready', run_at = now() WHERE actor = 'draft_answer'")
+    shop.work()
+    assert states(shop, dispute) == [(AnswerKind.SEND, _S.ABSENT)]
+    assert submissions(shop, dispute) == 0
 
 
 @pytest.mark.parametrize("how", [{"reason": "fraudulent"}, {"amount": 9800}])

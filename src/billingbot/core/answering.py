@@ -18,6 +18,8 @@ from billingbot.core.statements import instant
 SETTLED_AFTER: Final = timedelta(minutes=2)
 # An acceptance that was asked for waits for its confirmation, by a second person where two are wanted, for as long.
 CONFIRM_WITHIN: Final = timedelta(hours=24)
+BY_SETTING: Final = "config:submit_by_itself_for"
+"""Who decided, where the configuration did."""
 
 
 class AnswerKind(StrEnum):
@@ -112,6 +114,11 @@ class AnswerIntent:
     def is_live(self) -> bool:
         """Whether it is on its way."""
         return self.state in LIVE
+
+    @property
+    def is_by_itself(self) -> bool:
+        """Whether no person decided it: then it leaves in mode `auto` alone."""
+        return self.decided_by == BY_SETTING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

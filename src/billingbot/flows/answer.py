@@ -24,9 +24,11 @@ from billingbot.core.evidence_fields import PAPERS, Field
 from billingbot.core.ids import answer_key, paper_key
 from billingbot.core.job import Job
 from billingbot.core.ledger import EntryKind
+from billingbot.core.mode import Mode
 from billingbot.core.notice import Notice, NoticeKind
 from billingbot.core.paying import LEAVES_WITHIN
 from billingbot.flows.desk import Desk, Step, step
+from billingbot.flows.look import mode_of
 from billingbot.flows.notify import tell
 from billingbot.flows.sending import entry
 from billingbot.gateway.answers import (
@@ -39,7 +41,7 @@ from billingbot.gateway.answers import (
     Uploaded,
 )
 from billingbot.papers.evidence import printed_field
-from billingbot.store import answers, cases, database, jobs
+from billingbot.store import answers, cases, database, jobs, modes
 from billingbot.store.database import transaction
 
 _S = AnswerState
@@ -79,6 +81,8 @@ def answer(desk: Desk, job: Job, *, clock: Callable[[], float] = monotonic) -> N
     following = next_step(intent, standing, now)
     if following.move is Move.WAIT:
         raise RetryLaterError(f"answer {intent.id}: {following.why}")
+    if following.move is Move.GO and intent.is_by_itself and mode_of(desk, intent.account) is not Mode.AUTO:
+        return _end(desk, job, intent, _S.STOOD_BACK, "the mode is no longer auto: a person sends it, or nobody")
     if following.move is Move.GO:
         return _carry_out(desk, job, intent, lambda: clock() - looked > LEAVES_WITHIN.total_seconds())
     return _end(desk, job, intent, _ENDS[following.move], following.why)
@@ -126,6 +130,8 @@ def _commit_call(desk: Desk, job: Job, intent: AnswerIntent, files: Mapping[str,
         if answers.get(this.db, intent.id, lock=True) != intent:
             raise RetryLaterError(f"answer {intent.id}: another worker is on it")
         jobs.renew(this.db, job)
+        if intent.is_by_itself and modes.current(this.db, intent.account).mode is not Mode.AUTO:
+            raise RetryLaterError(f"answer {intent.id}: the mode changed while we looked")
         sent = answers.send(this.db, intent, key, files)
         body = {"send": sent.sends, "key": key, "submit": sent.kind is AnswerKind.SEND, "files": dict(files)}
         this.record(entry(sent, EntryKind.ANSWER_ATTEMPTED, body))

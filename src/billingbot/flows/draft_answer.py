@@ -4,6 +4,7 @@ from contextlib import suppress
 from typing import Final
 
 from billingbot.core.answer_draft import DraftChange, DraftContent, drafted
+from billingbot.core.answering import BY_SETTING, AnswerKind
 from billingbot.core.errors import ConflictError, ForbiddenError, InputError
 from billingbot.core.house_texts import HouseTexts
 from billingbot.core.job import Job
@@ -13,11 +14,9 @@ from billingbot.flows.desk import Desk, step
 from billingbot.flows.drafting import AnswerAct, is_outdated, write
 from billingbot.flows.look import mode_of
 from billingbot.flows.sending import send_by_itself
-from billingbot.store import answer_drafts, jobs
+from billingbot.store import answer_drafts, answers, jobs
 from billingbot.store.database import transaction
 
-BY_SETTING: Final = "config:submit_by_itself_for"
-"""Who decided, where the configuration did."""
 _OURS: Final = "billingbot"
 
 
@@ -49,6 +48,9 @@ def _send_where_configured(desk: Desk, draft: answer_drafts.Draft) -> None:
     """Whatever speaks against it leaves it to a person, who has the draft before them."""
     with transaction(desk.db) as connection:
         version = answer_drafts.current(connection, draft)
+        tried = answers.of_dispute(connection, draft.account, draft.dispute_id)
+    if any(one.kind is AnswerKind.SEND for one in tried):
+        return  # whatever came of it, what follows is a person's
     content = version.content
     if content is None or version.made_by != _OURS or not may_go_by_itself(content, desk.texts):
         return
