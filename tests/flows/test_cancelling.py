@@ -8,14 +8,14 @@ import pytest
 
 from billingbot.core.aftercare import Cancellation, CancellationState
 from billingbot.core.case import CaseState
-from billingbot.core.errors import ConflictError
+from billingbot.core.errors import ConflictError, RetryLaterError
 from billingbot.core.job import Actor
 from billingbot.core.mode import Mode
 from billingbot.core.refund_terms import CancelWhen
-from billingbot.flows.cancel import NOT_CANCELLED, STILL_COLLECTED, settled_by_hand, try_again
+from billingbot.flows.cancel import NOT_CANCELLED, STILL_COLLECTED, cancel, settled_by_hand, try_again
 from billingbot.flows.desk import step
 from billingbot.flows.review import approve
-from billingbot.store import cancellations, views
+from billingbot.store import cancellations, jobs, views
 from tests.flows.shop import Shop, Trial
 
 _S = CancellationState
@@ -266,6 +266,22 @@ def test_a_key_without_the_permission_ends_at_a_person_and_heals_by_itself(shop:
     shop.work()
     assert subscription(shop, trial)["status"] == "canceled"
     shop.assert_paid_once(charge)
+
+
+def test_a_worker_that_was_held_up_before_the_call_cancels_nothing_any_more(shop: Shop) -> None:
+    trial, charge = refunded(shop)
+    shop.work(only=Actor.SUBMIT)
+    [row] = shop.rows("SELECT id FROM jobs WHERE actor = 'cancel'")
+    with shop.desk.db.begin() as connection:
+        job = jobs.claim(connection, row.id, "a token")
+    assert job is not None
+    ticks = iter([0.0, 600.0])  # meanwhile somebody may have settled it by hand, and kept the customer
+    with pytest.raises(RetryLaterError):
+        cancel(shop.desk, job, clock=lambda: next(ticks))
+    assert subscription(shop, trial)["status"] == "active"
+    shop.restart()
+    assert the_cancellation(shop, charge).state is CancellationState.DONE
+    assert subscription(shop, trial)["status"] == "canceled"
 
 
 def test_a_person_who_saw_to_it_closes_the_case(shop: Shop) -> None:

@@ -36,7 +36,8 @@ class MoneyState(StrEnum):
     LOST = "lost"
     """The customer has it through a dispute: never refund."""
     PREVENTED = "prevented"
-    """The customer has it by the bank's own rule (RDR), or the dispute was turned away: counts as paid."""
+    """The customer has it by the bank's own rule (RDR), or the dispute was turned away: counts as paid. A network's
+    block may have moved no money; that errs towards not paying twice."""
     PAID_TWICE = "paid_twice"
     """Refunded, and taken by the bank as well."""
     UNCLEAR = "unclear"

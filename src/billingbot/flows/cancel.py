@@ -4,9 +4,11 @@ Ending twice is ending once, so nothing is guessed: whoever comes back after a c
 subscription, and sends again only where it still runs.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from time import monotonic
 from typing import Final, assert_never
 
 from sqlalchemy import Connection
@@ -21,7 +23,7 @@ from billingbot.core.job import Actor, Job, backoff
 from billingbot.core.ledger import EntryKind
 from billingbot.core.money_state import money_of
 from billingbot.core.notice import Notice, NoticeKind
-from billingbot.core.paying import may_leave
+from billingbot.core.paying import LEAVES_WITHIN, may_leave
 from billingbot.core.person import person
 from billingbot.core.powers import Power
 from billingbot.core.refund import CANCELS_AFTER, Origin, RefundState
@@ -73,10 +75,10 @@ class Sight:
     customer_id: str = ""
 
 
-def cancel(desk: Desk, job: Job) -> None:
+def cancel(desk: Desk, job: Job, *, clock: Callable[[], float] = monotonic) -> None:
     """Brings the cancellation that the job names one step further. Safe to run twice, late, or by two workers.
 
-    Raises RetryLaterError kinds while the outcome is open.
+    `clock` is this process's own, in seconds. Raises RetryLaterError kinds while the outcome is open.
     """
     with transaction(desk.db) as connection:
         cancellation = cancellations.get(connection, job.subject)
@@ -88,7 +90,7 @@ def cancel(desk: Desk, job: Job) -> None:
     sight = _look(desk, cancellation, cause)
     match sight.finding:
         case Finding.GO:
-            _send(desk, job, cancellation, cause)
+            _send(desk, job, cancellation, cause, clock)
         case Finding.OURS:
             _end(desk, job, cancellation, _S.DONE, sight)
         case Finding.OVER:
@@ -154,11 +156,12 @@ def _ended(subscription: Subscription, cancellation: Cancellation) -> Sight:
 # ---------------------------------------------------------------- the call, and its answer
 
 
-def _send(desk: Desk, job: Job, seen: Cancellation, cause: Cause) -> None:
+def _send(desk: Desk, job: Job, seen: Cancellation, cause: Cause, clock: Callable[[], float]) -> None:
     """Commits that the call goes out, and makes it, outside any transaction (laws 1 and 2)."""
     key = cancellation_key(
         livemode=seen.livemode, subscription_id=seen.subscription_id, cancellation_id=seen.id, send=seen.sends + 1
     )
+    began = clock()
     with step(desk) as this:
         if cancellations.lock(this.db, seen.id) != seen:
             raise RetryLaterError(f"cancellation {seen.id}: another worker is on it")
@@ -169,6 +172,8 @@ def _send(desk: Desk, job: Job, seen: Cancellation, cause: Cause) -> None:
         sent = cancellations.send(this.db, seen, key)
         body = {"subscription": seen.subscription_id, "when": seen.cancel_when, "send": sent.sends, "key": key}
         this.record(draft(seen, EntryKind.CANCELLATION_ATTEMPTED, body))
+    if clock() - began > LEAVES_WITHIN.total_seconds():  # a person may have settled it by hand meanwhile
+        raise RetryLaterError(f"cancellation {seen.id}: held up between commit and call, so nothing was sent")
     answer = desk.account(seen.account).stripe.cancel_subscription(
         subscription_id=seen.subscription_id,
         cancel_when=seen.cancel_when,
