@@ -100,6 +100,20 @@ def test_what_is_under_way_stays_until_it_ends_and_can_still_be_found_then(shop:
     assert "vera" not in everything(shop)
 
 
+def test_a_case_that_a_late_failure_reopens_during_the_erasing_keeps_its_words(shop: Shop) -> None:
+    first, second = sorted(a_closed_case(shop)[1] for _ in range(2))
+
+    def failed() -> None:
+        if shop.case(first).reply is None:  # the first piece is done, the second not yet
+            shop.write("UPDATE cases SET state = 'review', closed_at = NULL, outcome = NULL WHERE id = :c", c=second)
+
+    noted = shop.rows("SELECT text FROM notes WHERE case_id = :c", c=second)
+    done = privacy.erase(shop.desk, EMAIL, by="kim", moved=failed)
+    assert (done.cases, done.open_cases, done.digests) == (1, 1, 0)
+    assert noted
+    assert shop.rows("SELECT text FROM notes WHERE case_id = :c", c=second) == noted
+
+
 def test_comments_reasons_beside_links_and_what_the_product_told_go_too(shop: Shop) -> None:
     _, case_id = a_closed_case(shop)
     case = shop.case(case_id)

@@ -97,7 +97,7 @@ def _piece(desk: Desk, erasure: str, by: str, subject: str, work: Callable[[Conn
     """One commit: the erasing and its entry, or neither."""
     with step(desk) as this:
         held = work(this.db)
-        if not held.is_nothing:
+        if not held.is_nothing and not held.open_cases:
             body = {"erasure": erasure, **held.counted()}
             kind = EntryKind.PERSONAL_DATA_ERASED
             this.record(Draft(kind=kind, account="", subject=subject, actor=person(by), body=body))

@@ -130,7 +130,13 @@ def held_by(connection: Connection, case: OneCase) -> Held:
 
 
 def erase_case(connection: Connection, case: OneCase) -> Held:
-    """Writes over what people wrote on a case. The digests of notes and letters stay, here and in the ledger."""
+    """Writes over what people wrote on a case. The digests of notes and letters stay, here and in the ledger.
+
+    Nothing goes where the case was reopened since it was found, as by a refund that failed late: it counts as open.
+    """
+    state = connection.execute(sa.select(cases.c.state).where(cases.c.id == case.id).with_for_update()).scalar_one()
+    if state != "closed":
+        return Held(open_cases=1)
     held = held_by(connection, case)
     if held.is_nothing:
         return held
