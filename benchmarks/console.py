@@ -30,14 +30,25 @@ PAGES: Final = (
     "/charges/{charge}",
     "/search?q={charge}",
     "/refunds",
+    "/refunds?month={month}",
+    "/refunds?month=all",
+    "/refunds/totals?month=all",
+    "/refunds/plots",
+    "/refunds/plots?month=all",
+    "/refunds/plots/drawn?month={month}",
     "/refunds/{refund}",
     "/disputes",
     "/jobs",
-    "/jobs?state=failed",
+    "/jobs?tab=failed",
     "/events",
+    "/events?job_state=done",
     "/events/{event}",
     "/ledger",
+    "/ledger?kind=case.decided",
+    "/ledger?kind=case.denied",
+    "/ledger?actor=benchmark",
     "/months",
+    "/months/{month}",
     "/policy",
     "/sources",
     "/reconcile",
@@ -75,12 +86,14 @@ _REST: Final = (
        SELECT row_number() OVER (ORDER BY id) + 1000, opened_at, 'case.decided', account, id, 'billingbot', '{}',
               md5(id), md5(id || 'next')
        FROM cases""",
-    "ANALYZE",
+    # As autovacuum leaves a database that has lived: fresh statistics, and pages known to hold no dead rows.
+    "VACUUM (ANALYZE)",
 )
 _NEWEST: Final = {
     "case": "SELECT max(id) FROM cases WHERE state = 'review'",
     "charge": "SELECT charge_id FROM cases ORDER BY id DESC LIMIT 1",
     "refund": "SELECT max(id) FROM refunds",
+    "month": "SELECT to_char(max(intended_at), 'YYYY-MM') FROM refunds",
     "event": "SELECT event_id FROM inbox ORDER BY id DESC LIMIT 1",
 }
 

@@ -12,6 +12,7 @@ from billingbot.core.form import Form
 from billingbot.core.powers import Role
 from billingbot.papers.sheets import Column, Holds, Sheet, written
 from tests.console.conftest import Client, Console, SignedIn
+from tests.flows.test_answering import disputed
 from tests.flows.test_months import refunded, settle
 
 
@@ -58,11 +59,30 @@ def test_a_bar_leads_to_its_rows(console: Console, signed_in: SignedIn) -> None:
     refund = paid(console)
     finance = signed_in(Role.FINANCE)
     today = f"{datetime.now(UTC):%Y-%m-%d}"
-    page = finance.get("/refunds/plots").text
-    assert f"/refunds?day={today}" in page
-    assert finance.get("/refunds/plots?month=all&currency=usd").status_code == 200
+    assert "/refunds/plots/drawn?state=succeeded" in finance.get("/refunds/plots?state=succeeded").text
+    assert f"/refunds?day={today}" in finance.get("/refunds/plots/drawn").text
+    assert finance.get("/refunds/plots/drawn?month=all&currency=usd").status_code == 200
     assert refund in finance.get(f"/refunds?day={today}").text
     assert refund not in finance.get("/refunds?day=2020-02-29").text
+
+
+def test_what_disputes_cost_follows_the_currency(console: Console, signed_in: SignedIn) -> None:
+    disputed(console.shop)
+    settle(console.shop)
+    finance = signed_in(Role.FINANCE)
+    assert "Disputes cost nothing" not in finance.get("/refunds/plots/drawn?currency=usd").text
+    assert "Disputes cost nothing" in finance.get("/refunds/plots/drawn?currency=eur").text
+
+
+def test_the_sums_of_all_time_follow_the_log(console: Console, signed_in: SignedIn) -> None:
+    refund = paid(console)
+    finance = signed_in(Role.FINANCE)
+    page = finance.get("/refunds?month=all&state=succeeded").text
+    assert refund in page
+    assert "/refunds/totals?month=all&amp;state=succeeded" in page
+    sums = finance.get("/refunds/totals?month=all&state=succeeded").text
+    assert "49.00" in sums
+    assert "49.00" not in finance.get("/refunds/totals?month=all&state=failed").text
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ ledger_entries = Table(
     Column("previous_hash", Text, nullable=False),
     Column("hash", Text, nullable=False, unique=True),
     Index("ix_ledger_entries_subject", "subject"),
+    Index("ix_ledger_entries_kind", "kind", "seq"),
+    Index("ix_ledger_entries_actor", "actor", "seq"),
 )
 
 modes = Table(

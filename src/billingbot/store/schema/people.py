@@ -84,12 +84,34 @@ cases = Table(
         unique=True,
         postgresql_where=text(one_of("state", OPEN_STATES)),
     ),
-    Index("ix_cases_queue", "due_at", postgresql_where=text("state = 'review'")),
+    # With what the queue's counts, sums and filters read: they come from the index alone.
+    Index(
+        "ix_cases_queue",
+        "due_at",
+        postgresql_where=text("state = 'review'"),
+        postgresql_include=[
+            "account",
+            "reason",
+            "priority",
+            "currency",
+            "amount_minor",
+            "assignee",
+            "opened_at",
+            "snoozed_until",
+        ],
+    ),
     Index("ix_cases_assignee", "assignee", postgresql_where=text("state = 'review'")),
     Index("ix_cases_closed", "closed_at", postgresql_where=text("state = 'closed'")),
+    Index(
+        "ix_cases_denied",
+        "closed_at",
+        postgresql_where=text("state = 'closed' AND outcome = 'denied'"),
+        postgresql_include=["account", "currency", "amount_minor"],
+    ),
     Index("ix_cases_recheck", "recheck_at", postgresql_where=text("state = 'review' AND recheck_at IS NOT NULL")),
     Index("ix_cases_charge_id", "account", "charge_id"),
     Index("ix_cases_customer_id", "account", "customer_id"),
+    Index("ix_cases_joined", "joined_case_id", postgresql_where=text("joined_case_id IS NOT NULL")),
     Index("ix_cases_decided", "account", "decided_at"),
 )
 

@@ -1,8 +1,8 @@
 """Reading the inbox: the events that Stripe delivered, what each meant, its jobs, and what came of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -18,6 +18,7 @@ from billingbot.store.views.paging import PAGE_ROWS, Page, newest_first
 
 # Ids carry the clock of the process that stored the event, rows Postgres's own.
 _CLOCKS_APART: Final = timedelta(minutes=10)
+_EVER: Final = (datetime(2000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC))
 _LINE: Final = tuple(EventLine.__slots__)
 _MORE: Final = ("thin", "livemode", "api_version", "created", "trial_end_before")
 
@@ -147,11 +148,21 @@ def _listed(filters: EventFilter) -> sa.Select[Any]:
         query = query.where(inbox.c.received_at < filters.until, inbox.c.id < bound)
     if filters.job_state is not None:
         query = query.where(newest.c.state == filters.job_state)
+    if filters.job_state is JobState.DONE:
+        # Most events have such a job, so the walk is short; where the newest or the oldest have none, it starts there.
+        query = query.where(inbox.c.id.between(_done(sa.func.min), _done(sa.func.max)))
     if filters.job_state not in {None, JobState.DONE}:
         # Few jobs are anything but done: an index has them.
         few = sa.select(jobs.c.subject).where(jobs.c.state == filters.job_state, jobs.c.actor == Actor.INTERPRET)
         query = query.where(inbox.c.id.in_(few))
     return query
+
+
+def _done(end: Callable[[sa.Column[str]], sa.ColumnElement[str]]) -> sa.ScalarSelect[str]:
+    """The first or last event that was read, from the end of the index by subject where the ids of events begin."""
+    of_events = jobs.c.subject.between(first_id(Kind.INBOX, _EVER[0]), first_id(Kind.INBOX, _EVER[1]))
+    done = sa.select(end(jobs.c.subject)).where(of_events, jobs.c.state == JobState.DONE)
+    return done.where(jobs.c.actor == Actor.INTERPRET).scalar_subquery()
 
 
 def _named(connection: Connection, name: str, *columns: sa.Column[Any]) -> sa.Row[Any]:

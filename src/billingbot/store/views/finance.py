@@ -14,7 +14,7 @@ from billingbot.core.refund import AT_STRIPE, Origin, RefundIntent, RefundState
 from billingbot.core.refund_terms import CancelWhen, RefundWith
 from billingbot.core.settlement import BalanceTransaction, Movement
 from billingbot.store import balance
-from billingbot.store.schema import approvals, balance_transactions, cases, decisions, refunds
+from billingbot.store.schema import approvals, balance_transactions, cases, decisions, disputes, refunds
 from billingbot.store.views.paging import PAGE_ROWS, Page, newest_first
 
 _FIELDS: Final = tuple(RefundIntent.__slots__)
@@ -24,6 +24,8 @@ _ROOM: Final = timedelta(days=1)
 _DENIED: Final = "denied"
 # Combinations of a desk with many people; a list to choose from is of no use beyond that.
 _MOST_FACETS: Final = 2_000
+# What is chosen in an address is offered anyhow; what none of so many refunds has is hardly looked for.
+_MOST_READ: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,13 +212,20 @@ def kept_by_review(connection: Connection, filters: LogFilter, *, unit: str, zon
 
 
 def dispute_cost(connection: Connection, filters: LogFilter, *, unit: str, zone: str) -> tuple[Bucket, ...]:
-    """What disputes took from the balance, fees and all, by day or month and currency of the balance."""
+    """What disputes took from the balance, fees and all, by day or month and currency of the balance.
+
+    The filter's currency is that of the dispute.
+    """
     table = balance_transactions.c
     at = _bucket(table.created_at, unit, zone)
     wanted: list[sa.ColumnElement[bool]] = [table.movement.in_((Movement.WITHDRAWN, Movement.REINSTATED))]
     wanted += [table.account == filters.account] if filters.account else []
     wanted += [table.created_at >= filters.since] if filters.since else []
     wanted += [table.created_at < filters.until] if filters.until else []
+    if filters.currency:
+        of_it = disputes.c
+        same = sa.and_(of_it.account == table.account, of_it.dispute_id == table.source)
+        wanted.append(sa.exists().where(same, of_it.currency == filters.currency))
     rows = connection.execute(
         sa.select(at, table.currency, sa.func.count(), sa.func.sum(table.fee_minor - table.amount_minor))
         .where(*wanted)
@@ -236,11 +245,17 @@ class Facets:
 
 
 def facets(connection: Connection, *, since: datetime | None, until: datetime | None) -> Facets:
-    """What the refunds of that time differ in, in one walk over them."""
-    table = refunds.c
+    """What the newest refunds of that time differ in, in one walk over them."""
+    newest = (
+        sa.select(refunds.c.currency, refunds.c.clause, refunds.c.decided_by)
+        .where(*_conditions(LogFilter(since=since, until=until), in_order=False))
+        .order_by(refunds.c.intended_at.desc())
+        .limit(_MOST_READ)
+        .subquery()
+    )
+    table = newest.c
     rows = connection.execute(
         sa.select(table.currency, sa.func.coalesce(table.clause, ""), table.decided_by)
-        .where(*_conditions(LogFilter(since=since, until=until), in_order=False))
         .group_by(table.currency, table.clause, table.decided_by)
         .limit(_MOST_FACETS)
     ).all()

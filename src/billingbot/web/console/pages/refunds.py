@@ -118,7 +118,8 @@ def log(here: Here, query: Annotated[PageQuery, Query()]) -> Response:
     return here.show(
         "refunds/list.html",
         page=page,
-        totals=here.read(finance.log_totals, filters),
+        # Sums of a month are read with it; those of all time take a while, and follow.
+        totals=here.read(finance.log_totals, filters) if filters.since else None,
         tones=TONES,
         more=f"/refunds?{urlencode({**given, 'after': page.next})}" if page.next else None,
         exports=[(form.value, f"/refunds/export/{form.value}?{urlencode(given)}") for form in Form],
@@ -126,15 +127,28 @@ def log(here: Here, query: Annotated[PageQuery, Query()]) -> Response:
     )
 
 
+@router.get("/refunds/totals")
+def totals(here: Here, query: Annotated[ExportQuery, Query()]) -> Response:
+    """The sums alone, for a page that is shown before them."""
+    filters = query.filters(here.desk.books.zone, here.reader.now)
+    return here.show("refunds/totals.html", totals=here.read(finance.log_totals, filters))
+
+
 @router.get("/refunds/plots")
 def plots(here: Here, query: Annotated[ExportQuery, Query()]) -> Response:
-    """The same refunds drawn; a bar leads to its rows."""
+    """The same refunds drawn; a bar leads to its rows. They follow the page: reading takes a while."""
+    filters = query.filters(here.desk.books.zone, here.reader.now)
+    return here.show("refunds/plots.html", **_sentence(here, query, filters, "/refunds/plots"))
+
+
+@router.get("/refunds/plots/drawn")
+def drawn(here: Here, query: Annotated[ExportQuery, Query()]) -> Response:
+    """The drawings alone."""
     filters = query.filters(here.desk.books.zone, here.reader.now)
     return here.show(
-        "refunds/plots.html",
+        "refunds/drawn.html",
         plots=_plots(here, query, query.given),
         settled=here.read(finance.settled_totals, filters),
-        **_sentence(here, query, filters, "/refunds/plots"),
     )
 
 
