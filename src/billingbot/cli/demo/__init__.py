@@ -2,6 +2,7 @@
 
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -10,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from billingbot.cli.demo import report
-from billingbot.cli.demo.play import Month, Played, stranger_is_refused
-from billingbot.cli.demo.stage import Stage, StageError, set_stage
+from billingbot.cli.demo.play import ASK_DAY, Month, Played, stranger_is_refused
+from billingbot.cli.demo.stage import MONTH, Stage, StageError, set_stage
 from billingbot.cli.demo.stories import all_stories
 from billingbot.cli.demo.waiting import DemoError
 
@@ -38,6 +39,7 @@ def demo(
             console.print(f"A live-mode event at the test endpoint: {'refused' if refused else 'NOT REFUSED'}.")
             console.print(f"Played in {time.monotonic() - began:.0f} s. Logs: {data_dir}", style="dim")
             if serve:
+                _prepare(console, stage, played)
                 _serve(console, stage)
     except (StageError, DemoError) as fault:
         console.print(str(fault), style="bold red")
@@ -78,8 +80,22 @@ def _report(console: Console, stage: Stage, played: list[Played]) -> bool:
     return report.verdict(console, played) and bool(proof["holds"])
 
 
+def _prepare(console: Console, stage: Stage, played: list[Played]) -> None:
+    """What there is to do in the console: cases that people have worked on, and jobs that failed."""
+    from billingbot.cli.demo.incident import have_incident  # the plain demo needs no database and no broker of its own
+    from billingbot.cli.demo.people import leave_traces
+
+    with console.status("Somebody works through the queue, and Stripe has a bad hour ..."):
+        leave_traces(stage.billingbot, played)
+        have_incident(stage)
+
+
 def _serve(console: Console, stage: Stage) -> None:
+    asked = stage.world.ends_at - MONTH + timedelta(days=ASK_DAY)
     console.print(f"\nThe console of this desk; the link signs you in, once: {stage.sign_in_link()}", soft_wrap=True)
+    console.print(f"  Decide a case:           {stage.url}/queue")
+    console.print(f"  Replay the failed jobs:  {stage.url}/jobs")
+    console.print(f"  Close a month:           {stage.url}/months (most refunds were in {asked:%B %Y})")
     console.print(f"The API is at {stage.url}/api/v1, the local Stripe at {stage.world.stripe.url}.")
     console.print("Its API key, for the header Authorization:", stage.billingbot.headers["Authorization"])
     console.print("Ctrl-C stops everything.")

@@ -13,7 +13,7 @@ from billingbot.cli.demo.waiting import DemoError, until
 from billingbot.cli.demo.world import Person, World
 
 _ROW: Final = "2"
-_SUPPORT: Final = "robin"
+_SUPPORT: Final = "support"
 _SOLD: Final = "A subscription to tracking of conversions, billed by the month after a free trial."
 _SMALL, _NEAR, _LARGE = 900, 1900, 4900  # against Stripe's dispute fee of 15 USD
 

@@ -149,6 +149,12 @@ def turn_refund(status: str) -> Happen:
     return happen
 
 
+def cancel_and_comment(world: World, person: Person) -> None:
+    """Cancels in the customer portal after the charge, and writes there that the money should come back."""
+    said = {"feedback": "unused", "comment": "I never used it after the trial. Please refund the last payment."}
+    world.stripe.delete(f"/subscriptions/{person.subscription}", cancellation_details=said)
+
+
 def split(world: World, person: Person) -> None:
     world.stripe.split_next(person.subscription, [2000, 2900])
 

@@ -97,7 +97,7 @@ class Month:
         self._until(1, "Trials begin")
         self._each("Some change their minds", [p for p in self.played if p.story.in_trial], self._live_in_trial)
         self._until(EARLY_DAY, "The first week")
-        self._vouch()
+        vouch(self.billingbot)
         early = [p for p in self.played if p.story.early]
         self._ask(early)
         self._settle("The first requests", early)
@@ -106,7 +106,7 @@ class Month:
         self.world.stripe.weather(duplicate=0.2, twins=0.1, disorder_seconds=0.5)
         self._happen("Banks, mended cards, the Dashboard", [p for p in self.played if not p.story.early])
         self._until(ASK_DAY, "Days go by")
-        self._vouch()
+        vouch(self.billingbot)
         self._bad_day()
         self._ask(self.played)
         self._settle("billingbot decides", self.played)
@@ -164,12 +164,6 @@ class Month:
         for kind in ("lost_answer", "error_after", "cut_answer", "rate_limit", "bad_gateway"):
             self.world.stripe.fault(kind, method="POST", path="/v1/refunds", times=1)
         self.world.stripe.fault("lost_answer", method="DELETE", path="/v1/subscriptions/", times=1)
-
-    def _vouch(self) -> None:
-        """The product's API source pushes that it saw nothing, and for which time it can say so."""
-        now = datetime.now(UTC)
-        span = {"from": (now - _PUSHED_FROM).isoformat(), "to": now.isoformat()}
-        self.billingbot.post("/api/v1/activity", json={"source": "api-calls", "coverage": [span]}).raise_for_status()
 
     def _settle(self, what: str, all_played: Sequence[Played], *, exactly: bool = False) -> None:
         """Waits until every case rests; with `exactly`, until it rests where the story says, or patience ends."""
@@ -245,6 +239,13 @@ class Month:
         with ThreadPoolExecutor(max_workers=threads) as pool:
             for done, _ in enumerate(pool.map(act, items), start=1):
                 self.say(what, done, len(items))
+
+
+def vouch(billingbot: httpx.Client) -> None:
+    """The product's API source pushes that it saw nothing, and for which time it can say so."""
+    now = datetime.now(UTC)
+    span = {"from": (now - _PUSHED_FROM).isoformat(), "to": now.isoformat()}
+    billingbot.post("/api/v1/activity", json={"source": "api-calls", "coverage": [span]}).raise_for_status()
 
 
 def stranger_is_refused(url: str, secret: str) -> bool:

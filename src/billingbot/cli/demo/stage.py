@@ -52,7 +52,7 @@ coverage_to = "covered.to"
 [[usage]]
 type = "push"
 name = "api-calls"
-max_age_seconds = 3600
+max_age_seconds = 43_200
 
 [[support]]
 type = "http"
@@ -77,6 +77,7 @@ class Stage:
     url: str
     webhook_url: str
     webhook_secret: str
+    data_dir: Path
     environment: Mapping[str, str]
 
     def command(self, *words: str) -> str:
@@ -127,6 +128,7 @@ def set_stage(data_dir: Path, *, seed: int) -> Iterator[Stage]:
             url=url,
             webhook_url=webhook_url,
             webhook_secret=secret,
+            data_dir=data_dir,
             environment=environment,
         )
         key = json.loads(stage.command("keys", "create", "demo", "--may", "all", "--json"))["secret"]

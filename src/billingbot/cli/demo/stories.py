@@ -149,6 +149,14 @@ def _people_decide() -> Iterator[Story]:
         expected=review("charged-after-cancellation"),
     )
     yield Story(
+        title="Asks for nothing, but wants money back when cancelling",
+        row="comment",
+        begin=moves.trial(),
+        charged=moves.cancel_and_comment,
+        asks=moves.nobody,
+        expected=review("cancellation-comment"),
+    )
+    yield Story(
         title="The source does not answer",
         row="6",
         begin=moves.trial(),
