@@ -40,6 +40,7 @@ def have_incident(stage: Stage) -> None:
     for person in people:
         person.charge = world.newest_charge(person)
     vouch(stage.billingbot)
+    until(lambda: not _unread(stage.billingbot))
     try:
         _cancel(world, people[_UNPAID:])
         cases = _ask(stage, people[:_UNPAID])
@@ -79,6 +80,11 @@ def _ask(stage: Stage, people: Sequence[Person]) -> list[str]:
 
 def _refuse(world: World, path: str, *, permission: str) -> None:
     world.stripe.fault("forbidden", method="GET", path=path, times=None, permission=permission)
+
+
+def _unread(billingbot: httpx.Client) -> Any:
+    """Events that came before the fault, and must not meet it."""
+    return billingbot.get("/api/v1/jobs", params={"state": "ready", "actor": "interpret"}).json()["items"]
 
 
 def _reason(billingbot: httpx.Client, case: str) -> Any:
