@@ -1,5 +1,8 @@
 """The console's door: who comes in, what a form needs, and the headers of every page."""
 
+import hashlib
+import hmac
+
 import pytest
 
 from billingbot.core.powers import Role
@@ -62,3 +65,11 @@ def test_assets_are_kept_for_ever_under_names_that_change_with_their_bytes(signe
     assert sheet.status_code == 200
     assert "immutable" in sheet.headers["cache-control"]
     assert somebody.get(address.replace("/static/", "/static/0")).status_code == 404
+
+
+def test_no_link_puts_words_on_our_pages(signed_in: SignedIn) -> None:
+    ann, ben = signed_in(Role.ADMIN, name="Ann"), signed_in(Role.ADMIN, name="Ben")
+    assert "Call 555" not in ann.get("/search", params={"said": "Call 555"}).text
+    sealed = hmac.new(ben.csrf.encode(), b"Call 555", hashlib.sha256).hexdigest() + "Call 555"
+    assert "Call 555" not in ann.get("/search", params={"said": sealed}).text
+    assert "Call 555" in ben.get("/search", params={"said": sealed}).text

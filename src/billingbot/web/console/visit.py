@@ -32,6 +32,8 @@ T = TypeVar("T")
 COOKIE: Final = "billingbot_session"
 _SECURE_COOKIE: Final = f"__Host-{COOKIE}"  # a browser takes it only over https, for this host and every path
 
+_SEAL_LENGTH: Final = hashlib.sha256().digest_size * 2  # in hexadecimal digits
+
 
 class NotSignedInError(Exception):
     """Nobody whom we know: the way leads to the sign-in page, and from there back."""
@@ -70,7 +72,7 @@ class Visit:
         """To another page of ours after an act; `said` is shown there once."""
         where = local_path(path)
         if said:
-            where += ("&" if "?" in where else "?") + f"said={quote(said)}"
+            where += ("&" if "?" in where else "?") + f"said={_seal(said, self.csrf)}{quote(said)}"
         if "hx-request" in self.request.headers:
             return Response(status_code=HTTPStatus.NO_CONTENT, headers={"HX-Redirect": where})
         return RedirectResponse(where, status_code=HTTPStatus.SEE_OTHER)
@@ -80,7 +82,7 @@ class Visit:
             "visit": self,
             "path": self.request.url.path,
             "query": self.request.query_params,
-            "said": self.request.query_params.get("said", "")[:300],
+            "said": _said(self.request.query_params.get("said", ""), self.csrf),
             "money": self.reader.money,
             "money_text": self.reader.money_text,
             "number": self.reader.number,
@@ -113,6 +115,17 @@ async def admit(request: Request) -> None:
 def csrf_of(session_secret: str) -> str:
     """The mark that every form carries: nobody knows it who does not know the session, and it tells nothing of it."""
     return hmac.new(session_secret.encode(), b"billingbot csrf", hashlib.sha256).hexdigest()
+
+
+def _seal(said: str, csrf: str) -> str:
+    """What shows that a message in an address is ours, for this session: a link cannot put words on our pages."""
+    return hmac.new(csrf.encode(), said.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+
+def _said(sealed: str, csrf: str) -> str:
+    """The message where its seal is right, else none."""
+    seal, said = sealed[:_SEAL_LENGTH], sealed[_SEAL_LENGTH:]
+    return said if hmac.compare_digest(seal.encode("utf-8", "replace"), _seal(said, csrf).encode()) else ""
 
 
 def cookie_name(request: Request) -> str:
