@@ -4,6 +4,7 @@ import hashlib
 import hmac
 
 import pytest
+import sqlalchemy as sa
 
 from billingbot.core.powers import Role
 from billingbot.flows import sign_in
@@ -73,3 +74,22 @@ def test_no_link_puts_words_on_our_pages(signed_in: SignedIn) -> None:
     sealed = hmac.new(ben.csrf.encode(), b"Call 555", hashlib.sha256).hexdigest() + "Call 555"
     assert "Call 555" not in ann.get("/search", params={"said": sealed}).text
     assert "Call 555" in ben.get("/search", params={"said": sealed}).text
+
+
+@pytest.mark.parametrize("asks", [{"X-Unasked": "1"}, {"Accept": "text/event-stream"}])
+def test_what_a_page_asks_by_itself_keeps_no_session_alive(
+    console: Console, signed_in: SignedIn, asks: dict[str, str]
+) -> None:
+    somebody = signed_in(Role.ADMIN)
+    with console.shop.desk.db.begin() as connection:
+        connection.execute(sa.text("UPDATE sessions SET last_seen_at = last_seen_at - interval '5 minutes'"))
+
+    def last_seen() -> object:
+        with console.shop.desk.db.begin() as connection:
+            return connection.execute(sa.text("SELECT last_seen_at FROM sessions")).scalar_one()
+
+    before = last_seen()
+    assert somebody.get("/search", headers=asks).status_code == 200
+    assert last_seen() == before
+    somebody.get("/search")
+    assert last_seen() != before

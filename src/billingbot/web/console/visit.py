@@ -32,6 +32,7 @@ T = TypeVar("T")
 COOKIE: Final = "billingbot_session"
 _SECURE_COOKIE: Final = f"__Host-{COOKIE}"  # a browser takes it only over https, for this host and every path
 
+UNASKED: Final = "x-unasked"  # what console.js says of a request that a page makes by itself, with nobody looking
 _SEAL_LENGTH: Final = hashlib.sha256().digest_size * 2  # in hexadecimal digits
 
 
@@ -98,7 +99,8 @@ async def admit(request: Request) -> None:
     """Puts the visit on the request. NotSignedInError where there is no session that counts."""
     desk: Desk = await reading.desk_of(request)
     secret = request.cookies.get(cookie_name(request), "")
-    found = await run_in_threadpool(sign_in.session_of, desk, secret) if secret else None
+    seen = UNASKED not in request.headers and "text/event-stream" not in request.headers.get("accept", "")
+    found = await run_in_threadpool(sign_in.session_of, desk, secret, seen=seen) if secret else None
     if found is None:
         raise NotSignedInError
     person, session = found

@@ -92,6 +92,11 @@ for (const name of ["htmx:afterRequest", "pageshow"]) {
   );
 }
 
+// What a page asks by itself (a clock, the pulse) is no sign of life: only what a person's own event led to is.
+document.addEventListener("htmx:configRequest", (event) => {
+  if (!event.detail.triggeringEvent?.isTrusted) event.detail.headers["X-Unasked"] = "1";
+});
+
 // "updated 4 s ago", counted where it stands.
 setInterval(() => {
   for (const mark of document.querySelectorAll("[data-since]")) {
