@@ -19,8 +19,9 @@ from billingbot.core.policy import load_policy
 # The default of --seconds, 4, is a million cases.
 _CASES_PER_SECOND: Final = 250_000
 _ROUNDS: Final = 15
-# The first answers of a process read templates and open connections; a console that runs has done so long ago.
-_WARM_UP: Final = 3
+# The first answers of a process read templates, open connections and prepare statements; a console that runs has
+# done so long ago.
+_WARM_UP: Final = 10
 # Pages by their address; `{case}` and the like are filled with the newest of each.
 PAGES: Final = (
     "/",

@@ -20,7 +20,7 @@ from billingbot.store.modes import ModeRow
 # Ids carry the clock of the process that made them.
 _CLOCKS_APART: Final = timedelta(minutes=10)
 # The newest of a month tell how fast it went, whether it had three thousand cases or a hundred thousand.
-MOST_TIMED: Final = 2000
+MOST_TIMED: Final = 500
 _MOST_FAILED: Final = 10_000
 AGES: Final = (("under 4 h", 4), ("4 to 24 h", 24), ("1 to 3 days", 72), ("3 to 7 days", 168))
 """The bars of open cases: up to so many hours each; what is older comes last."""
