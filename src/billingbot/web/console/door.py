@@ -1,7 +1,7 @@
 """The console's door: who comes in, by which forms, with which headers, and what a fault looks like to a person."""
 
 import hmac
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
@@ -68,9 +68,10 @@ class PublicRoute(APIRoute):
         return behind_the_door
 
     async def check(self, request: Request) -> None:
-        """What must hold before the page is asked. A form from another site never does."""
+        """What must hold before the page is asked: a form from another site never does, nor what cannot be stored."""
         if request.method not in _READS and not _is_from_here(request):
             raise ForgedError("this form came from another site")
+        _refuse_nul([("address", str(request.scope["path"])), *request.query_params.multi_items()])
 
 
 def _is_from_here(request: Request) -> bool:
@@ -91,11 +92,18 @@ class ConsoleRoute(PublicRoute):
         if request.method in _READS:
             return
         visit: Visit = request.state.visit
-        sent = request.headers.get("x-csrf-token")
-        if sent is None:
-            sent = str((await request.form()).get("csrf", ""))
+        form = await request.form()
+        sent = request.headers.get("x-csrf-token") or str(form.get("csrf", ""))
         if not hmac.compare_digest(sent.encode(), visit.csrf.encode()):
             raise ForgedError("this form has grown old, or did not come from here: load the page again")
+        _refuse_nul([(name, value) for name, value in form.multi_items() if isinstance(value, str)])
+
+
+def _refuse_nul(told: Iterable[tuple[str, str]]) -> None:
+    """InputError for the one character that Postgres keeps in no text; everything else is a matter of the page."""
+    for name, value in told:
+        if "\x00" in name or "\x00" in value:
+            raise InputError(name.replace("\x00", ""), "expected text without NUL")
 
 
 def fault_page(request: Request, fault: Exception) -> Response:

@@ -41,7 +41,7 @@ def _or_none(value: object) -> object:
 
 
 _Optional = BeforeValidator(_or_none)
-Word = Annotated[str | None, _Optional, Field(max_length=200)]
+Word = Annotated[Annotated[str, Field(max_length=200)] | None, _Optional]
 
 
 class QueueQuery(BaseModel):
@@ -55,7 +55,7 @@ class QueueQuery(BaseModel):
     reason: Word = None
     priority: Annotated[Priority | None, _Optional] = None
     amount_from: Word = None
-    currency: Annotated[str | None, _Optional, Field(pattern="^[a-z]{3}$")] = None
+    currency: Annotated[Annotated[str, Field(pattern="^[a-z]{3}$")] | None, _Optional] = None
     overdue: bool = False
     disputed: bool = False
     after: Word = None
