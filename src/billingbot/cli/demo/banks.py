@@ -1,21 +1,22 @@
 """What banks do: every form in which a cardholder's claim comes through Stripe, and what must come of it."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
-import httpx
-
-from billingbot.cli.demo import moves
+from billingbot.cli.demo import acts, moves
 from billingbot.cli.demo.story import Expected, Happen, Story, closed, refund, review
-from billingbot.cli.demo.waiting import DemoError, until
+from billingbot.cli.demo.waiting import until
 from billingbot.cli.demo.world import Person, World
 
 _ROW: Final = "2"
-_SUPPORT: Final = "support"
-_SOLD: Final = "A subscription to tracking of conversions, billed by the month after a free trial."
 _SMALL, _NEAR, _LARGE = 900, 1900, 4900  # against Stripe's dispute fee of 15 USD
+_FEE: Final = 1500
+_MINUTE_HOURS: Final = 1 / 60
+_OTHER_REASONS: Final = ("credit_not_processed", "general", "noncompliant", "product_not_received")
+"""Of those that banks give for cards, what no other story has."""
 
 
 def bank_stories() -> list[Story]:
@@ -40,9 +41,8 @@ def _move(*statuses: str) -> Happen:
     """The bank moves the newest dispute of the charge on, through these."""
 
     def happen(world: World, person: Person) -> None:
-        newest = world.stripe.get("/disputes", charge=person.charge)["data"][0]["id"]
         for status in statuses:
-            world.stripe.move_dispute(newest, status)
+            world.stripe.move_dispute(world.newest_dispute(person), status)
 
     return happen
 
@@ -51,6 +51,14 @@ def _smart(world: World, person: Person) -> None:
     """Stripe's Smart Disputes answers in our place."""
     for dispute in world.stripe.get("/disputes", charge=person.charge)["data"]:
         world.stripe.answer_dispute(dispute["id"])
+
+
+def _looks_too_late(world: World, person: Person) -> None:
+    """Somebody writes on the dispute in the Dashboard, once its deadline is over; nothing is sent."""
+    dispute = world.newest_dispute(person)
+    due_by = world.stripe.get(f"/disputes/{dispute}")["evidence_details"]["due_by"]
+    until(lambda: time.time() > due_by)
+    world.stripe.post(f"/disputes/{dispute}", metadata={"seen": "too late"}, submit=False)
 
 
 def _ended_first(world: World, person: Person) -> None:
@@ -62,43 +70,6 @@ def _ended_first(world: World, person: Person) -> None:
 
 _inquiry = partial(moves.dispute, status="warning_needs_response", reason="unrecognized")
 _chargeback = partial(moves.dispute, status="needs_response", reason="subscription_canceled")
-
-
-def _answer(world: World, billingbot: httpx.Client, person: Person) -> None:
-    """A person reads the drafted answer, says one thing in their own words, and sends it to the bank."""
-    dispute = _newest(world, person)
-    page = until(lambda: _drafted(billingbot, dispute))
-    edit = {"by": _SUPPORT, "version": page["version"], "field": "product_description", "text": _SOLD}
-    page = _post(billingbot, f"/disputes/{dispute}/answer/edit", edit)
-    _post(billingbot, f"/disputes/{dispute}/answer/send", {"by": _SUPPORT, "version": page["version"]})
-    until(lambda: world.stripe.get(f"/disputes/{dispute}")["status"] == "under_review")
-
-
-def _accept(world: World, billingbot: httpx.Client, person: Person) -> None:
-    """A person gives the dispute up, in two steps."""
-    dispute = _newest(world, person)
-    until(lambda: _drafted(billingbot, dispute))
-    asked = _post(billingbot, f"/disputes/{dispute}/accept", {"by": _SUPPORT})
-    _post(billingbot, f"/disputes/{dispute}/accept/confirm", {"by": _SUPPORT, "answer": asked["answer"]["id"]})
-    until(lambda: world.stripe.get(f"/disputes/{dispute}")["status"] == "lost")
-
-
-def _newest(world: World, person: Person) -> str:
-    return str(world.stripe.get("/disputes", charge=person.charge)["data"][0]["id"])
-
-
-def _drafted(billingbot: httpx.Client, dispute: str) -> Any:
-    """The page of a dispute's answer, once it is drafted."""
-    answer = billingbot.get(f"/api/v1/disputes/{dispute}/answer")
-    page = answer.json() if answer.is_success else {}
-    return page if page.get("version") else None
-
-
-def _post(billingbot: httpx.Client, path: str, body: dict[str, Any]) -> Any:
-    answer = billingbot.post(f"/api/v1{path}", json=body)
-    if answer.is_error:
-        raise DemoError(f"POST {path}: HTTP {answer.status_code} {answer.text[:300]}")
-    return answer.json()
 
 
 def _inquiries() -> Iterator[Story]:
@@ -167,7 +138,7 @@ def _warnings() -> Iterator[Story]:
         expected=review("warning-card-not-theirs", advice="none"),
     )
     yield _by_bank(
-        "A warning after the chargeback it speaks of",
+        "A warning that is not actionable, after the chargeback it speaks of",
         charged=_both(moves.use, _chargeback(due_in_hours=110), moves.warn()),
         expected=review("open-chargeback", advice="contest_dispute"),
     )
@@ -185,10 +156,32 @@ def _chargebacks() -> Iterator[Story]:
         expected=review("open-chargeback", advice="contest_dispute", dispute="needs_response"),
     )
     yield _by_bank(
-        "A chargeback that is due within a day",
+        "A chargeback that is due within a day: people are reminded, and it is escalated",
         charged=_both(moves.use, moves.dispute(reason="product_unacceptable", due_in_hours=20)),
-        expected=review("open-chargeback", advice="contest_dispute", dispute="needs_response"),
+        expected=review(
+            "open-chargeback",
+            advice="contest_dispute",
+            dispute="needs_response",
+            told=frozenset({"deadline_near", "deadline_untaken"}),
+        ),
     )
+    yield _by_bank(
+        "A chargeback whose deadline nobody meets",
+        charged=_both(moves.use, moves.dispute(due_in_hours=_MINUTE_HOURS / 3)),
+        later=_looks_too_late,
+        expected=review(
+            "open-chargeback",
+            dispute="needs_response",
+            ledgered=frozenset({"dispute.missed"}),
+            told=frozenset({"deadline_missed"}),
+        ),
+    )
+    for reason in _OTHER_REASONS:
+        yield _by_bank(
+            f"A chargeback for the reason {reason}, used: contest",
+            charged=_both(moves.use, moves.dispute(reason=reason, due_in_hours=115)),
+            expected=review("open-chargeback", advice="contest_dispute", dispute="needs_response"),
+        )
     yield _by_bank(
         "A chargeback that nobody can answer",
         charged=_chargeback(due_by=0),
@@ -221,24 +214,38 @@ def _chargebacks() -> Iterator[Story]:
         expected=review("open-chargeback", dispute="appeal_needs_response"),
     )
     yield _by_bank(
-        "A chargeback, answered by a person, and won",
+        "A chargeback, answered by a person, and won: the money and the fee come back",
         charged=_both(moves.use, moves.dispute(reason="fraudulent", due_in_hours=150)),
-        people=_answer,
+        people=acts.send_answer(),
         later=_move("won"),
-        expected=closed("answered", dispute="won"),
+        expected=closed("answered", dispute="won", booked=(_LARGE, _LARGE, 0), told=frozenset({"dispute_won"})),
     )
     yield _by_bank(
-        "A chargeback, answered by a person, lost, and won late",
-        charged=_both(moves.use, _chargeback(due_in_hours=140)),
-        people=_answer,
+        "A chargeback, staged, answered by a person, and lost with its fee",
+        charged=_both(moves.use, moves.dispute(reason="unrecognized", due_in_hours=145)),
+        people=acts.send_answer(staged=True),
+        later=_move("lost"),
+        # Where the facts are just asked for anew as the answer leaves, the case ends with the bank's word.
+        expected=closed(
+            "answered",
+            dispute="lost",
+            booked=(_LARGE, 0, _FEE),
+            told=frozenset({"dispute_lost"}),
+            or_reason="returned-through-dispute",
+        ),
+    )
+    yield _by_bank(
+        "A chargeback, answered by a person, lost, and won late: Stripe keeps the fee",
+        charged=_both(moves.use, _chargeback(due_in_hours=140, fee_returned=False)),
+        people=acts.send_answer(),
         later=_move("lost", "won"),
-        expected=closed("answered", dispute="won"),
+        expected=closed("answered", dispute="won", booked=(_LARGE, _LARGE, _FEE), told=frozenset({"dispute_won"})),
     )
     yield _by_bank(
         "A chargeback, never used: accepted by a person",
         charged=_chargeback(due_in_hours=120),
-        people=_accept,
-        expected=closed("dispute_accepted", dispute="lost"),
+        people=acts.accept,
+        expected=closed("dispute_accepted", dispute="lost", booked=(_LARGE, 0, _FEE), subscription="canceled"),
     )
     yield Story(
         title="A chargeback between decision and payment",
@@ -260,14 +267,25 @@ def _chargebacks() -> Iterator[Story]:
 
 
 def _ends() -> Iterator[Story]:
-    returned = closed("returned-through-dispute")
-    for title, happens in (
-        ("Lost a chargeback: the customer has the money", moves.dispute(status="lost")),
-        ("Resolved by the bank's own rule (RDR)", moves.dispute(rdr=True)),
-        ("Prevented by the network", moves.dispute(status="prevented")),
-        ("Lost at once, and told of in the wrong order", _ended_first),
+    for title, happens, booked in (
+        ("Lost a chargeback: the customer has the money", moves.dispute(status="lost"), (_LARGE, 0, _FEE)),
+        ("Resolved by the bank's own rule (RDR), as lost", moves.dispute(rdr=True), (_LARGE, 0, 0)),
+        (
+            "Resolved by the bank's own rule (RDR), without lost",
+            moves.dispute(rdr=True, status="prevented"),
+            (_LARGE, 0, 0),
+        ),
+        ("Prevented by the network", moves.dispute(status="prevented", case_type="block"), (0, 0, 0)),
+        ("Lost at once, and told of in the wrong order", _ended_first, (_LARGE, 0, _FEE)),
     ):
-        yield Story(title=title, row="1", begin=moves.trial(), charged=happens, asks=moves.ASK, expected=returned)
+        yield Story(
+            title=title,
+            row="1",
+            begin=moves.trial(),
+            charged=happens,
+            asks=moves.ASK,
+            expected=closed("returned-through-dispute", booked=booked),
+        )
     yield Story(
         title="Lost, asked for again, and won late",
         row="1",
@@ -275,7 +293,7 @@ def _ends() -> Iterator[Story]:
         charged=moves.dispute(status="lost"),
         asks=moves.ASK,
         later=_move("won"),
-        expected=closed("returned-through-dispute", dispute="won"),
+        expected=closed("returned-through-dispute", dispute="won", booked=(_LARGE, _LARGE, 0)),
     )
     yield Story(
         title="A chargeback was won: a person decides",

@@ -96,7 +96,7 @@ def mend_card(world: World, person: Person) -> None:
     world.stripe.add_card(person.customer, fingerprint=f"mended-{person.customer}")
 
 
-def dispute(*, due_in_hours: int | None = None, **how: Any) -> Happen:
+def dispute(*, due_in_hours: float | None = None, **how: Any) -> Happen:
     """The bank disputes the charge; an answer is due so long after the month, so that it can still be given then."""
 
     def happen(world: World, person: Person) -> None:
@@ -183,10 +183,17 @@ def two_subscriptions(world: World) -> Person:
     return person
 
 
-def same_card(world: World) -> Person:
-    world.trial(card="shared-card")
-    world.stripe.advance(hours=1)
-    return world.trial(card="shared-card")
+def same_card(name: str) -> Begin:
+    """The second customer with this card; the first is `other`."""
+
+    def begin(world: World) -> Person:
+        first = world.trial(card=name)
+        world.stripe.advance(hours=1)
+        person = world.trial(card=name)
+        person.other = first.customer
+        return person
+
+    return begin
 
 
 def same_mailbox(world: World) -> Person:

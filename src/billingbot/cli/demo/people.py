@@ -1,14 +1,14 @@
 """What people at the desk have done by the end of the month: a case taken, a note, a denial with its reply."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import httpx
 
+from billingbot.cli.demo.acts import post
 from billingbot.cli.demo.play import Played
 from billingbot.cli.demo.waiting import DemoError
 
-_SUPPORT: Final = "support"
 _TAKEN: Final = "not-the-first-charge"
 _NOTED: Final = "charged-after-cancellation"
 _DENIED: Final = "used"
@@ -21,13 +21,15 @@ _REPLY: Final = (
 def leave_traces(billingbot: httpx.Client, played: Sequence[Played]) -> None:
     """Somebody has worked through some of the queue. Raises DemoError where billingbot refuses it."""
     taken = _case(played, _TAKEN)
-    _post(billingbot, taken, "claim")
-    _post(billingbot, taken, "note", text="Asked which of the two payments is meant; waiting for the answer.")
+    post(billingbot, f"/cases/{taken}/claim")
+    post(billingbot, f"/cases/{taken}/note", text="Asked which of the two payments is meant; waiting for the answer.")
     noted = _case(played, _NOTED)
-    _post(billingbot, noted, "note", text="The cancellation was written to support, nobody acted on it in time.")
+    post(
+        billingbot, f"/cases/{noted}/note", text="The cancellation was written to support, nobody acted on it in time."
+    )
     denied = _case(played, _DENIED)
-    _post(billingbot, denied, "claim")
-    _post(billingbot, denied, "deny", reason="Used every day until it was charged.", reply=_REPLY)
+    post(billingbot, f"/cases/{denied}/claim")
+    post(billingbot, f"/cases/{denied}/deny", reason="Used every day until it was charged.", reply=_REPLY)
 
 
 def _case(played: Sequence[Played], reason: str) -> str:
@@ -36,9 +38,3 @@ def _case(played: Sequence[Played], reason: str) -> str:
         if one.cases and not one.dispute and one.case.get("state") == "review" and one.case.get("reason") == reason:
             return str(one.case["id"])
     raise DemoError(f"no case is with a person for {reason}")
-
-
-def _post(billingbot: httpx.Client, case: str, act: str, **body: Any) -> None:
-    answer = billingbot.post(f"/api/v1/cases/{case}/{act}", json={"by": _SUPPORT, **body})
-    if answer.is_error:
-        raise DemoError(f"{act} {case}: HTTP {answer.status_code} {answer.text[:300]}")

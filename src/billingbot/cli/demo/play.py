@@ -43,6 +43,9 @@ class Played:
     refunded_outside_minor: int = 0
     subscription: str | None = None
     dispute: str | None = None
+    booked: tuple[int, int, int] | None = None
+    ledgered: set[str] = field(default_factory=set)
+    told: set[str] = field(default_factory=set)
 
     @property
     def problems(self) -> list[str]:
@@ -51,7 +54,7 @@ class Played:
         actual = case.get("outcome") if case.get("state") == "closed" else case.get("reason")
         if actual == expected.or_reason:
             actual = expected.reason
-        pairs = [
+        pairs: list[tuple[str, Any, Any]] = [
             ("state", expected.state, case.get("state")),
             ("reason", expected.reason, actual),
             ("refunded", expected.refunded_minor, self.refunded_minor),
@@ -61,6 +64,10 @@ class Played:
             pairs.append(("subscription", expected.subscription, self.subscription))
         if expected.dispute is not None:
             pairs.append(("dispute", expected.dispute, self.dispute))
+        if expected.booked is not None:
+            pairs.append(("withdrawn, returned, fees", expected.booked, self.booked))
+        pairs.append(("not in the ledger", set(), expected.ledgered - self.ledgered))
+        pairs.append(("not told", set(), expected.told - self.told))
         if expected.recommendation is not None:
             pairs.append(("recommendation", expected.recommendation, case.get("recommendation")))
         return [f"{name}: expected {wanted}, got {got}" for name, wanted, got in pairs if wanted != got]
@@ -111,7 +118,7 @@ class Month:
         self._ask(self.played)
         self._settle("billingbot decides", self.played)
         acting = [played for played in self.played if played.story.people]
-        self._each("People answer banks", acting, self._act)
+        self._each("People at the desk act", acting, self._act, threads=4)
         self._until(LATER_DAY, "Days go by")
         self._later()
         self._settle("Late news is followed", self.played, exactly=True)
@@ -219,9 +226,25 @@ class Month:
         if played.story.expected.subscription is not None:
             path = f"/subscriptions/{played.person.subscription}"
             played.subscription = str(self.world.stripe.get(path)["status"])
-        if played.story.expected.dispute is not None:
-            newest = self.world.stripe.get("/disputes", charge=played.person.charge)["data"][0]
-            played.dispute = str(newest["status"])
+        subjects = [played.case["id"]] if played.case else []
+        if played.story.expected.dispute is not None or played.story.expected.booked is not None:
+            newest = self.world.newest_dispute(played.person)
+            played.dispute = str(self.world.stripe.get(f"/disputes/{newest}")["status"])
+            subjects.append(newest)
+        self._records(played, subjects)
+
+    def _records(self, played: Played, subjects: Sequence[str]) -> None:
+        """What ledger and notices say of the story's case and dispute, where the story asks."""
+        expected = played.story.expected
+        if not (expected.booked or expected.ledgered or expected.told):
+            return
+        for subject in subjects:
+            entries = self.billingbot.get("/api/v1/ledger", params={"subject": subject, "limit": 100}).json()["items"]
+            played.ledgered |= {entry["kind"] for entry in entries}
+            notices = self.billingbot.get("/api/v1/notices", params={"subject": subject}).json()["items"]
+            played.told |= {notice["kind"] for notice in notices}
+            for body in (entry["body"] for entry in entries if entry["kind"] == "dispute.changed"):
+                played.booked = (body["withdrawn_minor"], body["reinstated_minor"], body["fees_minor"])
 
     # ------------------------------------------------------------ time and progress
 

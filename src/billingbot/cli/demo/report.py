@@ -84,7 +84,7 @@ def verdict(console: Console, played: Sequence[Played]) -> bool:
     wrong = [one for one in played if one.problems]
     for one in wrong:
         console.print(f"[bold red]{one.story.title}[/]: {'; '.join(one.problems)}")
-    ended = sum(one.subscription == "canceled" for one in played)
+    ended = sum(one.subscription == "canceled" and one.refunded_minor > 0 for one in played)
     console.print(f"\n{ended} subscriptions were cancelled after their refund: nobody is charged again.")
     console.print(f"{len(played) - len(wrong)} of {len(played)} customers as expected.", style="bold")
     return not wrong

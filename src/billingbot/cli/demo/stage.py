@@ -35,6 +35,9 @@ _CONFIG: Final = """\
 [desk]
 recheck_after_seconds = 2
 
+[disputes]
+cancel_subscription = "now"
+
 [[usage]]
 type = "http"
 name = "tag-hits"

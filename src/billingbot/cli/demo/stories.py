@@ -1,8 +1,9 @@
 """The demo's stories, one customer each: every row of the decision table, and what trips a naive build."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from billingbot.cli.demo import moves
+from billingbot.cli.demo import acts, moves
 from billingbot.cli.demo.banks import bank_stories
 from billingbot.cli.demo.story import Story, closed, refund, review
 
@@ -14,7 +15,7 @@ def all_stories() -> list[Story]:
 
 def _refunds() -> Iterator[Story]:
     row = "7"
-    for number in range(12):
+    for number in range(6):
         yield Story(
             title=f"Never used, asks for the charge ({number + 1})",
             row=row,
@@ -78,6 +79,14 @@ def _refunds() -> Iterator[Story]:
         expected=refund(),
     )
     yield Story(
+        title="Same card as a colleague's trial: a person marks the link as wrong, and it stays wrong",
+        row="3",
+        begin=moves.same_card("company-card"),
+        asks=moves.ASK,
+        people=acts.unlink,
+        expected=replace(refund(), ledgered=frozenset({"link.marked_wrong", "case.reassessed"})),
+    )
+    yield Story(
         title="Balance is low: the refund waits, then succeeds",
         row=row,
         begin=moves.trial(),
@@ -114,7 +123,7 @@ def _people_decide() -> Iterator[Story]:
     yield Story(
         title="Same card as another customer's trial",
         row="3",
-        begin=moves.same_card,
+        begin=moves.same_card("shared-card"),
         asks=moves.ASK,
         expected=review("repeat-trial"),
     )

@@ -31,6 +31,12 @@ class Expected:
     """Where two pieces of news may be read in either order, what the other order comes to."""
     dispute: str | None = None
     """The status of the charge's newest dispute at Stripe in the end, checked where given."""
+    booked: tuple[int, int, int] | None = None
+    """What that dispute withdrew, gave back and kept in fees, by its last entry in the ledger, in minor units."""
+    ledgered: frozenset[str] = frozenset()
+    """Kinds of entries that the ledger must hold about the case or its dispute."""
+    told: frozenset[str] = frozenset()
+    """Kinds of notices that people must have been given about the case or its dispute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +62,11 @@ def refund(amount: int = 4900, *, dispute: str | None = None) -> Expected:
     return Expected(state="closed", reason="refunded", refunded_minor=amount, subscription="canceled", dispute=dispute)
 
 
-def review(reason: str, *, outside: int = 0, advice: str | None = None, dispute: str | None = None) -> Expected:
-    """Handed to a person, with this advice."""
-    return Expected(
-        state="review", reason=reason, refunded_outside_minor=outside, recommendation=advice, dispute=dispute
-    )
+def review(reason: str, *, outside: int = 0, advice: str | None = None, **more: Any) -> Expected:
+    """Handed to a person, with this advice; `more` as in Expected."""
+    return Expected(state="review", reason=reason, refunded_outside_minor=outside, recommendation=advice, **more)
 
 
-def closed(reason: str, *, outside: int = 0, dispute: str | None = None) -> Expected:
-    """Closed without a refund of ours."""
-    return Expected(state="closed", reason=reason, refunded_outside_minor=outside, dispute=dispute)
+def closed(reason: str, *, outside: int = 0, **more: Any) -> Expected:
+    """Closed without a refund of ours; `more` as in Expected."""
+    return Expected(state="closed", reason=reason, refunded_outside_minor=outside, **more)

@@ -34,7 +34,7 @@ class World:
         """The present at Stripe."""
         return datetime.fromtimestamp(self.stripe.now(), UTC)
 
-    def after_the_month(self, *, hours: int) -> int:
+    def after_the_month(self, *, hours: float) -> int:
         """So many hours after the month, in Unix seconds."""
         return int((self.ends_at + timedelta(hours=hours)).timestamp())
 
@@ -90,6 +90,10 @@ class World:
         """The newest charge, or an empty text where nothing was ever charged."""
         found = self.charges(person.customer)
         return str(found[0]["id"]) if found else ""
+
+    def newest_dispute(self, person: Person) -> str:
+        """The newest dispute of the person's charge."""
+        return str(self.stripe.get("/disputes", charge=person.charge)["data"][0]["id"])
 
     def uses(self, person: Person, *, events: int = 12, tag: bool = False) -> None:
         """The person used the product, or only put the tag on a page."""
