@@ -12,8 +12,8 @@ import psycopg
 from tests import builders
 
 from billingbot.core.canonical import canonical_bytes, digest
-from billingbot.core.dossier import Dossier
-from billingbot.core.establish import establish
+from billingbot.core.evidence.dossier import Dossier
+from billingbot.core.evidence.establish import establish
 from billingbot.core.facts import Facts
 from billingbot.core.ids import CHANCE_BYTES, Kind, make_id
 from billingbot.core.policy import Policy, decide, load_policy

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from billingbot.core.dossier import (
+from billingbot.core.evidence.dossier import (
     Charge,
     Customer,
     Dispute,
@@ -17,11 +17,11 @@ from billingbot.core.dossier import (
     Refund,
     Subscription,
 )
+from billingbot.core.evidence.history import HistoryReport
+from billingbot.core.evidence.usage import Span, SupportReport, UsageReport
 from billingbot.core.facts import CATALOGUE, Fact, Facts, FactValue, Known, Unknown
-from billingbot.core.history import HistoryReport
 from billingbot.core.policy import Policy, load_policy
 from billingbot.core.request import Channel, Claims, RequestFacts
-from billingbot.core.usage import Span, SupportReport, UsageReport
 
 POLICY_FILE = Path(__file__).resolve().parents[1] / "config" / "policy.toml"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from billingbot.flows.shadow import follow
+from billingbot.flows.policy.shadow import follow
 from tests.cli.terminal import KEYS, typed
 from tests.engines.shared import Database
 from tests.flows.conftest import shop as shop  # noqa: PLC0414  # pytest finds the fixture by this name

@@ -22,8 +22,8 @@ from billingbot.core.canonical import canonical_bytes
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.policy import Policy, decide, load_policy
 from billingbot.core.restore import restore_facts
-from billingbot.flows.backtest import backtest as decide_all_again
-from billingbot.flows.rehearse import Plan, Text
+from billingbot.flows.policy.backtest import backtest as decide_all_again
+from billingbot.flows.policy.rehearse import Plan, Text
 from billingbot.store import decisions, ledger
 from billingbot.store.database import make_engine, transaction
 from billingbot.store.schema import cases, refunds

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from pypdf import PdfReader
 
-from billingbot.core.powers import ALL, Power
+from billingbot.core.access.powers import ALL, Power
 from billingbot.flows.switch import create_key
 from billingbot.web.app import make_app
 from tests.cli.terminal import KEYS, typed

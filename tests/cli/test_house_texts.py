@@ -7,9 +7,9 @@ import pytest
 
 from billingbot.bootstrap.house_texts import read_house_texts
 from billingbot.bootstrap.settings import read_file
+from billingbot.core.disputes.evidence_fields import LONGEST_FIELD
+from billingbot.core.disputes.house_texts import HouseTexts
 from billingbot.core.errors import ConfigError
-from billingbot.core.evidence_fields import LONGEST_FIELD
-from billingbot.core.house_texts import HouseTexts
 from tests.builders import shipped_policy
 from tests.cli.terminal import ROOT
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from billingbot.flows import sign_in
+from billingbot.flows.access import sign_in
 from billingbot.flows.desk import Desk
 from tests.cli.terminal import typed
 from tests.desks import a_desk

@@ -12,8 +12,8 @@ import pytest
 from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from billingbot.core.powers import Role
-from billingbot.flows import people, sign_in
+from billingbot.core.access.powers import Role
+from billingbot.flows.access import people, sign_in
 from billingbot.web.app import make_app
 from billingbot.web.console.visit import COOKIE
 from tests.flows.conftest import shop as shop  # noqa: PLC0414  # pytest finds the fixture by this name

@@ -5,8 +5,8 @@ import re
 import pyotp
 import pytest
 
-from billingbot.core.powers import Role
-from billingbot.flows import people, sign_in
+from billingbot.core.access.powers import Role
+from billingbot.flows.access import people, sign_in
 from billingbot.store.database import now
 from tests.console.conftest import Client, Console, SignedIn
 

@@ -4,7 +4,7 @@ import io
 
 from pypdf import PdfReader
 
-from billingbot.core.powers import Role
+from billingbot.core.access.powers import Role
 from tests.console.conftest import Console, SignedIn
 from tests.flows.test_answering import disputed
 from tests.flows.test_months import refunded, settle

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from billingbot.core.access.powers import Role
 from billingbot.core.case import CaseState
 from billingbot.core.mode import Mode
-from billingbot.core.powers import Role
-from billingbot.flows.review import Act, approve, claim
+from billingbot.flows.casework.review import Act, approve, claim
 from billingbot.telling.mail import Mail
 from tests.console.conftest import Client, Console, SignedIn
 from tests.console.work import all_kinds, in_review

@@ -5,9 +5,9 @@ import io
 import pytest
 from pypdf import PdfReader
 
-from billingbot.core.answering import AnswerKind, AnswerState
-from billingbot.core.evidence_fields import PAPERS
-from billingbot.core.powers import Role
+from billingbot.core.access.powers import Role
+from billingbot.core.disputes.answering import AnswerKind, AnswerState
+from billingbot.core.disputes.evidence_fields import PAPERS
 from tests.console.conftest import Console, SignedIn
 from tests.flows.test_answering import current, disputed, states, submissions
 

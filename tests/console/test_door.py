@@ -6,8 +6,8 @@ import hmac
 import pytest
 import sqlalchemy as sa
 
-from billingbot.core.powers import Role
-from billingbot.flows import sign_in
+from billingbot.core.access.powers import Role
+from billingbot.flows.access import sign_in
 from tests.console.conftest import Client, Console, SignedIn
 
 

@@ -7,7 +7,7 @@ import pytest
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
-from billingbot.core.powers import Role
+from billingbot.core.access.powers import Role
 from billingbot.web.console.door import ConsoleRoute
 from billingbot.web.console.pages import public, routers
 from tests.console.conftest import SignedIn

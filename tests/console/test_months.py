@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from billingbot.core.powers import Role
+from billingbot.core.access.powers import Role
 from tests.console.conftest import Console, SignedIn
 from tests.flows.test_months import month_at_stripe, refunded, settle
 

@@ -7,7 +7,7 @@ from html import unescape
 import httpx
 import pytest
 
-from billingbot.core.powers import Role
+from billingbot.core.access.powers import Role
 from tests.console.conftest import Client, Console, SignedIn
 from tests.console.failing import failed_payments
 

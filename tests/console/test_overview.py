@@ -2,8 +2,8 @@
 
 import sqlalchemy as sa
 
+from billingbot.core.access.powers import Role
 from billingbot.core.mode import Mode
-from billingbot.core.powers import Role
 from tests.console.conftest import Console, SignedIn
 from tests.console.failing import failed_payments
 from tests.console.test_ops import text

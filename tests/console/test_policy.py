@@ -2,7 +2,7 @@
 
 import pytest
 
-from billingbot.core.powers import Role
+from billingbot.core.access.powers import Role
 from tests.console.conftest import Console, SignedIn
 from tests.console.test_ops import text
 from tests.flows.shop import Shop

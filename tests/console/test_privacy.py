@@ -2,7 +2,7 @@
 
 import pytest
 
-from billingbot.core.powers import Role
+from billingbot.core.access.powers import Role
 from tests.console.conftest import Console, SignedIn
 from tests.flows.test_privacy import EMAIL, a_closed_case, everything
 

@@ -6,10 +6,10 @@ from contextlib import ExitStack, contextmanager
 import httpx
 import pytest
 
+from billingbot.core.access.powers import Role
 from billingbot.core.case import Doing
 from billingbot.core.mode import Mode
-from billingbot.core.powers import Role
-from billingbot.flows.review import claim, note
+from billingbot.flows.casework.review import claim, note
 from billingbot.store import visits
 from billingbot.web.app import make_app
 from billingbot.web.console.visit import COOKIE

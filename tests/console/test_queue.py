@@ -4,11 +4,11 @@ import re
 
 import pytest
 
+from billingbot.core.access.powers import Role
 from billingbot.core.case import Doing
-from billingbot.core.powers import Role
-from billingbot.flows import people
-from billingbot.flows.review import claim, deny, note
-from billingbot.flows.snooze import snooze
+from billingbot.flows.access import people
+from billingbot.flows.casework.review import claim, deny, note
+from billingbot.flows.casework.snooze import snooze
 from billingbot.store import visits
 from tests.console.conftest import Client, Console, SignedIn
 from tests.console.work import all_kinds, in_review

@@ -8,8 +8,8 @@ import openpyxl
 import pyarrow.parquet as pq
 import pytest
 
+from billingbot.core.access.powers import Role
 from billingbot.core.form import Form
-from billingbot.core.powers import Role
 from billingbot.papers.sheets import Column, Holds, Sheet, written
 from tests.console.conftest import Client, Console, SignedIn
 from tests.flows.test_answering import disputed

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from billingbot.core.access.powers import Power, Role
 from billingbot.core.mode import Mode
-from billingbot.core.powers import Power, Role
 from billingbot.flows.switch import current_modes, who_has
 from tests.console.conftest import Client, Console, SignedIn
 

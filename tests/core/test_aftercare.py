@@ -10,8 +10,8 @@ from tests import builders
 
 from billingbot.core.aftercare import LIVE, CancellationState, Stands, become, is_over, stands_in_the_way
 from billingbot.core.credit import CreditObstacle, credit_obstacle, with_its_note
-from billingbot.core.dossier import CreditNote, Dossier
 from billingbot.core.errors import ConfigError, ConflictError
+from billingbot.core.evidence.dossier import CreditNote, Dossier
 from billingbot.core.policy import load_policy
 from billingbot.core.refund_terms import CancelWhen, RefundTerms, RefundWith
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.builders import NOW, a_dispute, a_dossier, an_inquiry, no_cancellation, unused, used
 
-from billingbot.core.answer_draft import (
+from billingbot.core.canonical import canonical_bytes
+from billingbot.core.disputes.answer_draft import (
     DraftContent,
     drafted,
     dropped,
@@ -21,7 +22,7 @@ from billingbot.core.answer_draft import (
     shortcomings,
     stored,
 )
-from billingbot.core.answering import (
+from billingbot.core.disputes.answering import (
     BINDING,
     SETTLED_AFTER,
     AnswerIntent,
@@ -35,14 +36,13 @@ from billingbot.core.answering import (
     not_to_be_accepted,
     stands_in_the_way,
 )
-from billingbot.core.canonical import canonical_bytes
-from billingbot.core.contest_value import WinRate, contest_value
-from billingbot.core.dossier import DisputeMoney
+from billingbot.core.disputes.contest_value import WinRate, contest_value
+from billingbot.core.disputes.evidence_fields import LONGEST_FIELD, PAPERS, Field
+from billingbot.core.disputes.packet import draft
+from billingbot.core.disputes.statements import Grounds
 from billingbot.core.errors import ConflictError
-from billingbot.core.evidence_fields import LONGEST_FIELD, PAPERS, Field
-from billingbot.core.packet import draft
+from billingbot.core.evidence.dossier import DisputeMoney
 from billingbot.core.paying import LEAVES_WITHIN
-from billingbot.core.statements import Grounds
 
 _S = AnswerState
 

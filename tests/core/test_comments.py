@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billingbot.core.comments import DEFAULT_WORDS, matches
+from billingbot.core.evidence.comments import DEFAULT_WORDS, matches
 
 ASKING = [
     ("en", "Please REFUND my last payment", "en: refund*"),

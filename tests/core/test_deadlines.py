@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billingbot.bootstrap.settings import DisputesSection
-from billingbot.core.deadlines import DEFAULT_TERMS, DisputeTerms, case_due, moved_due, next_alarm, passed
+from billingbot.core.disputes.deadlines import DEFAULT_TERMS, DisputeTerms, case_due, moved_due, next_alarm, passed
 
 DUE = datetime(2026, 3, 20, 23, 59, 59, tzinfo=UTC)
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.builders import a_dispute, an_inquiry
 
-from billingbot.core.dispute_life import Answering, DisputeKind, DisputeOutcome, answering, kind_of, outcome_of
-from billingbot.core.dossier import DISPUTE_STATUSES
+from billingbot.core.disputes.life import Answering, DisputeKind, DisputeOutcome, answering, kind_of, outcome_of
+from billingbot.core.evidence.dossier import DISPUTE_STATUSES
 
 DUE = a_dispute().due_by
 assert DUE is not None

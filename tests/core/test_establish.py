@@ -33,13 +33,13 @@ from tests.builders import (
 )
 
 from billingbot.core.canonical import canonical_bytes
-from billingbot.core.dossier import Dossier
-from billingbot.core.establish import establish, usage_since
+from billingbot.core.evidence.dossier import Dossier
+from billingbot.core.evidence.establish import establish, usage_since
+from billingbot.core.evidence.history import HistoryReport, LinkKind, TrialLink
+from billingbot.core.evidence.usage import Span, SupportReport, UsageReport
 from billingbot.core.facts import CATALOGUE, Facts, FactValue, Unknown
-from billingbot.core.history import HistoryReport, LinkKind, TrialLink
 from billingbot.core.policy import decide
 from billingbot.core.request import Candidate, Channel, Claims, RequestFacts
-from billingbot.core.usage import Span, SupportReport, UsageReport
 
 POLICY = shipped_policy()
 SECOND = timedelta(seconds=1)

@@ -4,7 +4,7 @@ from tests.builders import NOW as AT
 from tests.builders import a_dossier, a_history, a_request, facts, no_cancellation, shipped_policy, unreachable, unused
 
 from billingbot.core.canonical import canonical_bytes
-from billingbot.core.establish import establish
+from billingbot.core.evidence.establish import establish
 from billingbot.core.explain import explain
 from billingbot.core.policy import decide
 from billingbot.core.restore import restore_decision, restore_facts

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billingbot.core.history import normalise_email
+from billingbot.core.evidence.history import normalise_email
 
 
 @pytest.mark.parametrize(

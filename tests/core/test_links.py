@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.builders import NOW, STARTED
 
-from billingbot.core.history import LinkKind, company_domain, normalise_address, normalise_email
-from billingbot.core.links import (
+from billingbot.core.evidence.history import LinkKind, company_domain, normalise_address, normalise_email
+from billingbot.core.evidence.links import (
     MOST_SHOWN,
     STRONG_KINDS,
     WEAK_KINDS,

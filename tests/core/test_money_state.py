@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from tests.builders import AMOUNT, CHARGED, a_charge, a_dispute, a_dossier, a_refund, an_inquiry
 
 from billingbot.core.decision import Blocker
-from billingbot.core.dispute_life import returned_money
-from billingbot.core.dossier import CHARGEBACK_OPEN, DISPUTE_STATUSES, Dispute, Dossier
-from billingbot.core.establish import establish
+from billingbot.core.disputes.life import returned_money
+from billingbot.core.evidence.dossier import CHARGEBACK_OPEN, DISPUTE_STATUSES, Dispute, Dossier
+from billingbot.core.evidence.establish import establish
 from billingbot.core.money_state import MoneyState, money_of, payment_blockers
 from billingbot.core.policy import approval_blockers
 from billingbot.core.refund import Origin

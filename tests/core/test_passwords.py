@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from billingbot.core.access.one_time import STEP_SECONDS, bare_code, recovery_code, step_of
+from billingbot.core.access.password import LONGEST, check_new, spelt
 from billingbot.core.errors import InputError
-from billingbot.core.one_time import STEP_SECONDS, bare_code, recovery_code, step_of
-from billingbot.core.password import LONGEST, check_new, spelt
 
 NOW = datetime(2026, 11, 28, 12, 0, 7, tzinfo=UTC)
 

@@ -11,13 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billingbot.core.canonical import canonical_bytes
-from billingbot.core.errors import InputError
-from billingbot.core.journal import Book, journal, lines, totals
-from billingbot.core.month import Month
-from billingbot.core.refund import RefundState
-from billingbot.core.settlement import BalanceTransaction, Movement, movement_of, settles
-from billingbot.core.statement import (
+from billingbot.core.books.drawing import draw
+from billingbot.core.books.journal import Book, journal, lines, totals
+from billingbot.core.books.month import Month
+from billingbot.core.books.settlement import BalanceTransaction, Movement, movement_of, settles
+from billingbot.core.books.statement import (
     Amount,
     BookedDispute,
     BookedRefund,
@@ -26,8 +24,10 @@ from billingbot.core.statement import (
     Records,
     Statement,
     Told,
-    draw,
 )
+from billingbot.core.canonical import canonical_bytes
+from billingbot.core.errors import InputError
+from billingbot.core.refund import RefundState
 
 SINCE: Final = datetime(2026, 3, 1, tzinfo=UTC)
 UNTIL: Final = datetime(2026, 4, 1, tzinfo=UTC)

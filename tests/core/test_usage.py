@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.builders import NOW, STARTED, no_cancellation, unused
 
-from billingbot.core.usage import Span, gaps, merged, shortfall
+from billingbot.core.evidence.usage import Span, gaps, merged, shortfall
 
 MICRO = timedelta(microseconds=1)
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from billingbot.core.usage import Subject
+from billingbot.core.evidence.usage import Subject
 
 NOW = datetime(2026, 3, 15, 12, 0, tzinfo=UTC)
 SINCE = NOW - timedelta(days=14)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from billingbot.core.usage import Span, Subject
+from billingbot.core.evidence.usage import Span, Subject
 from billingbot.evidence.push import PushedAnswer
 
 

@@ -13,7 +13,7 @@ from tests.evidence.conftest import Answer, Endpoint, answer
 from tests.evidence.people import EMAIL, NOW, SINCE, subject
 from tests.evidence.records import NoPushes
 
-from billingbot.core.usage import Span, SupportReport, UsageReport, shortfall
+from billingbot.core.evidence.usage import Span, SupportReport, UsageReport, shortfall
 from billingbot.evidence.build import build_support_sources, build_usage_sources
 from billingbot.evidence.config import read_evidence_config
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.evidence.people import NOW
 
-from billingbot.core.usage import Span
+from billingbot.core.evidence.usage import Span
 from billingbot.evidence.reading import UnansweredError, read_support, read_time, read_usage
 
 JSON = st.recursive(

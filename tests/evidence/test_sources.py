@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.evidence.people import EMAIL, NOW, SINCE, subject
 from tests.evidence.records import NoPushes, Pushes, nothing_pushed
 
-from billingbot.core.usage import Span, Subject, UsageReport, shortfall
+from billingbot.core.evidence.usage import Span, Subject, UsageReport, shortfall
 from billingbot.evidence.build import build_usage_sources
 from billingbot.evidence.config import read_evidence_config
 from billingbot.evidence.guard import Guard

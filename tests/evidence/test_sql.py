@@ -12,7 +12,7 @@ from tests.engines.shared import Database, plain
 from tests.evidence.people import EMAIL, NOW, SINCE, subject
 from tests.evidence.records import NoPushes
 
-from billingbot.core.usage import Span, UsageReport, shortfall
+from billingbot.core.evidence.usage import Span, UsageReport, shortfall
 from billingbot.evidence.build import build_usage_sources
 from billingbot.evidence.config import UsageSql, read_evidence_config
 from billingbot.evidence.sources import GuardedUsage

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.evidence.people import NOW, SINCE, subject
 from tests.evidence.records import NoPushes
 
-from billingbot.core.usage import Span, SupportReport, UsageReport
+from billingbot.core.evidence.usage import Span, SupportReport, UsageReport
 from billingbot.evidence.build import build_support_sources, build_usage_sources
 from billingbot.evidence.config import read_evidence_config
 from billingbot.evidence.sources import SupportSource, UsageSource

@@ -11,7 +11,7 @@ from tests.flows.shop import Shop
 from billingbot.core.case import CaseState
 from billingbot.core.job import Actor
 from billingbot.core.refund_terms import CancelWhen, RefundWith
-from billingbot.flows.review import approve
+from billingbot.flows.casework.review import approve
 
 # Small charges, and the day's limits out of the way: a hundred lives are led within one day.
 AMOUNT = 100

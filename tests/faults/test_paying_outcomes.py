@@ -10,7 +10,7 @@ from billingbot.core.case import CaseState
 from billingbot.core.errors import ConflictError, ForbiddenError
 from billingbot.core.job import Actor
 from billingbot.core.mode import Mode
-from billingbot.flows.review import approve, deny
+from billingbot.flows.casework.review import approve, deny
 from billingbot.gateway.answers import RefundAnswer
 from billingbot.gateway.client import StripeGateway
 from billingbot.gateway.transport import Transport

@@ -18,15 +18,15 @@ from tests.flows.shop import Shop
 
 from billingbot.core.breaker import BreakerLimits
 from billingbot.core.case import CaseState
-from billingbot.core.dossier import Refund as StripeRefund
 from billingbot.core.errors import ConflictError, LeaseLostError
+from billingbot.core.evidence.dossier import Refund as StripeRefund
 from billingbot.core.job import Actor
 from billingbot.core.mode import Mode
 from billingbot.core.request import NamedBy
 from billingbot.core.restore import restore_facts
+from billingbot.flows.casework.review import approve, deny
 from billingbot.flows.desk import step
 from billingbot.flows.receive import store
-from billingbot.flows.review import approve, deny
 from billingbot.flows.settle import apply_refund
 from billingbot.flows.submit import submit
 from billingbot.gateway.answers import RefundAnswer

@@ -10,18 +10,18 @@ import sqlalchemy as sa
 
 from billingbot.bootstrap.build import new_id
 from billingbot.core.case import Case, CaseState
+from billingbot.core.evidence.usage import Span, Subject, SupportReport, UsageReport
 from billingbot.core.job import Actor
 from billingbot.core.ledger import Flaw, flaws
 from billingbot.core.mode import Mode
 from billingbot.core.policy import Policy
 from billingbot.core.request import Channel, Claims, NamedBy
 from billingbot.core.signals import Envelope
-from billingbot.core.usage import Span, Subject, SupportReport, UsageReport
 from billingbot.evidence.sources import unanswered_support, unanswered_usage
+from billingbot.flows.casework.review import Act
 from billingbot.flows.desk import Account, Desk
 from billingbot.flows.receive import store
 from billingbot.flows.request import Answer, Ask, ask
-from billingbot.flows.review import Act
 from billingbot.flows.switch import set_mode
 from billingbot.gateway.client import StripeGateway
 from billingbot.gateway.envelope import decode

@@ -8,17 +8,18 @@ from typing import Any
 
 import pytest
 
-from billingbot.core.answering import AnswerIntent, AnswerKind, AnswerState
+from billingbot.core.access.powers import Power
 from billingbot.core.case import CaseState
+from billingbot.core.disputes.answering import AnswerIntent, AnswerKind, AnswerState
+from billingbot.core.disputes.evidence_fields import Field
+from billingbot.core.disputes.house_texts import HouseTexts
 from billingbot.core.errors import ConflictError, ForbiddenError, InputError, RetryLaterError
-from billingbot.core.evidence_fields import Field
-from billingbot.core.house_texts import HouseTexts
 from billingbot.core.job import Actor
 from billingbot.core.mode import Mode
-from billingbot.core.powers import Power
-from billingbot.flows import accepting, drafting, editing, note_for_bank, review, sending
-from billingbot.flows.answer import answer
-from billingbot.flows.drafting import AnswerAct
+from billingbot.flows.casework import review
+from billingbot.flows.disputes import accepting, drafting, editing, note_for_bank, sending
+from billingbot.flows.disputes.answer import answer
+from billingbot.flows.disputes.drafting import AnswerAct
 from billingbot.store import answer_drafts, answers, jobs
 from billingbot.store.answer_drafts import DraftVersion
 from tests.flows.shop import Shop, Trial

@@ -11,8 +11,8 @@ from billingbot.core.backfill import Backfill, BackfillReason, BackfillState, ne
 from billingbot.core.errors import InputError
 from billingbot.core.job import MOST_ATTEMPTS, Actor
 from billingbot.core.signals import SIGNALS
-from billingbot.flows import backfill as backfilling
 from billingbot.flows.receive import store
+from billingbot.flows.replay import backfill as backfilling
 from billingbot.gateway.client import StripeGateway
 from billingbot.gateway.envelope import decode
 from billingbot.gateway.past_events import TYPE_QUERIES, EventPage

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from billingbot.core.access.powers import Role, powers_of
 from billingbot.core.errors import ConflictError, ForbiddenError
 from billingbot.core.job import MOST_ATTEMPTS
 from billingbot.core.policy import load_policy
-from billingbot.core.powers import Role, powers_of
 from billingbot.core.trying import BacktestState
-from billingbot.flows import backtests
+from billingbot.flows.policy import backtests
 from billingbot.store import backtests as stored
 from tests.flows.shop import Shop
 

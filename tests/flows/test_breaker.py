@@ -10,8 +10,8 @@ from billingbot.core.errors import ConflictError, ForbiddenError, InputError
 from billingbot.core.job import Actor
 from billingbot.core.mode import Mode
 from billingbot.flows.breaker import TrippedError, close_breaker, list_breakers, trip
+from billingbot.flows.casework.review import approve
 from billingbot.flows.desk import step
-from billingbot.flows.review import approve
 from billingbot.flows.switch import current_modes, set_mode
 from billingbot.gateway.client import StripeGateway
 from billingbot.store import views

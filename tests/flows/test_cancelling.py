@@ -13,8 +13,8 @@ from billingbot.core.job import Actor
 from billingbot.core.mode import Mode
 from billingbot.core.refund_terms import CancelWhen
 from billingbot.flows.cancel import NOT_CANCELLED, STILL_COLLECTED, cancel, settled_by_hand, try_again
+from billingbot.flows.casework.review import approve
 from billingbot.flows.desk import step
-from billingbot.flows.review import approve
 from billingbot.store import cancellations, jobs, views
 from tests.flows.shop import Shop, Trial
 

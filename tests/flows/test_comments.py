@@ -6,7 +6,7 @@ import pytest
 
 from billingbot.core.case import CaseState
 from billingbot.core.mode import Mode
-from billingbot.flows import review
+from billingbot.flows.casework import review
 from billingbot.store import views
 from tests.flows.shop import Shop, Trial
 

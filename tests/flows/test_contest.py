@@ -9,11 +9,11 @@ import pytest
 from pypdf import PdfReader
 
 from billingbot.core.decision import Recommendation
+from billingbot.core.disputes.evidence_fields import CUT, LONGEST_FIELD, PAPERS, Field, fitted, length, wanted
+from billingbot.core.disputes.house_texts import HouseTexts
+from billingbot.core.disputes.packet import Packet
 from billingbot.core.errors import StripeNotFoundError
-from billingbot.core.evidence_fields import CUT, LONGEST_FIELD, PAPERS, Field, fitted, length, wanted
-from billingbot.core.house_texts import HouseTexts
-from billingbot.core.packet import Packet
-from billingbot.flows.contest import draft_packet
+from billingbot.flows.disputes.contest import draft_packet
 from billingbot.papers.evidence import printed_field
 from billingbot.store import activity
 from billingbot.store.activity import Hits

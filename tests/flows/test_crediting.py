@@ -10,7 +10,7 @@ from billingbot.core.case import CaseState
 from billingbot.core.job import Actor
 from billingbot.core.mode import Mode
 from billingbot.core.refund_terms import RefundWith
-from billingbot.flows.review import approve
+from billingbot.flows.casework.review import approve
 from billingbot.store import views
 from tests.flows.shop import Shop
 

@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 import pytest
 
 from billingbot.core.case import Case, CaseState
-from billingbot.core.deadlines import DisputeTerms
 from billingbot.core.decision import Priority
-from billingbot.core.dispute_life import Answering
+from billingbot.core.disputes.deadlines import DisputeTerms
+from billingbot.core.disputes.life import Answering
 from billingbot.core.job import Actor
 from billingbot.core.mode import Mode
 from billingbot.core.refund_terms import CancelWhen
-from billingbot.flows import review, snooze
 from billingbot.flows.cancel import settled_by_hand
+from billingbot.flows.casework import review, snooze
 from billingbot.flows.reconcile import reconcile_whole
 from billingbot.store.schema import cases, dispute_alarms, disputes
 from tests.flows.shop import Shop, in_days

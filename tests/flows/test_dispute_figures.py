@@ -1,6 +1,6 @@
 """Figures over disputes that were answered by us: the fields that went out stand with how it ended."""
 
-from billingbot.flows import sending
+from billingbot.flows.disputes import sending
 from billingbot.store.views.dispute_figures import NO_ANSWER, FigureFilter, dispute_figures
 from tests.flows.shop import Shop
 from tests.flows.test_answering import act, current, disputed

@@ -16,14 +16,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from billingbot.core.case import CaseState
-from billingbot.core.dispute_life import Answering, answering, returned_money
-from billingbot.core.dossier import Dispute
+from billingbot.core.disputes.life import Answering, answering, returned_money
 from billingbot.core.errors import ConflictError, ForbiddenError
+from billingbot.core.evidence.dossier import Dispute
 from billingbot.core.signals import Envelope
-from billingbot.flows import review
+from billingbot.flows.casework import review
 from billingbot.flows.desk import step
-from billingbot.flows.dispute_deadlines import follow_deadline
-from billingbot.flows.dispute_news import tell_news
+from billingbot.flows.disputes.deadlines import follow_deadline
+from billingbot.flows.disputes.news import tell_news
 from billingbot.flows.receive import store
 from billingbot.sandbox.client import SandboxError
 from billingbot.sandbox.disputes import MOVES

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from billingbot.core.case import CaseState
-from billingbot.core.dispute_life import Answering, DisputeKind, DisputeOutcome
+from billingbot.core.disputes.life import Answering, DisputeKind, DisputeOutcome
 from billingbot.core.errors import InputError, NotFoundError
 from billingbot.core.job import Actor
 from billingbot.core.policy import Policy, load_policy
-from billingbot.flows import review
+from billingbot.flows.casework import review
 from billingbot.flows.desk import step
 from billingbot.store import database, disputes
 from billingbot.store.views import explanation

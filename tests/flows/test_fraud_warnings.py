@@ -7,7 +7,7 @@ import pytest
 
 from billingbot.core.case import CaseState
 from billingbot.core.decision import Recommendation
-from billingbot.flows import review
+from billingbot.flows.casework import review
 from tests.flows.shop import Shop
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from billingbot.core.errors import ConflictError, ForbiddenError
 from billingbot.core.job import Actor
-from billingbot.flows import letters
-from billingbot.flows.review import claim, deny
+from billingbot.flows.casework import letters
+from billingbot.flows.casework.review import claim, deny
 from billingbot.telling.mail import Mail, MailDelayedError, MailRefusedError, MailUnknownError
 from tests.flows.shop import Shop
 from tests.post_office import PostOffice, running_post_office

@@ -7,16 +7,16 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from billingbot.core.access.powers import ALL
 from billingbot.core.errors import ConflictError, InputError
+from billingbot.core.evidence.history import LinkKind
+from billingbot.core.evidence.links import MOST_SHOWN
 from billingbot.core.facts import Unknown
-from billingbot.core.history import LinkKind
-from billingbot.core.links import MOST_SHOWN
-from billingbot.core.powers import ALL
-from billingbot.flows import review
+from billingbot.flows.casework import review
+from billingbot.flows.casework.unlink import Between, relink, unlink
 from billingbot.flows.look import look
 from billingbot.flows.sightings import Seen, push_sightings
 from billingbot.flows.switch import create_key
-from billingbot.flows.unlink import Between, relink, unlink
 from billingbot.store import history, links, requests
 from billingbot.store.views.links import CaseLinks, case_links
 from billingbot.web.app import make_app

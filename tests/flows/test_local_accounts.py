@@ -9,14 +9,14 @@ import pytest
 import sqlalchemy as sa
 from argon2 import PasswordHasher
 
+from billingbot.core.access.person import Person, Theme
+from billingbot.core.access.powers import Role
+from billingbot.core.access.session import MOST_CODES, TRIES_BY_ACCOUNT, TRIES_BY_ADDRESS, TRIES_WINDOW
 from billingbot.core.errors import ForbiddenError, InputError, NotFoundError
-from billingbot.core.person import Person, Theme
-from billingbot.core.powers import Role
-from billingbot.core.session import MOST_CODES, TRIES_BY_ACCOUNT, TRIES_BY_ADDRESS, TRIES_WINDOW
-from billingbot.flows import account, people, sign_in
+from billingbot.flows.access import account, people, sign_in
+from billingbot.flows.access.sign_in import Halfway, SignedIn
+from billingbot.flows.access.sign_in_local import TooManyTriesError, WrongError, by_code, by_password
 from billingbot.flows.desk import Desk
-from billingbot.flows.sign_in import Halfway, SignedIn
-from billingbot.flows.sign_in_local import TooManyTriesError, WrongError, by_code, by_password
 from billingbot.store import people as rows
 from billingbot.store.database import now, transaction
 from billingbot.store.schema import people as people_table

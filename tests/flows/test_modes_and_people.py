@@ -7,8 +7,8 @@ from billingbot.core.errors import ConflictError, ForbiddenError, InputError
 from billingbot.core.job import Actor
 from billingbot.core.mode import Mode
 from billingbot.core.request import Channel, Claims, NamedBy
+from billingbot.flows.casework.review import approve, ask_again, claim, deny, note, release
 from billingbot.flows.request import Ask, ask
-from billingbot.flows.review import approve, ask_again, claim, deny, note, release
 from billingbot.gateway.client import StripeGateway
 from tests.flows.shop import Shop
 

@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from billingbot.core.access.powers import Role, powers_of
+from billingbot.core.books.journal import Books
+from billingbot.core.books.month import Closing, Month, MonthState
+from billingbot.core.books.settlement import Movement
+from billingbot.core.books.statement import BreakName, CurrencyLine, Statement
 from billingbot.core.errors import ConflictError, ForbiddenError, InputError, NotFoundError
 from billingbot.core.job import Actor
-from billingbot.core.journal import Books
-from billingbot.core.month import Closing, Month, MonthState
-from billingbot.core.powers import Role, powers_of
-from billingbot.core.settlement import Movement
-from billingbot.core.statement import BreakName, CurrencyLine, Statement
-from billingbot.flows import months
+from billingbot.flows.books import months
 from billingbot.flows.desk import Desk
 from billingbot.gateway.client import StripeGateway
 from billingbot.store import months as closings

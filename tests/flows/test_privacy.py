@@ -8,12 +8,13 @@ import pytest
 import sqlalchemy as sa
 
 from billingbot.core.case import CaseState
+from billingbot.core.disputes.purchase_facts import PurchaseFact
 from billingbot.core.errors import InputError
 from billingbot.core.mode import Mode
 from billingbot.core.privacy import ERASED, Held
-from billingbot.core.purchase_facts import PurchaseFact
 from billingbot.core.request import NamedBy
-from billingbot.flows import privacy, review
+from billingbot.flows import privacy
+from billingbot.flows.casework import review
 from billingbot.flows.receive import store
 from billingbot.store import views
 from billingbot.store.database import transaction

@@ -9,13 +9,13 @@ import sqlalchemy as sa
 
 from billingbot.core.case import CaseState
 from billingbot.core.errors import ConflictError, InputError
+from billingbot.core.evidence.usage import Subject, UsageReport
 from billingbot.core.job import Actor
 from billingbot.core.mode import Mode
 from billingbot.core.policy import PolicyError
 from billingbot.core.policy.editions import BEGINNING
-from billingbot.core.usage import Subject, UsageReport
 from billingbot.flows.desk import Desk
-from billingbot.flows.publish import Publication, Wish, publish, published, read_version
+from billingbot.flows.policy.publish import Publication, Wish, publish, published, read_version
 from billingbot.store.database import transaction
 from billingbot.store.views.explanation import Explanation, explanation
 from tests.desks import a_desk

@@ -5,19 +5,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from billingbot.core.access.powers import Role, powers_of
 from billingbot.core.case import Case, CaseState, Doing
 from billingbot.core.errors import ConflictError, ForbiddenError, InputError
 from billingbot.core.mode import Mode
-from billingbot.core.powers import Role, powers_of
 from billingbot.core.request import NamedBy
-from billingbot.flows import people
-from billingbot.flows.answer_customer import write_reply
-from billingbot.flows.mention import saw
-from billingbot.flows.name_charge import name_charge
-from billingbot.flows.queue import claim_all, claim_next, drop_view, release_all, save_view
-from billingbot.flows.reassign import reassign
-from billingbot.flows.review import Act, approve, claim, deny, note, release
-from billingbot.flows.snooze import snooze, wake
+from billingbot.flows.access import people
+from billingbot.flows.casework.answer_customer import write_reply
+from billingbot.flows.casework.mention import saw
+from billingbot.flows.casework.name_charge import name_charge
+from billingbot.flows.casework.queue import claim_all, claim_next, drop_view, release_all, save_view
+from billingbot.flows.casework.reassign import reassign
+from billingbot.flows.casework.review import Act, approve, claim, deny, note, release
+from billingbot.flows.casework.snooze import snooze, wake
 from billingbot.store import queue_views, visits
 from tests.faults.test_races import at_once
 from tests.flows.shop import Shop

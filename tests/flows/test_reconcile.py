@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from billingbot.core.breaks import Pass, PassState
+from billingbot.core.books.breaks import Pass, PassState
 from billingbot.core.case import CaseState
 from billingbot.core.errors import InputError
 from billingbot.core.job import Actor
+from billingbot.flows.casework.review import ask_again, deny
 from billingbot.flows.reconcile import reconcile_whole, start_due
-from billingbot.flows.review import ask_again, deny
 from tests.flows.shop import Shop
 
 

@@ -13,10 +13,11 @@ from billingbot.core.job import MOST_ATTEMPTS, Actor
 from billingbot.core.mode import Mode
 from billingbot.core.money import Money
 from billingbot.core.replay import ItemState
-from billingbot.flows import review
+from billingbot.flows.casework import review
 from billingbot.flows.desk import step
-from billingbot.flows.replay import Effect, Preview, dismiss, preview, totals
-from billingbot.flows.replay_runs import drive, start
+from billingbot.flows.replay.foretell import Effect, Preview
+from billingbot.flows.replay.replay import dismiss, preview, totals
+from billingbot.flows.replay.replay_runs import drive, start
 from billingbot.store.jobs import FailedFilter
 from tests.flows.shop import Shop
 

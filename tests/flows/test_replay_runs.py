@@ -11,8 +11,8 @@ from billingbot.core.job import MOST_ATTEMPTS, Actor
 from billingbot.core.mode import Mode
 from billingbot.core.money import Money
 from billingbot.core.replay import ItemState, ReplayRun, RunState, excess
-from billingbot.flows import replay_runs
-from billingbot.flows.replay import Totals
+from billingbot.flows.replay import replay_runs
+from billingbot.flows.replay.replay import Totals
 from billingbot.store import replays
 from billingbot.store.jobs import FailedFilter
 from billingbot.worker.run import run as run_job

@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from billingbot.core.errors import ConflictError, InputError
 from billingbot.core.mode import Mode
 from billingbot.core.policy import Policy, load_policy
-from billingbot.flows.review import approve, deny
-from billingbot.flows.shadow import follow, start_shadow, stop_shadow
+from billingbot.flows.casework.review import approve, deny
+from billingbot.flows.policy.shadow import follow, start_shadow, stop_shadow
 from billingbot.store import views
 from tests.flows.shop import Shop
 

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from billingbot.core.access.powers import ALL, Power, Role
+from billingbot.core.access.session import IDLE
 from billingbot.core.errors import ConflictError, ForbiddenError, InputError, NotFoundError
-from billingbot.core.powers import ALL, Power, Role
-from billingbot.core.session import IDLE
-from billingbot.flows import people, sign_in
+from billingbot.flows.access import people, sign_in
 from billingbot.flows.desk import Desk
 from billingbot.store.database import transaction
 from billingbot.store.schema import ledger_entries, sessions, sign_in_links

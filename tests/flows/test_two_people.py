@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
+from billingbot.core.access.person import person_key
+from billingbot.core.access.powers import Role, powers_of
 from billingbot.core.case import CaseState
 from billingbot.core.errors import ConflictError, ForbiddenError
 from billingbot.core.mode import Mode
-from billingbot.core.person import person_key
-from billingbot.core.powers import Role, powers_of
-from billingbot.flows.review import Act, approve, ask_again, claim, deny
+from billingbot.flows.casework.review import Act, approve, ask_again, claim, deny
 from billingbot.store import views
 from tests.faults.test_races import at_once
 from tests.flows.shop import Shop

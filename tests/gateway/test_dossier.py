@@ -9,8 +9,8 @@ import pytest
 from tests.gateway import raw
 from tests.gateway.peer import answered, refused
 
-from billingbot.core.dossier import Dossier
 from billingbot.core.errors import StripeAnswerError, StripeNotFoundError, StripeUnavailableError
+from billingbot.core.evidence.dossier import Dossier
 from billingbot.gateway import StripeGateway
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)

@@ -12,9 +12,9 @@ from joserfc.jwk import OctKey, RSAKey
 
 from billingbot.bootstrap.settings import ConfigFile, read_file
 from billingbot.bootstrap.sign_in import read_company_sign_in
+from billingbot.core.access.powers import Role
 from billingbot.core.errors import ConfigError
-from billingbot.core.powers import Role
-from billingbot.flows import people
+from billingbot.flows.access import people
 from billingbot.flows.desk import CompanySignIn, Desk
 from billingbot.identity.oidc import Oidc
 from billingbot.web.app import make_app

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from billingbot.core import following, paying
-from billingbot.core.dossier import Refund
+from billingbot.core.evidence.dossier import Refund
 from billingbot.core.following import News
 from billingbot.core.paying import Known, Move
 from billingbot.core.refund import KEY_LIFE, QUIET_BEFORE_ABSENT, RefundIntent, state_of

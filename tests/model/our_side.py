@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 from billingbot.core import case as case_table
 from billingbot.core import following, paying
 from billingbot.core.case import CaseMove, CaseState
-from billingbot.core.dossier import Refund
 from billingbot.core.errors import LeaseLostError, RetryLaterError
+from billingbot.core.evidence.dossier import Refund
 from billingbot.core.ids import attempt_key
 from billingbot.core.job import LEASE, MOST_ATTEMPTS, backoff
 from billingbot.core.mode import Mode

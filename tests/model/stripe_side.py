@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from billingbot.core.dossier import Refund
+from billingbot.core.evidence.dossier import Refund
 from billingbot.gateway.answers import (
     Accepted,
     Halted,

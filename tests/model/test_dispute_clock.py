@@ -1,8 +1,8 @@
 """A dispute and its deadline, thousands of times in seconds: the deciding code is the real one, the rest is imagined.
 
 A bank acts, moves its deadline and decides; reads of Stripe begin, are held up and are written down in any order, or
-never; the clock jumps; Stripe is away. What is told, and when to look again, is asked of `core.deadlines` and
-`core.dispute_life`, as `flows.dispute_deadlines` and `store.disputes` ask it.
+never; the clock jumps; Stripe is away. What is told, and when to look again, is asked of `core.disputes.deadlines` and
+`core.disputes.life`, as `flows.disputes.deadlines` and `store.disputes` ask it.
 """
 
 from collections import Counter
@@ -14,9 +14,9 @@ from typing import Final
 
 import pytest
 
-from billingbot.core.deadlines import DEFAULT_TERMS, MISSED, UNTAKEN, next_alarm, passed
-from billingbot.core.dispute_life import Answering, answering, is_answered
-from billingbot.core.dossier import Dispute
+from billingbot.core.disputes.deadlines import DEFAULT_TERMS, MISSED, UNTAKEN, next_alarm, passed
+from billingbot.core.disputes.life import Answering, answering, is_answered
+from billingbot.core.evidence.dossier import Dispute
 from tests.builders import a_dispute
 
 LIVES: Final = 2000  # some two seconds

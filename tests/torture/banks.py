@@ -17,8 +17,8 @@ from billingbot.bootstrap.build import read_config, runtime
 from billingbot.bootstrap.settings import Environment
 from billingbot.core.errors import BillingbotError
 from billingbot.flows.desk import Desk
-from billingbot.flows.drafting import AnswerAct
-from billingbot.flows.sending import send
+from billingbot.flows.disputes.drafting import AnswerAct
+from billingbot.flows.disputes.sending import send
 from billingbot.sandbox.client import SandboxClient, SandboxError
 from tests.torture.stage import Stage
 from tests.torture.town import Charge, in_days

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 
-from billingbot.core.powers import ALL
+from billingbot.core.access.powers import ALL
 from billingbot.flows.desk import Desk
 from billingbot.flows.switch import create_key
 from billingbot.web.app import make_app

@@ -16,7 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from billingbot.bootstrap.build import new_id
-from billingbot.core.usage import Span, Subject, UsageReport
+from billingbot.core.evidence.usage import Span, Subject, UsageReport
 from billingbot.flows.desk import Account, Desk
 from billingbot.flows.receive import Endpoint
 from billingbot.gateway.client import StripeGateway

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from billingbot.core.powers import ALL
+from billingbot.core.access.powers import ALL
 from billingbot.flows.reconcile import reconcile_whole
 from billingbot.flows.switch import create_key
 from billingbot.web.app import make_app

@@ -9,10 +9,10 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from billingbot.core.access.powers import ALL
 from billingbot.core.breaker import Trip, TrippedBy
 from billingbot.core.ids import Kind
 from billingbot.core.mode import Mode
-from billingbot.core.powers import ALL
 from billingbot.flows.breaker import TrippedError, trip
 from billingbot.flows.desk import Desk, step
 from billingbot.flows.switch import create_key, revoke_key

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from billingbot.core.powers import ALL, Power
-from billingbot.flows import review
+from billingbot.core.access.powers import ALL, Power
+from billingbot.flows.casework import review
 from billingbot.flows.switch import create_key
 from billingbot.web.app import make_app
 from tests.cli.conftest import settings as settings  # noqa: PLC0414  # pytest finds the fixture by this name

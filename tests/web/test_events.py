@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from billingbot.core.access.powers import ALL
 from billingbot.core.job import MOST_ATTEMPTS, Actor
-from billingbot.core.powers import ALL
 from billingbot.flows.switch import create_key
 from billingbot.web.app import make_app
 from tests.flows.shop import Shop

@@ -6,8 +6,8 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from billingbot.core.access.powers import ALL, Power
 from billingbot.core.errors import ForbiddenError, InputError
-from billingbot.core.powers import ALL, Power
 from billingbot.flows.desk import Desk
 from billingbot.flows.switch import LEAST, create_key, who_has
 from tests.cli.terminal import typed

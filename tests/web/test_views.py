@@ -12,7 +12,7 @@ from billingbot.core.job import Actor, JobState
 from billingbot.core.mode import Mode
 from billingbot.core.policy import load_policy
 from billingbot.core.refund import AttemptOutcome, RefundState
-from billingbot.flows import review
+from billingbot.flows.casework import review
 from billingbot.store import database, decisions, views
 from tests.flows.shop import Shop
 

@@ -11,7 +11,7 @@ from threading import Event, Thread
 
 import pytest
 
-from billingbot.core.dossier import Dossier
+from billingbot.core.evidence.dossier import Dossier
 from billingbot.core.job import Actor
 from billingbot.engines.valkey import prepare_valkey, start_valkey
 from billingbot.flows.desk import Desk

@@ -6,8 +6,8 @@ from threading import Barrier
 
 import pytest
 
-from billingbot.core.dossier import Dossier
 from billingbot.core.errors import LeaseLostError
+from billingbot.core.evidence.dossier import Dossier
 from billingbot.core.job import MOST_ATTEMPTS, Actor, backoff
 from billingbot.gateway.client import StripeGateway
 from billingbot.store import jobs

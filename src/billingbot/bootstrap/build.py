@@ -15,11 +15,11 @@ from billingbot.bootstrap.house_texts import read_house_texts
 from billingbot.bootstrap.notices import read_mail, read_routes
 from billingbot.bootstrap.settings import ConfigFile, Environment, read_file
 from billingbot.bootstrap.sign_in import read_company_sign_in
+from billingbot.core.disputes.house_texts import NO_TEXTS, HouseTexts
 from billingbot.core.errors import ConfigError
-from billingbot.core.house_texts import NO_TEXTS, HouseTexts
+from billingbot.core.evidence.usage import Subject
 from billingbot.core.ids import CHANCE_BYTES, Kind, make_id
 from billingbot.core.policy import Policy, load_policy
-from billingbot.core.usage import Subject
 from billingbot.evidence.build import build_support_sources, build_usage_sources
 from billingbot.evidence.config import EvidenceConfig, read_evidence_config
 from billingbot.evidence.push import PushedAnswer

@@ -16,7 +16,7 @@ from billingbot.bootstrap.house_texts import read_house_texts
 from billingbot.bootstrap.settings import Environment, read_file
 from billingbot.bootstrap.telemetry import strike_out
 from billingbot.core.errors import ConfigError
-from billingbot.core.usage import Subject
+from billingbot.core.evidence.usage import Subject
 from billingbot.evidence.build import build_support_sources, build_usage_sources
 from billingbot.evidence.config import EvidenceConfig
 from billingbot.evidence.push import PushedAnswer

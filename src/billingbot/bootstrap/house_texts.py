@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Final
 
 from billingbot.bootstrap.settings import ConfigFile, DisputesSection
+from billingbot.core.disputes.evidence_fields import LONGEST_FIELD, length
+from billingbot.core.disputes.house_texts import HouseTexts
 from billingbot.core.errors import ConfigError
-from billingbot.core.evidence_fields import LONGEST_FIELD, length
-from billingbot.core.house_texts import HouseTexts
 
 # A text of UTF-8 has at most four bytes a character: what is larger is read no further.
 _MOST_BYTES: Final = 4 * LONGEST_FIELD

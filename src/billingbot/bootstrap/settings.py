@@ -10,12 +10,12 @@ from zoneinfo import available_timezones
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from billingbot.core.comments import DEFAULT_WORDS
-from billingbot.core.deadlines import DisputeTerms
+from billingbot.core.access.powers import Role
+from billingbot.core.books.journal import Book, BookCodes, Books
+from billingbot.core.disputes.deadlines import DisputeTerms
 from billingbot.core.errors import ConfigError
-from billingbot.core.journal import Book, BookCodes, Books
+from billingbot.core.evidence.comments import DEFAULT_WORDS
 from billingbot.core.notice import NoticeKind
-from billingbot.core.powers import Role
 from billingbot.core.refund_terms import CancelWhen
 
 DEFAULT_CONFIG = Path("config/billingbot.toml")

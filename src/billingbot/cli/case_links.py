@@ -6,7 +6,7 @@ import typer
 
 from billingbot.cli.output import AsJson, say, show_json, show_section, show_table
 from billingbot.cli.session import By, desk, me, read
-from billingbot.core.history import LinkKind
+from billingbot.core.evidence.history import LinkKind
 from billingbot.store.views.links import CaseLinks
 
 CaseId = Annotated[str, typer.Argument(metavar="CASE", help="The case, case_...")]
@@ -39,8 +39,8 @@ def unlink(
     as_json: AsJson = False,
 ) -> None:
     """Marks a link as wrong. It stays so, in later cases too; the case itself is not decided anew."""
-    from billingbot.flows import unlink as verbs
-    from billingbot.flows.review import Act
+    from billingbot.flows.casework import unlink as verbs
+    from billingbot.flows.casework.review import Act
     from billingbot.store.views.links import case_links
 
     with desk() as at:
@@ -55,8 +55,8 @@ def relink(
     case: CaseId, customer: Other, kind: What, why: Why, by: By = me(), *, from_: Of = None, as_json: AsJson = False
 ) -> None:
     """Takes back that a link is wrong."""
-    from billingbot.flows import unlink as verbs
-    from billingbot.flows.review import Act
+    from billingbot.flows.casework import unlink as verbs
+    from billingbot.flows.casework.review import Act
     from billingbot.store.views.links import case_links
 
     with desk() as at:

@@ -13,7 +13,7 @@ from billingbot.core.case import Case, CaseState
 from billingbot.core.decision import Priority
 
 if TYPE_CHECKING:
-    from billingbot.flows.review import Act
+    from billingbot.flows.casework.review import Act
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 add_to(app)
@@ -89,7 +89,7 @@ def list_(
 def show(case: CaseId, *, as_json: AsJson = False) -> None:
     """Everything about a case: what was asked, decided, paid and noted, and when."""
     from billingbot.cli.case_page import show_case
-    from billingbot.flows.review import blockers_of
+    from billingbot.flows.casework.review import blockers_of
     from billingbot.store import views
     from billingbot.store.database import transaction
 
@@ -151,7 +151,7 @@ def file(
 ) -> None:
     """The case file for an auditor, as PDF: evidence, decision, approvals, refund, settlement, ledger entries."""
     from billingbot.cli.saving import save
-    from billingbot.flows.case_file import case_file
+    from billingbot.flows.books.case_file import case_file
 
     with desk() as here:
         save([case_file(here, case)], output, "Writing the case file")
@@ -160,7 +160,7 @@ def file(
 @app.command()
 def claim(case: CaseId, version: Seen = None, by: By = me(), *, as_json: AsJson = False) -> None:
     """Takes the case into your hands."""
-    from billingbot.flows import review
+    from billingbot.flows.casework import review
 
     with desk() as at:
         done = review.claim(at, _act(case, by, version))
@@ -170,7 +170,7 @@ def claim(case: CaseId, version: Seen = None, by: By = me(), *, as_json: AsJson 
 @app.command()
 def release(case: CaseId, version: Seen = None, by: By = me(), *, as_json: AsJson = False) -> None:
     """Puts the case back into the queue."""
-    from billingbot.flows import review
+    from billingbot.flows.casework import review
 
     with desk() as at:
         done = review.release(at, _act(case, by, version))
@@ -180,7 +180,7 @@ def release(case: CaseId, version: Seen = None, by: By = me(), *, as_json: AsJso
 @app.command()
 def approve(case: CaseId, why: Why, version: Seen = None, by: By = me(), *, as_json: AsJson = False) -> None:
     """Has the charge refunded in full, after reading it afresh. Needs a mode that lets money move."""
-    from billingbot.flows import review
+    from billingbot.flows.casework import review
 
     with whole_desk() as at:
         done = review.approve(at, _act(case, by, version), reason=why)
@@ -205,7 +205,7 @@ def deny(
     as_json: AsJson = False,
 ) -> None:
     """Closes the case without a refund, and prints the reply for the customer."""
-    from billingbot.flows import review
+    from billingbot.flows.casework import review
 
     with desk() as at:
         done = review.deny(at, _act(case, by, version), reason=why, reply=reply)
@@ -217,7 +217,7 @@ def deny(
 @app.command()
 def send(case: CaseId, version: Seen = None, by: By = me(), *, as_json: AsJson = False) -> None:
     """Sends the case's reply to its customer by e-mail, once. Needs [mail] in the configuration."""
-    from billingbot.flows import letters
+    from billingbot.flows.casework import letters
 
     with whole_desk() as at:  # whether and how mail leaves stands in the workers' configuration
         letter = letters.send(at, _act(case, by, version))
@@ -234,7 +234,7 @@ def note(
     by: By = me(),
 ) -> None:
     """Writes a note on the case; it changes nothing else."""
-    from billingbot.flows import review
+    from billingbot.flows.casework import review
 
     with desk() as at:
         review.note(at, _act(case, by, None), text)
@@ -244,7 +244,7 @@ def note(
 @app.command()
 def reassess(case: CaseId, why: Why, version: Seen = None, by: By = me(), *, as_json: AsJson = False) -> None:
     """Has the facts gathered and the case decided anew."""
-    from billingbot.flows import review
+    from billingbot.flows.casework import review
 
     with desk() as at:
         done = review.ask_again(at, _act(case, by, version), why)
@@ -252,7 +252,7 @@ def reassess(case: CaseId, why: Why, version: Seen = None, by: By = me(), *, as_
 
 
 def _act(case: str, by: str, version: int | None) -> "Act":
-    from billingbot.flows.review import Act
+    from billingbot.flows.casework.review import Act
 
     return Act(case_id=case, by=by, version=version)
 

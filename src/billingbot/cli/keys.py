@@ -6,8 +6,8 @@ import typer
 
 from billingbot.cli.output import AsJson, say, show_json, show_page, show_table, warn
 from billingbot.cli.session import By, desk, me
+from billingbot.core.access.powers import Power
 from billingbot.core.errors import InputError
-from billingbot.core.powers import Power
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 

@@ -21,8 +21,8 @@ from billingbot.cli.session import By, desk, me, one_account, read, whole_desk
 from billingbot.core.form import Form
 
 if TYPE_CHECKING:
-    from billingbot.core.month import Closing
-    from billingbot.core.statement import Statement
+    from billingbot.core.books.month import Closing
+    from billingbot.core.books.statement import Statement
     from billingbot.flows.desk import Desk
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -54,7 +54,7 @@ def list_(
 @app.command()
 def close(month: MonthName, *, account: AccountName = None, by: By = me(), as_json: AsJson = False) -> None:
     """Reads the month from Stripe and draws its statement; again where it is not signed. Resumable."""
-    from billingbot.flows import months
+    from billingbot.flows.books import months
 
     with whole_desk() as here, progress("Reading Stripe's balance transactions") as steps:
         at = months.close_whole(here, one_account(here, account), month, by=by, moved=lambda _: steps.forward())
@@ -82,7 +82,7 @@ def sign(
     as_json: AsJson = False,
 ) -> None:
     """Signs a statement: the month is frozen, later truths become adjustments of the next."""
-    from billingbot.flows import months
+    from billingbot.flows.books import months
 
     with desk(for_account=True) as here:
         signed = months.sign(here, one_account(here, account), month, digest=digest, by=by, why=why)
@@ -104,7 +104,7 @@ def export(
 ) -> None:
     """A statement's rows, or its journal, as CSV, XLSX or Parquet; columns as in docs/finance.md."""
     from billingbot.core.errors import NotFoundError
-    from billingbot.flows.exports import journal_sheet, statement_sheet
+    from billingbot.flows.books.exports import journal_sheet, statement_sheet
     from billingbot.papers.sheets import written
 
     with desk(for_account=True) as here:
@@ -118,8 +118,8 @@ def export(
 
 
 def _closing(here: "Desk", month: str, account: str | None) -> "Closing":
+    from billingbot.core.books.month import Month
     from billingbot.core.errors import NotFoundError
-    from billingbot.core.month import Month
     from billingbot.store import months
     from billingbot.store.database import transaction
 

@@ -21,7 +21,7 @@ from billingbot.cli.output import (
 )
 from billingbot.cli.reading import instant_or_ago
 from billingbot.cli.session import By, desk, me, read, whole_desk
-from billingbot.core.breaks import STAGES, Break, BreakKind, BreakState, Pass, PassState, Side
+from billingbot.core.books.breaks import STAGES, Break, BreakKind, BreakState, Pass, PassState, Side
 
 if TYPE_CHECKING:
     from billingbot.cli.output import Steps

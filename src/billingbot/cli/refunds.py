@@ -138,8 +138,8 @@ def export(
     origin: Annotated[Origin | None, typer.Option(help="Only by the policy, a person, or made elsewhere.")] = None,
 ) -> None:
     """The refund log as CSV, XLSX or Parquet, with decider, evidence and settlement; columns as in docs/finance.md."""
-    from billingbot.core.month import Month
-    from billingbot.flows.exports import refunds_sheet
+    from billingbot.core.books.month import Month
+    from billingbot.flows.books.exports import refunds_sheet
     from billingbot.papers.sheets import written
     from billingbot.store.views.finance import LogFilter
 

@@ -15,7 +15,8 @@ from billingbot.core.replay import DEFAULT_RATE, FASTEST_RATE, ItemState, Replay
 
 if TYPE_CHECKING:
     from billingbot.flows.desk import Desk
-    from billingbot.flows.replay import Preview, Totals
+    from billingbot.flows.replay.foretell import Preview
+    from billingbot.flows.replay.replay import Totals
     from billingbot.store.jobs import FailedFilter
 
 Name = Annotated[str, typer.Option(help="What it is for: under one name a replay runs once.")]
@@ -53,8 +54,8 @@ class Replay:
 
     def previews(self, wanted: "FailedFilter", *, dry_run: bool) -> "tuple[Preview, ...]":
         """What is to be run: the chosen jobs, or what is left of the replay that has this name already."""
-        from billingbot.flows import replay_runs
-        from billingbot.flows.replay import preview
+        from billingbot.flows.replay import replay_runs
+        from billingbot.flows.replay.replay import preview
         from billingbot.store import replays as stored
         from billingbot.store.database import transaction
 
@@ -70,8 +71,8 @@ class Replay:
 
     def run(self, previews: "tuple[Preview, ...]") -> ReplayRun | None:
         """Runs them, once somebody has agreed; None where there is nothing to run."""
-        from billingbot.flows import replay_runs
-        from billingbot.flows.replay import totals
+        from billingbot.flows.replay import replay_runs
+        from billingbot.flows.replay.replay import totals
         from billingbot.store.jobs import FailedFilter
 
         if self._earlier is None:
@@ -112,7 +113,7 @@ class Replay:
             raise typer.Exit(1)
 
     def _drive(self, count: int) -> ReplayRun:
-        from billingbot.flows import replay_runs
+        from billingbot.flows.replay import replay_runs
 
         try:
             with progress("replaying", total=count) as bar:
@@ -144,7 +145,7 @@ def tell(run: ReplayRun) -> None:
 
 def expected(amounts: list[str] | None) -> "Totals | None":
     """The most that a replay may pay, where somebody says so. InputError for what is no amount."""
-    from billingbot.flows.replay import Totals
+    from billingbot.flows.replay.replay import Totals
 
     if not amounts:
         return None
@@ -153,7 +154,8 @@ def expected(amounts: list[str] | None) -> "Totals | None":
 
 def show(previews: "Sequence[Preview]") -> None:
     """What a replay of these jobs would do, and the money that it may move."""
-    from billingbot.flows.replay import Effect, totals
+    from billingbot.flows.replay.foretell import Effect
+    from billingbot.flows.replay.replay import totals
 
     if not previews:
         say("No such job has failed.")

@@ -137,7 +137,7 @@ def link_url(secret: str) -> str:
     """The address of a sign-in link: under `public_url`, or where the web listens on this machine."""
     from billingbot.bootstrap.settings import read_file
     from billingbot.cli.crew import web_url
-    from billingbot.flows.sign_in import link_path
+    from billingbot.flows.access.sign_in import link_path
 
     here = place()
     listens = here.running.web_url if here.running else web_url(here.environment)

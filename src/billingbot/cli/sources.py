@@ -9,7 +9,7 @@ import typer
 from billingbot.cli.output import AsJson, cell, progress, say, show_json, show_section, warn
 from billingbot.cli.reading import instant
 from billingbot.cli.session import one_account, whole_desk
-from billingbot.core.usage import Subject, SupportReport, UsageReport, merged, shortfall
+from billingbot.core.evidence.usage import Subject, SupportReport, UsageReport, merged, shortfall
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 

@@ -6,7 +6,7 @@ import typer
 
 from billingbot.cli.output import AsJson, say, show_json, show_page, show_table, warn
 from billingbot.cli.session import By, desk, link_url, me
-from billingbot.core.powers import Role
+from billingbot.core.access.powers import Role
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -29,8 +29,8 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Adds a person and prints a one-time link for them."""
-    from billingbot.flows.people import add as add_person
-    from billingbot.flows.sign_in import make_link
+    from billingbot.flows.access.people import add as add_person
+    from billingbot.flows.access.sign_in import make_link
 
     with desk() as at:
         made = add_person(at, name=name, email=email, roles=role, by=by)
@@ -41,7 +41,7 @@ def add(
 @app.command()
 def link(who: Who, by: By = me(), *, as_json: AsJson = False) -> None:
     """Prints a one-time link that signs a person in; an earlier one works no more."""
-    from billingbot.flows.sign_in import make_link
+    from billingbot.flows.access.sign_in import make_link
 
     with desk() as at:
         url = link_url(make_link(at, who, by=by))
@@ -51,7 +51,7 @@ def link(who: Who, by: By = me(), *, as_json: AsJson = False) -> None:
 @app.command("list")
 def list_(*, as_json: AsJson = False) -> None:
     """Everybody, with their roles."""
-    from billingbot.flows.people import everybody
+    from billingbot.flows.access.people import everybody
 
     with desk() as at:
         found = everybody(at)
@@ -70,7 +70,7 @@ def list_(*, as_json: AsJson = False) -> None:
 @app.command()
 def roles(who: Who, role: Roles, by: By = me(), *, as_json: AsJson = False) -> None:
     """Gives a person these roles and no others."""
-    from billingbot.flows.people import set_roles
+    from billingbot.flows.access.people import set_roles
 
     with desk() as at:
         found = set_roles(at, who, role, by=by)
@@ -83,7 +83,7 @@ def roles(who: Who, role: Roles, by: By = me(), *, as_json: AsJson = False) -> N
 @app.command()
 def disable(who: Who, by: By = me(), *, as_json: AsJson = False) -> None:
     """Keeps a person out at once; their acts stay in the ledger."""
-    from billingbot.flows.people import disable as disable_person
+    from billingbot.flows.access.people import disable as disable_person
 
     with desk() as at:
         found = disable_person(at, who, by=by)
@@ -96,7 +96,7 @@ def disable(who: Who, by: By = me(), *, as_json: AsJson = False) -> None:
 @app.command()
 def enable(who: Who, by: By = me(), *, as_json: AsJson = False) -> None:
     """Lets a person sign in again."""
-    from billingbot.flows.people import enable as enable_person
+    from billingbot.flows.access.people import enable as enable_person
 
     with desk() as at:
         found = enable_person(at, who, by=by)
@@ -109,8 +109,8 @@ def enable(who: Who, by: By = me(), *, as_json: AsJson = False) -> None:
 @app.command()
 def reset(who: Who, by: By = me(), *, as_json: AsJson = False) -> None:
     """Takes password and second factor away, ends all sessions, and prints a link to begin anew."""
-    from billingbot.flows.people import reset as reset_person
-    from billingbot.flows.sign_in import make_link
+    from billingbot.flows.access.people import reset as reset_person
+    from billingbot.flows.access.sign_in import make_link
 
     with desk() as at:
         found = reset_person(at, who, by=by)
@@ -121,7 +121,7 @@ def reset(who: Who, by: By = me(), *, as_json: AsJson = False) -> None:
 @app.command()
 def sessions(who: Who, *, as_json: AsJson = False) -> None:
     """The browsers in which a person is signed in."""
-    from billingbot.flows.people import sessions_of
+    from billingbot.flows.access.people import sessions_of
 
     with desk() as at:
         found = sessions_of(at, who)
@@ -141,7 +141,7 @@ def revoke(
     as_json: AsJson = False,
 ) -> None:
     """Ends a person's sessions at once."""
-    from billingbot.flows.people import revoke as revoke_sessions
+    from billingbot.flows.access.people import revoke as revoke_sessions
 
     with desk() as at:
         ended = revoke_sessions(at, who, by=by, session_id=session)

@@ -61,7 +61,7 @@ def _desk(config: "Config", database_url: str) -> Iterator[str]:
 def _first_admin(config: "Config", database_url: str, url: str) -> Iterator[str]:
     from billingbot.bootstrap.by_hand import desk_by_hand
     from billingbot.cli.session import me
-    from billingbot.flows.sign_in import first_link, link_path
+    from billingbot.flows.access.sign_in import first_link, link_path
 
     with desk_by_hand(config.environment, (), database_url=database_url, redis_url=None) as desk:
         secret = first_link(desk, by=me())

@@ -5,8 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from billingbot.core.dossier import Dossier, Subscription
 from billingbot.core.errors import ConflictError
+from billingbot.core.evidence.dossier import Dossier, Subscription
 from billingbot.core.refund_terms import CancelWhen
 
 # Statuses in which a subscription charges nobody any more. https://docs.stripe.com/api/subscriptions/object

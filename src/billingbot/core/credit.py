@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 
-from billingbot.core.dossier import CreditNote, Dossier, Refund
+from billingbot.core.evidence.dossier import CreditNote, Dossier, Refund
 
 
 class CreditObstacle(StrEnum):

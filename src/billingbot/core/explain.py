@@ -15,7 +15,7 @@ from billingbot.core.decision import (
     RuleTrace,
     Truth,
 )
-from billingbot.core.exhibits import without_addresses
+from billingbot.core.evidence.exhibits import without_addresses
 from billingbot.core.facts import CATALOGUE, EarlierFacts, Facts, FactValue, Known
 from billingbot.core.money import Money
 from billingbot.core.policy.deciding import UNDISPUTED

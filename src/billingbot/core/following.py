@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from billingbot.core.dossier import Refund
+from billingbot.core.evidence.dossier import Refund
 from billingbot.core.refund import LIVE_STATES, RefundIntent, may_become, state_of
 
 

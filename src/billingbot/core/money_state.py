@@ -9,8 +9,8 @@ from enum import StrEnum
 from typing import Final
 
 from billingbot.core.decision import Blocker
-from billingbot.core.dispute_life import DisputeOutcome, outcome_of, returned_money
-from billingbot.core.dossier import CHARGEBACK_OPEN, DISPUTE_STATUSES, INQUIRY_OPEN, WON, Dossier
+from billingbot.core.disputes.life import DisputeOutcome, outcome_of, returned_money
+from billingbot.core.evidence.dossier import CHARGEBACK_OPEN, DISPUTE_STATUSES, INQUIRY_OPEN, WON, Dossier
 from billingbot.core.refund import Origin
 
 # Refunds that returned the money to us: https://docs.stripe.com/refunds#failed-refunds

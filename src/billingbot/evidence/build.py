@@ -10,7 +10,7 @@ from typing import Final, TypeAlias, TypeVar, assert_never
 import httpx
 
 from billingbot.core.errors import ConfigError, InputError
-from billingbot.core.usage import Subject
+from billingbot.core.evidence.usage import Subject
 from billingbot.evidence.config import (
     EvidenceConfig,
     Kind,

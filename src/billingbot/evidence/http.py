@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import httpx
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from billingbot.core.usage import Subject
+from billingbot.core.evidence.usage import Subject
 from billingbot.evidence.config import SupportHttp, UsageHttp
 from billingbot.evidence.reading import (
     NotThereError,

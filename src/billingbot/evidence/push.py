@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from billingbot.core.usage import Span, Subject
+from billingbot.core.evidence.usage import Span, Subject
 from billingbot.evidence.reading import UsageReading
 
 

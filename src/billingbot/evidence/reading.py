@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from billingbot.core.errors import BillingbotError
-from billingbot.core.usage import Span
+from billingbot.core.evidence.usage import Span
 
 USE_TIMES: Final = ("first_at", "last_at", "tag_installed_at", "api_connected_at")
 USAGE_FIELDS: Final = ("used", "events", *USE_TIMES)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeVar
 
-from billingbot.core.usage import Subject, SupportReport, UsageReport
+from billingbot.core.evidence.usage import Subject, SupportReport, UsageReport
 from billingbot.evidence.guard import Guard
 from billingbot.evidence.reading import SupportReading, UnansweredError, UsageReading
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from billingbot.core.errors import InputError
-from billingbot.core.usage import Subject
+from billingbot.core.evidence.usage import Subject
 from billingbot.evidence.config import UsageSql, metadata_name, query_binds, query_text
 from billingbot.evidence.reading import (
     COVERAGE_FIELDS,

@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from billingbot.core.history import normalise_email
-from billingbot.core.usage import Span, Subject
+from billingbot.core.evidence.history import normalise_email
+from billingbot.core.evidence.usage import Span, Subject
 from billingbot.evidence.reading import (
     COVERAGE_FIELDS,
     SUPPORT_FIELDS,

@@ -7,7 +7,7 @@ from datetime import UTC
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from billingbot.core.usage import Subject
+from billingbot.core.evidence.usage import Subject
 from billingbot.evidence.reading import UnansweredError
 
 _HOLE: Final = re.compile(r"\{([^{}]*)\}")

@@ -5,14 +5,14 @@ from billingbot.core.job import Actor, Job
 from billingbot.core.notice import Notice, NoticeKind
 from billingbot.core.refund import RefundState
 from billingbot.core.trying import BacktestState
-from billingbot.flows.answer import abandon_answer
 from billingbot.flows.assess import give_up
 from billingbot.flows.bad_news import tell_unknown
 from billingbot.flows.cancel import abandon_cancellation
+from billingbot.flows.casework.letters import give_up_letter
 from billingbot.flows.desk import Step
-from billingbot.flows.letters import give_up_letter
+from billingbot.flows.disputes.answer import abandon_answer
 from billingbot.flows.notify import tell
-from billingbot.flows.replay_runs import interrupt
+from billingbot.flows.replay.replay_runs import interrupt
 from billingbot.flows.settle import show_to_person
 from billingbot.flows.submit import withdraw_unsent
 from billingbot.store import backfills, backtests, cases, months, notices, refunds

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from billingbot.core.access.powers import Power
 from billingbot.core.errors import InputError
-from billingbot.core.powers import Power
-from billingbot.core.usage import Span
+from billingbot.core.evidence.usage import Span
 from billingbot.flows.desk import Desk
 from billingbot.store import activity, database
 from billingbot.store.database import transaction

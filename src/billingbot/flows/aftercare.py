@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from billingbot.core.aftercare import Cancellation, CancellationState
 from billingbot.core.case import Case
-from billingbot.core.dispute_life import DisputeKind, DisputeOutcome, kind_of, outcome_of
+from billingbot.core.disputes.life import DisputeKind, DisputeOutcome, kind_of, outcome_of
 from billingbot.core.ids import Kind
 from billingbot.core.job import Actor
 from billingbot.core.ledger import Draft, EntryKind

@@ -7,9 +7,9 @@ from typing import Final
 
 from billingbot.core.breaker import DEFAULT_BREAKER, BreakerLimits
 from billingbot.core.case import Case, CaseMove, CaseState
-from billingbot.core.comments import REASON as COMMENTED
 from billingbot.core.decision import Decision, Limit, Outcome, Recommendation
 from billingbot.core.errors import StripeNotFoundError
+from billingbot.core.evidence.comments import REASON as COMMENTED
 from billingbot.core.ids import Kind
 from billingbot.core.job import Actor, Job
 from billingbot.core.ledger import Draft, EntryKind

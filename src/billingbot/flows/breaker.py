@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+from billingbot.core.access.person import person
+from billingbot.core.access.powers import Power
 from billingbot.core.breaker import BreakerLimits, Trip, TrippedBy, trip_of
 from billingbot.core.case import Case
 from billingbot.core.errors import ConflictError, InputError
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.mode import Mode
 from billingbot.core.notice import Notice, NoticeKind
-from billingbot.core.person import person
-from billingbot.core.powers import Power
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.notify import tell
 from billingbot.store import breakers, modes

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from billingbot.core.breaks import Break, BreakKind, BreakState, Mismatch, Side
+from billingbot.core.books.breaks import Break, BreakKind, BreakState, Mismatch, Side
 from billingbot.core.case import Case, CaseState
 from billingbot.core.decision import Priority
 from billingbot.core.ids import Kind

@@ -13,19 +13,19 @@ from typing import Final, assert_never
 
 from sqlalchemy import Connection
 
+from billingbot.core.access.person import person
+from billingbot.core.access.powers import Power
 from billingbot.core.aftercare import LIVE, Cancellation, CancellationState, Stands, is_over, stands_in_the_way
 from billingbot.core.case import CaseMove, CaseState
-from billingbot.core.dispute_life import DisputeOutcome, outcome_of
-from billingbot.core.dossier import Dispute, Subscription
+from billingbot.core.disputes.life import DisputeOutcome, outcome_of
 from billingbot.core.errors import ConflictError, RetryLaterError, StripeForbiddenError, StripeNotFoundError
+from billingbot.core.evidence.dossier import Dispute, Subscription
 from billingbot.core.ids import cancellation_key
 from billingbot.core.job import Actor, Job, backoff
 from billingbot.core.ledger import EntryKind
 from billingbot.core.money_state import money_of
 from billingbot.core.notice import Notice, NoticeKind
 from billingbot.core.paying import LEAVES_WITHIN, may_leave
-from billingbot.core.person import person
-from billingbot.core.powers import Power
 from billingbot.core.refund import CANCELS_AFTER, Origin, RefundState
 from billingbot.flows.aftercare import draft
 from billingbot.flows.desk import Desk, Step, step

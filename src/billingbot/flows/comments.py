@@ -2,8 +2,8 @@
 
 from billingbot.core.canonical import canonical_bytes, digest
 from billingbot.core.case import Case, CaseState
-from billingbot.core.comments import REASON, matches
-from billingbot.core.dossier import Charge, Subscription
+from billingbot.core.evidence.comments import REASON, matches
+from billingbot.core.evidence.dossier import Charge, Subscription
 from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.request import NamedBy

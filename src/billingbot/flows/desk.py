@@ -8,16 +8,16 @@ from typing import Protocol
 
 from sqlalchemy import Connection, Engine
 
-from billingbot.core.comments import DEFAULT_WORDS
-from billingbot.core.deadlines import DEFAULT_TERMS, DisputeTerms
+from billingbot.core.access.powers import ALL, Power, Role, roles_with
+from billingbot.core.books.journal import UTC_BOOKS, Books
+from billingbot.core.disputes.deadlines import DEFAULT_TERMS, DisputeTerms
+from billingbot.core.disputes.house_texts import NO_TEXTS, HouseTexts
 from billingbot.core.errors import ForbiddenError, InputError
-from billingbot.core.house_texts import NO_TEXTS, HouseTexts
+from billingbot.core.evidence.comments import DEFAULT_WORDS
 from billingbot.core.ids import IdSource, Kind
 from billingbot.core.job import Actor
-from billingbot.core.journal import UTC_BOOKS, Books
 from billingbot.core.ledger import Draft
 from billingbot.core.policy import Policy
-from billingbot.core.powers import ALL, Power, Role, roles_with
 from billingbot.evidence.sources import SupportSource, UsageSource
 from billingbot.gateway.client import StripeGateway
 from billingbot.identity.oidc import Oidc

@@ -7,8 +7,9 @@ from typing import assert_never
 
 from sqlalchemy import Connection
 
-from billingbot.core.dossier import CHARGEBACK_OPEN, INQUIRY_OPEN, Customer, Dispute, Subscription
 from billingbot.core.errors import StripeNotFoundError
+from billingbot.core.evidence.dossier import CHARGEBACK_OPEN, INQUIRY_OPEN, Customer, Dispute, Subscription
+from billingbot.core.evidence.trial import charged_at_end, earlier_paid
 from billingbot.core.ids import Kind
 from billingbot.core.job import Job
 from billingbot.core.request import Channel, Claims, NamedBy
@@ -25,17 +26,16 @@ from billingbot.core.signals import (
     WarningRaised,
     signal_of,
 )
-from billingbot.core.trial import charged_at_end, earlier_paid
 from billingbot.flows.breaks import Breaks
 from billingbot.flows.comments import hear_comment
 from billingbot.flows.desk import Account, Desk, step
-from billingbot.flows.dispute_deadlines import follow_deadline
-from billingbot.flows.dispute_news import tell_news
-from billingbot.flows.drafting import want_draft
+from billingbot.flows.disputes.deadlines import follow_deadline
+from billingbot.flows.disputes.drafting import want_draft
+from billingbot.flows.disputes.news import tell_news
+from billingbot.flows.disputes.returned_twice import returned_twice
 from billingbot.flows.late import cross
 from billingbot.flows.recheck import reassess
 from billingbot.flows.request import Answer, Ask, ask
-from billingbot.flows.returned_twice import returned_twice
 from billingbot.flows.settle import apply_refund, recognise
 from billingbot.flows.trials import remember, remember_customer
 from billingbot.store import cases, conversions, database, disputes, inbox, jobs

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
-from billingbot.core.dossier import Dispute
+from billingbot.core.evidence.dossier import Dispute
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.refund import RefundState
 from billingbot.flows.bad_news import CROSSED, tell_crossed, tell_overdue

@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from billingbot.core.decision import Decision
-from billingbot.core.dossier import Dossier
-from billingbot.core.establish import establish, usage_since
+from billingbot.core.evidence.dossier import Dossier
+from billingbot.core.evidence.establish import establish, usage_since
+from billingbot.core.evidence.history import HistoryReport, LinkKind
+from billingbot.core.evidence.links import Neighbourhood
+from billingbot.core.evidence.usage import Subject, SupportReport, UsageReport
 from billingbot.core.facts import Facts
-from billingbot.core.history import HistoryReport, LinkKind
-from billingbot.core.links import Neighbourhood
 from billingbot.core.mode import Mode
 from billingbot.core.money_state import Money, money_of, payment_blockers
 from billingbot.core.policy import Policy, decide, held_by_breaker, held_by_money
 from billingbot.core.refund import Origin
 from billingbot.core.request import Candidate, Channel, Claims, RequestFacts
-from billingbot.core.usage import Subject, SupportReport, UsageReport
 from billingbot.evidence.sources import gather_support, gather_usage
 from billingbot.flows.desk import Account, Desk
 from billingbot.store import breakers, cases, database, history, links, modes, refunds, requests, sources

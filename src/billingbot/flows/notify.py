@@ -2,12 +2,12 @@
 
 from datetime import timedelta
 
+from billingbot.core.access.person import person
+from billingbot.core.access.powers import Power
 from billingbot.core.errors import InputError, RetryLaterError
 from billingbot.core.ids import Kind, is_id
 from billingbot.core.job import Actor, Job
 from billingbot.core.notice import GROUPED_WITHIN, Notice, NoticeKind, message_of
-from billingbot.core.person import person
-from billingbot.core.powers import Power
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.store import database, jobs, notices
 from billingbot.store.database import transaction

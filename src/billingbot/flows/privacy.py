@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from billingbot.core.access.person import mail_address, person
+from billingbot.core.access.powers import Power
 from billingbot.core.errors import InputError
-from billingbot.core.history import normalise_email
+from billingbot.core.evidence.history import normalise_email
 from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
-from billingbot.core.person import mail_address, person
-from billingbot.core.powers import Power
 from billingbot.core.privacy import Held, customer_of, shown_event
 from billingbot.flows.desk import Desk, step
 from billingbot.store import privacy

@@ -7,15 +7,15 @@ from typing import Final
 
 from sqlalchemy.exc import IntegrityError
 
+from billingbot.core.access.powers import Power
 from billingbot.core.canonical import canonical_bytes, digest
 from billingbot.core.case import Case, CaseState
-from billingbot.core.comments import REASON as COMMENTED
 from billingbot.core.errors import ConflictError, InputError
-from billingbot.core.history import normalise_email
+from billingbot.core.evidence.comments import REASON as COMMENTED
+from billingbot.core.evidence.history import normalise_email
 from billingbot.core.ids import Kind
 from billingbot.core.job import Actor
 from billingbot.core.ledger import Draft, EntryKind
-from billingbot.core.powers import Power
 from billingbot.core.request import Channel, Claims, NamedBy
 from billingbot.flows.desk import Account, Desk, Step, step
 from billingbot.flows.recheck import reassess

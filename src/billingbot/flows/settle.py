@@ -3,10 +3,10 @@
 from datetime import timedelta
 from typing import Final, assert_never
 
-from billingbot.core import dossier
 from billingbot.core.case import Case, CaseMove, CaseState, can
 from billingbot.core.decision import Priority, Recommendation
 from billingbot.core.errors import RetryLaterError
+from billingbot.core.evidence import dossier
 from billingbot.core.following import News, Whose, news_of, whose
 from billingbot.core.ids import Kind
 from billingbot.core.job import Job

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from billingbot.core.access.powers import Power
 from billingbot.core.errors import InputError
-from billingbot.core.history import LinkKind, normalise_address
-from billingbot.core.powers import Power
+from billingbot.core.evidence.history import LinkKind, normalise_address
 from billingbot.flows.desk import Desk
 from billingbot.store import database, links
 from billingbot.store.database import transaction

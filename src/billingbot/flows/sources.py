@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from billingbot.core.access.powers import Power
 from billingbot.core.errors import InputError, StripeFaultError
-from billingbot.core.powers import Power
-from billingbot.core.usage import Subject, SupportReport, UsageReport
+from billingbot.core.evidence.usage import Subject, SupportReport, UsageReport
 from billingbot.evidence.sources import gather_support, gather_usage
 from billingbot.flows.desk import Desk
 from billingbot.store import database, sources

@@ -4,12 +4,12 @@ import secrets
 from collections.abc import Collection, Sequence
 from typing import Final
 
+from billingbot.core.access.person import person
+from billingbot.core.access.powers import Power
 from billingbot.core.errors import ForbiddenError, InputError
 from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.mode import Mode
-from billingbot.core.person import person
-from billingbot.core.powers import Power
 from billingbot.flows.desk import Desk, step
 from billingbot.store import breakers, keys, modes
 from billingbot.store.database import transaction

@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from billingbot.core.dossier import Customer, Subscription
+from billingbot.core.evidence.dossier import Customer, Subscription
 from billingbot.core.job import Job
 from billingbot.flows.desk import Account, Desk
 from billingbot.store import database, history, jobs

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from billingbot.core.case import Case, CaseMove
-from billingbot.core.deadlines import BANK_DECIDES_WITHIN, case_due
 from billingbot.core.decision import Outcome
-from billingbot.core.dispute_life import awaited_by, is_with_bank
+from billingbot.core.disputes.deadlines import BANK_DECIDES_WITHIN, case_due
+from billingbot.core.disputes.life import awaited_by, is_with_bank
 from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.money import Money

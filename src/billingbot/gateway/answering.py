@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import stripe
 
-from billingbot.core.answering import Standing
+from billingbot.core.disputes.answering import Standing
+from billingbot.core.disputes.evidence_fields import Field
 from billingbot.core.errors import InputError, StripeAnswerError
-from billingbot.core.evidence_fields import Field
 from billingbot.gateway import translate
 from billingbot.gateway.answers import Answered, AnswerOutcome, UnknownOutcome, Uploaded, UploadOutcome
 from billingbot.gateway.fields import Fields

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from billingbot.core.answering import Standing
-from billingbot.core.dossier import Refund, Subscription
+from billingbot.core.disputes.answering import Standing
+from billingbot.core.evidence.dossier import Refund, Subscription
 
 
 class RefusalReason(StrEnum):

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from concurrent.futures import Executor
 from typing import assert_never
 
-from billingbot.core.dossier import Charge, Invoice, InvoicePayment
 from billingbot.core.errors import StripeNotFoundError
+from billingbot.core.evidence.dossier import Charge, Invoice, InvoicePayment
 from billingbot.core.request import Candidate, NamedBy
 from billingbot.gateway.lineage import (
     is_successful,

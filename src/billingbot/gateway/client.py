@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from billingbot.core.answering import Standing
+from billingbot.core.books.settlement import BalanceTransaction
 from billingbot.core.credit import with_its_note
-from billingbot.core.dossier import (
+from billingbot.core.disputes.answering import Standing
+from billingbot.core.disputes.purchase import Purchase
+from billingbot.core.errors import InputError
+from billingbot.core.evidence.dossier import (
     Charge,
     Customer,
     Dispute,
@@ -20,11 +23,8 @@ from billingbot.core.dossier import (
     Refund,
     Subscription,
 )
-from billingbot.core.errors import InputError
-from billingbot.core.purchase import Purchase
 from billingbot.core.refund_terms import CancelWhen, RefundTerms
 from billingbot.core.request import Candidate, NamedBy
-from billingbot.core.settlement import BalanceTransaction
 from billingbot.gateway import translate
 from billingbot.gateway.answering import AnswerAsk, close_dispute, put_evidence, standing_of, upload_paper
 from billingbot.gateway.answers import AnswerOutcome, CancelAnswer, RefundAnswer, UploadOutcome

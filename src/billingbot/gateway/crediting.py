@@ -7,8 +7,8 @@ from typing import Any
 import stripe
 
 from billingbot.core.credit import with_its_note
-from billingbot.core.dossier import CreditNote
 from billingbot.core.errors import InputError, StripeFaultError
+from billingbot.core.evidence.dossier import CreditNote
 from billingbot.gateway import translate
 from billingbot.gateway.answers import Accepted, RefundAnswer, UnknownOutcome
 from billingbot.gateway.payment import Ask, answer_of, differences

@@ -5,8 +5,8 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from datetime import datetime
 
-from billingbot.core.dossier import Charge, Customer, Dossier, Invoice, Subscription
 from billingbot.core.errors import StripeAnswerError, StripeNotFoundError
+from billingbot.core.evidence.dossier import Charge, Customer, Dossier, Invoice, Subscription
 from billingbot.gateway.lineage import is_successful, main_payment, subscription_by_payment, subscription_of
 from billingbot.gateway.reading import Reader
 

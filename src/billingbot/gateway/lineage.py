@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from billingbot.core.dossier import Charge, Invoice, InvoicePayment
+from billingbot.core.evidence.dossier import Charge, Invoice, InvoicePayment
 
 
 def subscription_by_payment(invoices: Iterable[Invoice]) -> dict[str, str]:

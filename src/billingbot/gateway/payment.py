@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import stripe
 
-from billingbot.core.dossier import Refund
 from billingbot.core.errors import InputError, StripeAnswerError
+from billingbot.core.evidence.dossier import Refund
 from billingbot.gateway import translate
 from billingbot.gateway.answers import (
     Accepted,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from billingbot.core.purchase import Purchase
+from billingbot.core.disputes.purchase import Purchase
 from billingbot.gateway.fields import Fields
 from billingbot.gateway.transport import Transport
 

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from billingbot.core.dossier import (
+from billingbot.core.books.settlement import BalanceTransaction
+from billingbot.core.errors import StripeAnswerError, StripeNotFoundError
+from billingbot.core.evidence.dossier import (
     Charge,
     CreditNote,
     Customer,
@@ -15,8 +17,6 @@ from billingbot.core.dossier import (
     Refund,
     Subscription,
 )
-from billingbot.core.errors import StripeAnswerError, StripeNotFoundError
-from billingbot.core.settlement import BalanceTransaction
 from billingbot.gateway import translate
 from billingbot.gateway.fields import Fields
 from billingbot.gateway.lineage import main_payment

@@ -8,7 +8,8 @@ ones are missing.
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from billingbot.core.dossier import (
+from billingbot.core.books.settlement import BalanceTransaction, movement_of
+from billingbot.core.evidence.dossier import (
     Charge,
     CreditNote,
     Customer,
@@ -21,7 +22,6 @@ from billingbot.core.dossier import (
     Refund,
     Subscription,
 )
-from billingbot.core.settlement import BalanceTransaction, movement_of
 from billingbot.gateway.fields import Fields
 
 OUR_REFUND: Final = "billingbot_refund"

@@ -1,6 +1,6 @@
 """The papers of an answer to a bank: a field's text under its title, with the payment that it is about."""
 
-from billingbot.core.evidence_fields import TITLES, Field
+from billingbot.core.disputes.evidence_fields import TITLES, Field
 from billingbot.papers.pdf import Paper, printed
 
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
-from billingbot.core.usage import Span, merged
+from billingbot.core.evidence.usage import Span, merged
 from billingbot.store import database
 from billingbot.store.schema import activity, activity_coverage
 

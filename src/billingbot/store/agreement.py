@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from billingbot.core import dossier
-from billingbot.core.breaks import Mismatch, compare_refund, told_by
+from billingbot.core.books.breaks import Mismatch, compare_refund, told_by
+from billingbot.core.evidence import dossier
 from billingbot.core.ledger import EntryKind
 from billingbot.core.refund import AT_STRIPE, KEY_LIFE, Origin, RefundIntent, RefundState
 from billingbot.store import refunds

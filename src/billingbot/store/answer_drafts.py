@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
-from billingbot.core.answer_draft import DraftChange, DraftContent, restore_content, stored
+from billingbot.core.disputes.answer_draft import DraftChange, DraftContent, restore_content, stored
+from billingbot.core.disputes.evidence_fields import Field
+from billingbot.core.disputes.packet import ANSWERABLE
 from billingbot.core.errors import ConflictError, NotFoundError
-from billingbot.core.evidence_fields import Field
 from billingbot.core.job import Actor, JobState
-from billingbot.core.packet import ANSWERABLE
 from billingbot.store import disputes as disputes_store
 from billingbot.store.disputes import KnownDispute
 from billingbot.store.schema import dispute_draft_versions as versions

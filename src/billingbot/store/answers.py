@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
-from billingbot.core.answering import BINDING, FINAL_KINDS, LIVE, AnswerIntent, AnswerKind, AnswerState, become
+from billingbot.core.disputes.answering import BINDING, FINAL_KINDS, LIVE, AnswerIntent, AnswerKind, AnswerState, become
 from billingbot.core.errors import NotFoundError
 from billingbot.core.job import Actor, JobState
 from billingbot.store.schema import dispute_answers as answers

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
+from billingbot.core.books.settlement import BalanceTransaction, Movement
 from billingbot.core.refund import RefundState
-from billingbot.core.settlement import BalanceTransaction, Movement
 from billingbot.store.schema import balance_transactions, disputes, refunds
 
 _NOW = sa.func.clock_timestamp()

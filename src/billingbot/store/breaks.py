@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
-from billingbot.core.breaks import UNSETTLED, Break, BreakKind, BreakState, Mismatch, Side
+from billingbot.core.books.breaks import UNSETTLED, Break, BreakKind, BreakState, Mismatch, Side
 from billingbot.store.schema import breaks
 
 _NOW = sa.func.clock_timestamp()

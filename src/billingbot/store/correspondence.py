@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from billingbot.core.disputes.purchase import Said
 from billingbot.core.letter import LetterState
-from billingbot.core.purchase import Said
 from billingbot.core.request import Channel
 from billingbot.store.schema import cases, letters, notes, requests
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from billingbot.core.case import CaseState
-from billingbot.core.dispute_life import DisputeOutcome
+from billingbot.core.disputes.life import DisputeOutcome
 from billingbot.core.refund import RefundState
 from billingbot.core.request import Channel
 from billingbot.store.schema import cases, decisions, disputes, refunds, requests

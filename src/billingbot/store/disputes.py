@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
-from billingbot.core.dispute_life import DisputeKind, DisputeOutcome, kind_of, outcome_of
-from billingbot.core.dossier import INQUIRY_CLOSED, MONEY_RETURNED, WON, Dispute, DisputeMoney
+from billingbot.core.disputes.life import DisputeKind, DisputeOutcome, kind_of, outcome_of
 from billingbot.core.errors import NotFoundError
+from billingbot.core.evidence.dossier import INQUIRY_CLOSED, MONEY_RETURNED, WON, Dispute, DisputeMoney
 from billingbot.store.schema import dispute_alarms, disputes
 
 _NOW = sa.func.clock_timestamp()

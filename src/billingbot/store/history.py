@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
-from billingbot.core.history import LinkKind, TrialLink, company_domain, normalise_email
+from billingbot.core.evidence.history import LinkKind, TrialLink, company_domain, normalise_email
 from billingbot.store.schema import customer_identities, history_imports, link_marks, trials
 
 _NOW = sa.func.clock_timestamp()

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 from sqlalchemy.dialects.postgresql import insert
 
+from billingbot.core.access.powers import Power
 from billingbot.core.errors import ConflictError, NotFoundError
-from billingbot.core.powers import Power
 from billingbot.store.schema import api_keys
 
 _NOW = sa.func.clock_timestamp()

@@ -11,8 +11,17 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
-from billingbot.core.history import LinkKind
-from billingbot.core.links import STRONG_KINDS, Neighbourhood, Pair, Past, Sighting, linked, neighbourhood, pair
+from billingbot.core.evidence.history import LinkKind
+from billingbot.core.evidence.links import (
+    STRONG_KINDS,
+    Neighbourhood,
+    Pair,
+    Past,
+    Sighting,
+    linked,
+    neighbourhood,
+    pair,
+)
 from billingbot.core.refund import LIVE_STATES
 from billingbot.store import history
 from billingbot.store.schema import customer_identities, digest_keys, link_marks, refunds, trials

@@ -11,13 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
+from billingbot.core.books.month import Closing, MonthState
+from billingbot.core.books.settlement import BalanceTransaction, Movement
+from billingbot.core.books.statement import Amount, BookedDispute, BookedRefund, Records, Statement, Told
 from billingbot.core.canonical import canonical_bytes, digest
 from billingbot.core.errors import ConflictError, NotFoundError
 from billingbot.core.ledger import EntryKind
-from billingbot.core.month import Closing, MonthState
 from billingbot.core.refund import ENDED_BADLY, RefundState
-from billingbot.core.settlement import BalanceTransaction, Movement
-from billingbot.core.statement import Amount, BookedDispute, BookedRefund, Records, Statement, Told
 from billingbot.store import balance
 from billingbot.store.schema import balance_transactions, disputes, ledger_entries, months, refunds
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
-from billingbot.core.breaks import Pass, PassState, Stage, Tally
+from billingbot.core.books.breaks import Pass, PassState, Stage, Tally
 from billingbot.core.errors import NotFoundError
 from billingbot.store.schema import reconcile_passes
 

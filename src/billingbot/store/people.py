@@ -8,10 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
+from billingbot.core.access.person import Person, Theme, mail_address, person_key
+from billingbot.core.access.powers import Role
 from billingbot.core.errors import ConflictError, NotFoundError
 from billingbot.core.ids import Kind, is_id
-from billingbot.core.person import Person, Theme, mail_address, person_key
-from billingbot.core.powers import Role
 from billingbot.store.schema import people
 
 _NOW = sa.func.clock_timestamp()

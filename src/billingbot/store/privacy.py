@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from billingbot.core.history import LinkKind
+from billingbot.core.evidence.history import LinkKind
 from billingbot.core.letter import LetterState
 from billingbot.core.privacy import BARE, ERASED, Held, bare_event, spellings
 from billingbot.store import answers

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
-from billingbot.core.purchase_facts import PurchaseFact, Told
+from billingbot.core.disputes.purchase_facts import PurchaseFact, Told
 from billingbot.store.schema import purchase_facts as table
 
 _NOW: Final = sa.func.clock_timestamp()

@@ -9,8 +9,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from billingbot.core.person import Person
-from billingbot.core.session import LinkPurpose, Session, SignedInBy
+from billingbot.core.access.person import Person
+from billingbot.core.access.session import LinkPurpose, Session, SignedInBy
 from billingbot.store import people as staff
 from billingbot.store.schema import people, sessions, sign_in_links
 

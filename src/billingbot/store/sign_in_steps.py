@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
-from billingbot.core.session import StepPurpose
+from billingbot.core.access.session import StepPurpose
 from billingbot.store.schema import sign_in_steps, sign_in_tries
 from billingbot.store.sessions import digest_of
 

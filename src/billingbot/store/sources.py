@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
-from billingbot.core.usage import SupportReport, UsageReport, merged
+from billingbot.core.evidence.usage import SupportReport, UsageReport, merged
 from billingbot.store.schema import source_hours, source_states
 
 _NOW = sa.func.clock_timestamp()

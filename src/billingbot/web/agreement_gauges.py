@@ -7,7 +7,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
-from billingbot.core.breaks import BreakKind
+from billingbot.core.books.breaks import BreakKind
 from billingbot.core.errors import BillingbotError
 from billingbot.flows.desk import Desk
 from billingbot.store.views import reconcile

@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.responses import Response
 
-from billingbot.core.powers import Power
+from billingbot.core.access.powers import Power
 from billingbot.flows.desk import Desk
 from billingbot.flows.switch import who_has
 from billingbot.store.keys import ApiKey

@@ -10,25 +10,26 @@ import structlog
 
 from billingbot.core.errors import BillingbotError, LeaseLostError, RetryLaterError
 from billingbot.core.job import MOST_ATTEMPTS, Actor, Job, backoff
-from billingbot.flows import backtests, months
 from billingbot.flows.abandon import abandon
-from billingbot.flows.answer import answer
 from billingbot.flows.assess import assess
-from billingbot.flows.backfill import backfill
+from billingbot.flows.books import months
+from billingbot.flows.books.settlements import read_settlements
 from billingbot.flows.cancel import cancel
+from billingbot.flows.casework.letters import deliver
 from billingbot.flows.desk import Desk, step
-from billingbot.flows.draft_answer import draft_answer
+from billingbot.flows.disputes.answer import answer
+from billingbot.flows.disputes.draft_answer import draft_answer
+from billingbot.flows.disputes.watch import watch_dispute
 from billingbot.flows.interpret import interpret
-from billingbot.flows.letters import deliver
 from billingbot.flows.notify import notify
+from billingbot.flows.policy import backtests
 from billingbot.flows.recheck import recheck
 from billingbot.flows.reconcile import reconcile
-from billingbot.flows.replay_runs import carry_on
+from billingbot.flows.replay.backfill import backfill
+from billingbot.flows.replay.replay_runs import carry_on
 from billingbot.flows.settle import settle
-from billingbot.flows.settlements import read_settlements
 from billingbot.flows.submit import submit
 from billingbot.flows.trials import import_history
-from billingbot.flows.watch_disputes import watch_dispute
 from billingbot.store import jobs
 from billingbot.store.database import transaction
 

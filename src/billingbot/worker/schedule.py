@@ -10,16 +10,16 @@ import structlog
 from billingbot.core.errors import BillingbotError
 from billingbot.core.job import Actor
 from billingbot.core.notice import GROUPED_WITHIN
-from billingbot.flows import settlements
-from billingbot.flows.backfill import keep_up
-from billingbot.flows.deadlines import tell_of_deadlines
+from billingbot.flows.books import settlements
+from billingbot.flows.casework.deadlines import tell_of_deadlines
+from billingbot.flows.casework.letters import send_due
 from billingbot.flows.desk import Desk, step
-from billingbot.flows.drafting import want_draft
+from billingbot.flows.disputes.drafting import want_draft
+from billingbot.flows.disputes.watch import close_answered, watch_due
 from billingbot.flows.late import tell_of_overdue
-from billingbot.flows.letters import send_due
+from billingbot.flows.policy.shadow import follow
 from billingbot.flows.reconcile import start_due
-from billingbot.flows.shadow import follow
-from billingbot.flows.watch_disputes import close_answered, watch_due
+from billingbot.flows.replay.backfill import keep_up
 from billingbot.store import (
     answer_drafts,
     answers,

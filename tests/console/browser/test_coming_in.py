@@ -3,8 +3,8 @@
 import pyotp
 import pytest
 
-from billingbot.core.powers import Role
-from billingbot.flows import people, sign_in
+from billingbot.core.access.powers import Role
+from billingbot.flows.access import people, sign_in
 from billingbot.store.database import now
 from tests.console.browser.looks import assert_accessible, keep_picture
 from tests.console.conftest import BrowserPage, Console

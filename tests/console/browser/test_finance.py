@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page
 
-from billingbot.core.powers import Role
+from billingbot.core.access.powers import Role
 from tests.console.browser.looks import assert_accessible, keep_picture
 from tests.console.conftest import BrowserPage, Console
 from tests.flows.test_answering import disputed, submissions

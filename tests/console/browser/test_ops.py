@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Page
 
-from billingbot.core.powers import Role
+from billingbot.core.access.powers import Role
 from tests.console.browser.looks import assert_accessible, keep_picture
 from tests.console.conftest import BrowserPage, Console
 from tests.console.failing import failed_payments

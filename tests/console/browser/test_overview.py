@@ -1,7 +1,7 @@
 """The front page and the notices in a real browser: in light, in dark, and on a phone."""
 
+from billingbot.core.access.powers import Role
 from billingbot.core.mode import Mode
-from billingbot.core.powers import Role
 from tests.console.browser.looks import assert_accessible, keep_picture
 from tests.console.browser.test_ops import looked_at
 from tests.console.conftest import BrowserPage, Console

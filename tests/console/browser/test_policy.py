@@ -1,6 +1,6 @@
 """An admin in a real browser: a candidate is checked, tried on the past, and published for good."""
 
-from billingbot.core.powers import Role
+from billingbot.core.access.powers import Role
 from tests.console.browser.test_ops import looked_at
 from tests.console.conftest import BrowserPage, Console
 from tests.console.test_policy import stricter

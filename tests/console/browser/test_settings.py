@@ -2,7 +2,7 @@
 
 import pytest
 
-from billingbot.core.powers import Role
+from billingbot.core.access.powers import Role
 from billingbot.flows.switch import create_key
 from tests.console.browser.looks import assert_accessible, keep_picture
 from tests.console.conftest import BrowserPage, Console

@@ -5,10 +5,10 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from billingbot.core.access.powers import Role
 from billingbot.core.case import CaseState
-from billingbot.core.powers import Role
-from billingbot.flows import sign_in
-from billingbot.flows.review import claim, deny
+from billingbot.flows.access import sign_in
+from billingbot.flows.casework.review import claim, deny
 from tests.console.browser.looks import assert_accessible, keep_picture
 from tests.console.conftest import BrowserPage, Console
 from tests.console.work import all_kinds, in_review

@@ -31,9 +31,9 @@ def accept(
 
     Above the policy's second_approval_above the second step is somebody else's.
     """
-    from billingbot.core.answering import consequence
+    from billingbot.core.disputes.answering import consequence
     from billingbot.core.errors import InputError
-    from billingbot.flows import accepting
+    from billingbot.flows.disputes import accepting
 
     if confirm is not None and take_back is not None:
         raise InputError("--confirm, --take-back", "expected one of them at the most")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from billingbot.cli.output import money, say, show_pairs, show_section
 
 if TYPE_CHECKING:
-    from billingbot.core.contest_value import ContestValue
-    from billingbot.core.evidence_fields import Field
+    from billingbot.core.disputes.contest_value import ContestValue
+    from billingbot.core.disputes.evidence_fields import Field
     from billingbot.core.policy.undisputed import Opinion
-    from billingbot.flows.answer_page import AnswerPage, FieldLine
+    from billingbot.flows.disputes.answer_page import AnswerPage, FieldLine
 
 
 def show_page(page: "AnswerPage") -> None:
@@ -51,7 +51,7 @@ def show_statements(
     said: "Iterable[tuple[Field, str | None, str, datetime | None, FieldLine | None]]",
 ) -> None:
     """Fields with Stripe's name, a title, who says so and as of when."""
-    from billingbot.core.evidence_fields import PAPERS, TITLES
+    from billingbot.core.disputes.evidence_fields import PAPERS, TITLES
 
     for field, text, source, as_of, line in said:
         pages = f", {line.paper.pages} pages" if line is not None and line.paper is not None else ""

@@ -10,14 +10,14 @@ import typer
 from billingbot.cli.disputes.answer_shown import advice, show_page, show_statements
 from billingbot.cli.output import AsJson, clean, money, progress, say, show_json, show_pairs, warn
 from billingbot.cli.session import By, desk, me, whole_desk
-from billingbot.core.evidence_fields import Field
+from billingbot.core.disputes.evidence_fields import Field
 
 if TYPE_CHECKING:
-    from billingbot.core.answering import AnswerIntent
-    from billingbot.core.packet import Packet
-    from billingbot.flows.answer_page import AnswerPage
+    from billingbot.core.disputes.answering import AnswerIntent
+    from billingbot.core.disputes.packet import Packet
     from billingbot.flows.desk import Desk
-    from billingbot.flows.drafting import AnswerAct
+    from billingbot.flows.disputes.answer_page import AnswerPage
+    from billingbot.flows.disputes.drafting import AnswerAct
 
 DisputeId = Annotated[str, typer.Argument(metavar="DISPUTE", help="The dispute, du_... or dp_...")]
 OfAccount = Annotated[str | None, typer.Option("--account", help="Which account, where several could have it.")]
@@ -31,8 +31,8 @@ _LOOKS_A_SECOND: Final = 4
 
 def packet(dispute: DisputeId, *, account: OfAccount = None, pdf: Pdf = None, as_json: AsJson = False) -> None:
     """What `draft` would say, from Stripe and all sources as they are now. Nothing is sent or stored."""
-    from billingbot.flows.contest import draft_packet
-    from billingbot.flows.drafting import account_of
+    from billingbot.flows.disputes.contest import draft_packet
+    from billingbot.flows.disputes.drafting import account_of
 
     with whole_desk() as at, progress("Reading Stripe and the sources"):
         found = draft_packet(at, account_of(at, dispute, account), dispute)
@@ -55,8 +55,8 @@ def draft(
     as_json: AsJson = False,
 ) -> None:
     """Drafts the answer from fresh facts and keeps it; what people wrote or dropped stays. Sends nothing."""
-    from billingbot.flows.answer_page import answer_page
-    from billingbot.flows.drafting import draft_again
+    from billingbot.flows.disputes.answer_page import answer_page
+    from billingbot.flows.disputes.drafting import draft_again
 
     with whole_desk() as at, progress("Reading Stripe and the sources"):
         act = act_of(at, dispute, account, by, version)
@@ -70,7 +70,7 @@ def show_draft(dispute: DisputeId, *, account: OfAccount = None, pdf: Pdf = None
 
     By our own books; no question to Stripe.
     """
-    from billingbot.flows.answer_page import answer_page
+    from billingbot.flows.disputes.answer_page import answer_page
 
     with desk() as at:
         page = answer_page(at, dispute, account=account)
@@ -96,8 +96,8 @@ def edit(
 ) -> None:
     """Changes one field of the draft; every change is a version, and the ledger keeps its digest."""
     from billingbot.core.errors import InputError
-    from billingbot.flows import editing
-    from billingbot.flows.answer_page import answer_page
+    from billingbot.flows.disputes import editing
+    from billingbot.flows.disputes.answer_page import answer_page
 
     if [text is not None, file is not None, drop, restore].count(True) != 1:
         raise InputError("--text, --file, --drop, --restore", "expected exactly one of them")
@@ -127,7 +127,7 @@ def stage(
     as_json: AsJson = False,
 ) -> None:
     """Puts the draft on the dispute at Stripe, to be seen in the Dashboard. It is not sent to the bank."""
-    from billingbot.flows import sending
+    from billingbot.flows.disputes import sending
 
     with whole_desk() as at:
         intent = sending.stage(at, act_of(at, dispute, account, by, version))
@@ -150,8 +150,8 @@ def send(
 ) -> None:
     """Sends the draft to the bank, once and for ever. Without --yes it only says what would go."""
     from billingbot.core.errors import InputError
-    from billingbot.flows import sending
-    from billingbot.flows.answer_page import answer_page
+    from billingbot.flows.disputes import sending
+    from billingbot.flows.disputes.answer_page import answer_page
 
     with whole_desk() as at:
         act = act_of(at, dispute, account, by, version)
@@ -171,7 +171,7 @@ def send(
 
 def act_of(at: "Desk", dispute: str, account: str | None, by: str, version: int | None = None) -> "AnswerAct":
     """Who acts on which dispute."""
-    from billingbot.flows.drafting import AnswerAct, account_of
+    from billingbot.flows.disputes.drafting import AnswerAct, account_of
 
     return AnswerAct(account=account_of(at, dispute, account), dispute_id=dispute, by=by, version=version)
 
@@ -216,8 +216,8 @@ def _read(path: Path) -> str:
 
 
 def _print(into: Path, dispute_id: str, charge_id: str, said: Iterable[tuple[Field, str]]) -> dict[str, int]:
+    from billingbot.core.disputes.evidence_fields import PAPERS
     from billingbot.core.errors import InputError
-    from billingbot.core.evidence_fields import PAPERS
     from billingbot.papers.evidence import printed_field
 
     papers = {}

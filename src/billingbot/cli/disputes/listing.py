@@ -19,7 +19,7 @@ from billingbot.cli.output import (
 )
 from billingbot.cli.reading import instant
 from billingbot.cli.session import read
-from billingbot.core.dispute_life import DisputeKind, DisputeOutcome
+from billingbot.core.disputes.life import DisputeKind, DisputeOutcome
 
 if TYPE_CHECKING:
     from billingbot.store.views.disputes import DisputeLine, DisputePage

@@ -16,7 +16,7 @@ def quote(
     as_json: AsJson = False,
 ) -> None:
     """Lets answers to banks quote a note. Drafts made from then on follow; all other notes stay among yourselves."""
-    from billingbot.flows.note_for_bank import mark_note
+    from billingbot.flows.disputes.note_for_bank import mark_note
 
     with desk() as at:
         marked = mark_note(at, note, by=by, for_bank=not no_more)

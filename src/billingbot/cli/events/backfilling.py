@@ -35,7 +35,7 @@ def backfill(
     Ctrl-C stops the waiting, not the reading. Ends with 1 where the reading has failed for good.
     """
     from billingbot.core.backfill import BackfillState
-    from billingbot.flows import backfill as backfilling
+    from billingbot.flows.replay import backfill as backfilling
 
     start = instant_or_ago("--since", since)
     end = instant_or_ago("--until", until) if until else None

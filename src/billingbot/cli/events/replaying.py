@@ -36,8 +36,8 @@ def replay(
 
     Shown first, and named, stopped and gone on with, as `billingbot jobs replay` is.
     """
-    from billingbot.flows.replay import check
-    from billingbot.flows.replay_runs import jobs_of_events
+    from billingbot.flows.replay.replay import check
+    from billingbot.flows.replay.replay_runs import jobs_of_events
     from billingbot.store.views.events import EventFilter
 
     wanted = EventFilter(

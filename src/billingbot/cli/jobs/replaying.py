@@ -29,7 +29,7 @@ from billingbot.core.replay import DEFAULT_RATE, ItemState, RunState
 
 if TYPE_CHECKING:
     from billingbot.flows.desk import Desk
-    from billingbot.flows.replay import Preview
+    from billingbot.flows.replay.foretell import Preview
     from billingbot.store.jobs import FailedFilter
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", help="Only these, job_...; or: stop NAME")]
@@ -74,7 +74,7 @@ def replay(
     wanted = _wanted(jobs, actor=actor, error=error, account=account, case=case, since=since, until=until)
     most = expected(expect_total)
     if not dry_run:
-        from billingbot.flows.replay import check
+        from billingbot.flows.replay.replay import check
 
         check(name=name, by=by, why=why)
     with desk(for_account=True) as at:
@@ -122,7 +122,7 @@ def dismiss(
     as_json: AsJson = False,
 ) -> None:
     """Puts failed jobs away for good; they stay readable with `jobs list --state dismissed`."""
-    from billingbot.flows import replay as replaying
+    from billingbot.flows.replay import replay as replaying
 
     wanted = _wanted(jobs, actor=actor, error=error, account=account, case=case, since=since, until=until)
     replaying.check(by=by, why=why)
@@ -164,7 +164,7 @@ def _wanted(
 
 def _dismissed(at: "Desk", previews: "Sequence[Preview]", *, by: str, why: str) -> int:
     """Puts away exactly the jobs that were shown, a few at a time."""
-    from billingbot.flows.replay import dismiss as put_away
+    from billingbot.flows.replay.replay import dismiss as put_away
     from billingbot.store.jobs import FailedFilter
 
     ids, count = [told.job.id for told in previews], 0
@@ -177,7 +177,7 @@ def _dismissed(at: "Desk", previews: "Sequence[Preview]", *, by: str, why: str) 
 
 
 def _stop(words: list[str], *, by: str, as_json: bool) -> None:
-    from billingbot.flows import replay_runs
+    from billingbot.flows.replay import replay_runs
 
     if len(words) != 1:
         raise InputError("NAME", "expected the name of one replay: jobs replay stop NAME")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from billingbot.core.backtest import Flip
     from billingbot.core.backtest_report import Report
-    from billingbot.flows.rehearse import Plan, Text
+    from billingbot.flows.policy.rehearse import Plan, Text
 
 # What a page or a terminal lists one by one: the largest. All of them are in the CSV.
 SHOWN_FLIPS: Final = 200
@@ -71,7 +71,7 @@ def backtest(
     """
     from billingbot.cli.policy.backtest_tables import show_tables
     from billingbot.core.mode import Mode
-    from billingbot.flows.rehearse import Plan
+    from billingbot.flows.policy.rehearse import Plan
     from billingbot.store.views.past import Wanted
 
     wanted = Wanted(
@@ -106,7 +106,7 @@ def backtest(
 
 def _run(engine: "Engine", plan: "Plan", keep: "Callable[[Flip], None]") -> Backtest:
     from billingbot.core.backtest_report import report
-    from billingbot.flows.backtest import backtest as decide_all_again
+    from billingbot.flows.policy.backtest import backtest as decide_all_again
     from billingbot.store.database import transaction
     from billingbot.store.views.past import handling, never_decided, stretches
 
@@ -143,7 +143,7 @@ def _policy_text(engine: "Engine", named: str) -> "Text":
     """
     from billingbot.bootstrap.build import read_policy
     from billingbot.core.policy import load_policy
-    from billingbot.flows.rehearse import Text
+    from billingbot.flows.policy.rehearse import Text
     from billingbot.store.database import transaction
     from billingbot.store.decisions import policy_named
 
@@ -179,7 +179,7 @@ def _nowhere(_flip: "Flip") -> None:
 
 @contextmanager
 def _csv_sink(path: Path) -> "Iterator[Callable[[Flip], None]]":
-    from billingbot.flows.backtests import FLIP_COLUMNS, flip_row
+    from billingbot.flows.policy.backtests import FLIP_COLUMNS, flip_row
 
     with _whole_file(path) as sink:
         writer = csv.writer(sink)
@@ -200,7 +200,7 @@ def _whole_file(path: Path) -> Iterator[TextIO]:
 
 
 def _summary(found: Backtest) -> dict[str, object]:
-    from billingbot.flows.backtests import FLIP_COLUMNS, flip_row
+    from billingbot.flows.policy.backtests import FLIP_COLUMNS, flip_row
 
     return {
         "new": _named(found.new),

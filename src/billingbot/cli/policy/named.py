@@ -27,7 +27,7 @@ def named(text: str) -> "Policy":
     NotFoundError where there is neither; NothingRunsError where only a database could tell.
     """
     from billingbot.cli.session import desk
-    from billingbot.flows.publish import read_version
+    from billingbot.flows.policy.publish import read_version
 
     if Path(text).is_file():
         return read_file(Path(text))

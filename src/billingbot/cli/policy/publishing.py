@@ -12,7 +12,7 @@ from billingbot.cli.session import By, desk, me
 
 if TYPE_CHECKING:
     from billingbot.core.policy.editions import Edition
-    from billingbot.flows.publish import Publication
+    from billingbot.flows.policy.publish import Publication
 
 TheFile = Annotated[Path, typer.Argument(help="The policy file to publish.")]
 Why = Annotated[str, typer.Option(help="Why it changes; it stands in the ledger.")]
@@ -41,8 +41,8 @@ def publish(
     It is checked and its examples are decided first, and it can never be changed or taken back, only followed by
     another version. Whoever was charged before its date is judged by the version of then.
     """
-    from billingbot.flows.publish import Wish
-    from billingbot.flows.publish import publish as publish_it
+    from billingbot.flows.policy.publish import Wish
+    from billingbot.flows.policy.publish import publish as publish_it
 
     wish = Wish(
         text=_content(file),
@@ -67,7 +67,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """Every published version: from which charge on it counts, who published it, when and why."""
-    from billingbot.flows.publish import published
+    from billingbot.flows.policy.publish import published
 
     with desk() as at:
         editions, current = published(at), at.policy_for(None)
@@ -106,7 +106,7 @@ def _content(file: Path) -> bytes:
 
 def _in_words(told: "Publication") -> list[str]:
     from billingbot.core.policy.editions import BEGINNING
-    from billingbot.flows.publish import count_in_words
+    from billingbot.flows.policy.publish import count_in_words
 
     version, begins = told.edition.version, told.edition.effective_from
     if told.again:

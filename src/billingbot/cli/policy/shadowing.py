@@ -53,7 +53,7 @@ def _shadow(
 @shadow.command()
 def start(policy: Candidate, why: Why, by: By = me(), *, as_json: AsJson = False) -> None:
     """Lets a candidate decide beside the live policy from now on; nothing it says is carried out."""
-    from billingbot.flows.shadow import start_shadow
+    from billingbot.flows.policy.shadow import start_shadow
 
     candidate = named(policy)
     with desk() as at:
@@ -67,7 +67,7 @@ def start(policy: Candidate, why: Why, by: By = me(), *, as_json: AsJson = False
 @shadow.command()
 def stop(by: By = me(), *, as_json: AsJson = False) -> None:
     """Ends the candidate; what it said stays."""
-    from billingbot.flows.shadow import stop_shadow
+    from billingbot.flows.policy.shadow import stop_shadow
 
     with desk() as at:
         stopped = stop_shadow(at, by=by)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from billingbot.core.dossier import Charge, Dossier, Invoice, InvoiceLine, InvoicePayment, Subscription
-from billingbot.core.establish import establish
+from billingbot.core.evidence.dossier import Charge, Dossier, Invoice, InvoiceLine, InvoicePayment, Subscription
+from billingbot.core.evidence.establish import establish
+from billingbot.core.evidence.history import HistoryReport
+from billingbot.core.evidence.usage import Span, UsageReport
 from billingbot.core.facts import Fact
-from billingbot.core.history import HistoryReport
 from billingbot.core.request import Channel, Claims, RequestFacts
-from billingbot.core.usage import Span, UsageReport
 
 TOLD_BY_A_STORY: Final = (
     "charge.created_at",

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from billingbot.core import dossier
-from billingbot.core.breaks import (
+from billingbot.core.books.breaks import (
     NOTHING,
     Break,
     BreakKind,
@@ -15,11 +14,12 @@ from billingbot.core.breaks import (
     unknown_past_key,
 )
 from billingbot.core.errors import StripeNotFoundError
+from billingbot.core.evidence import dossier
 from billingbot.core.refund import AT_STRIPE, RefundIntent
 from billingbot.flows.desk import Step, step
+from billingbot.flows.disputes.returned_twice import returned_twice
 from billingbot.flows.interpret import conversion_of, notice, read_dispute
 from billingbot.flows.reconcile.round import Round
-from billingbot.flows.returned_twice import returned_twice
 from billingbot.flows.settle import apply_refund, credited_on, recognise
 from billingbot.store import agreement, breaks, disputes, refunds
 from billingbot.store.database import transaction

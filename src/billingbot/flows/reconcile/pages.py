@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from billingbot.core.breaks import NOTHING, BreakKind, Mismatch, Stage
-from billingbot.core.dispute_life import returned_money
+from billingbot.core.books.breaks import NOTHING, BreakKind, Mismatch, Stage
+from billingbot.core.disputes.life import returned_money
 from billingbot.flows.desk import step
 from billingbot.flows.reconcile.agreeing import (
     agree_on_charge,

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
-from billingbot.core.breaks import STAGES, Pass, PassState, Stage, Tally
+from billingbot.core.access.person import person
+from billingbot.core.access.powers import Power
+from billingbot.core.books.breaks import STAGES, Pass, PassState, Stage, Tally
 from billingbot.core.errors import InputError, RetryLaterError
 from billingbot.core.ids import Kind
 from billingbot.core.job import Actor, Job, backoff
 from billingbot.core.notice import Notice, NoticeKind
-from billingbot.core.person import person
-from billingbot.core.powers import Power
 from billingbot.flows.desk import Account, Desk, step
 from billingbot.flows.notify import tell
 from billingbot.flows.reconcile.pages import PAGES

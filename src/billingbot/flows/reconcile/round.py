@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import structlog
 
-from billingbot.core.breaks import Mismatch, Pass, Tally
+from billingbot.core.books.breaks import Mismatch, Pass, Tally
 from billingbot.core.errors import (
     BillingbotError,
     LeaseLostError,

@@ -13,7 +13,7 @@ from sqlalchemy import (
     text,
 )
 
-from billingbot.core.breaks import BreakKind, BreakState, PassState, Stage
+from billingbot.core.books.breaks import BreakKind, BreakState, PassState, Stage
 from billingbot.store.schema.base import metadata, one_of, time
 
 reconcile_passes = Table(

@@ -14,9 +14,9 @@ from sqlalchemy import (
     text,
 )
 
-from billingbot.core.answer_draft import DraftChange
-from billingbot.core.answering import BINDING, FINAL_KINDS, LIVE, AnswerKind, AnswerState
-from billingbot.core.purchase_facts import PurchaseFact
+from billingbot.core.disputes.answer_draft import DraftChange
+from billingbot.core.disputes.answering import BINDING, FINAL_KINDS, LIVE, AnswerKind, AnswerState
+from billingbot.core.disputes.purchase_facts import PurchaseFact
 from billingbot.store.schema.base import metadata, one_of, time
 
 # One draft for a dispute, for ever; `version` 0 is one that is wanted and not drafted yet.

@@ -15,7 +15,7 @@ from sqlalchemy import (
     text,
 )
 
-from billingbot.core.dispute_life import DisputeKind, DisputeOutcome
+from billingbot.core.disputes.life import DisputeKind, DisputeOutcome
 from billingbot.store.schema.base import metadata, one_of, time
 
 # Each as we last looked at it: what tells a missed event from one that was acted on, and what lists, deadlines and

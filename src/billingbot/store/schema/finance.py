@@ -14,8 +14,8 @@ from sqlalchemy import (
     text,
 )
 
-from billingbot.core.month import MonthState
-from billingbot.core.settlement import Movement
+from billingbot.core.books.month import MonthState
+from billingbot.core.books.settlement import Movement
 from billingbot.store.schema.base import metadata, one_of, time
 
 # Signed amounts in minor units of the account's own currency. Stripe never changes those of one that exists.

@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from billingbot.core.history import LinkKind
+from billingbot.core.evidence.history import LinkKind
 from billingbot.store.schema.base import metadata, one_of, time
 
 conversions = Table(

@@ -14,8 +14,8 @@ from sqlalchemy import (
     text,
 )
 
+from billingbot.core.access.powers import Power
 from billingbot.core.notice import NoticeState
-from billingbot.core.powers import Power
 from billingbot.store.schema.base import metadata, one_of, time
 
 _POWERS = "ARRAY[" + ", ".join(f"'{power}'" for power in Power) + "]::text[]"

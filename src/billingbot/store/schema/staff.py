@@ -14,9 +14,9 @@ from sqlalchemy import (
     text,
 )
 
-from billingbot.core.person import Theme
-from billingbot.core.powers import Role
-from billingbot.core.session import LinkPurpose, SignedInBy, StepPurpose
+from billingbot.core.access.person import Theme
+from billingbot.core.access.powers import Role
+from billingbot.core.access.session import LinkPurpose, SignedInBy, StepPurpose
 from billingbot.store.schema.base import metadata, one_of, time
 
 _ROLES = ", ".join(f"'{role}'" for role in Role)

@@ -7,11 +7,11 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from billingbot.core.answer_draft import DraftChange
-from billingbot.core.answering import AnswerIntent
-from billingbot.core.contest_value import WinRate
+from billingbot.core.disputes.answer_draft import DraftChange
+from billingbot.core.disputes.answering import AnswerIntent
+from billingbot.core.disputes.contest_value import WinRate
+from billingbot.core.disputes.evidence_fields import Field
 from billingbot.core.errors import InputError, NotFoundError
-from billingbot.core.evidence_fields import Field
 from billingbot.store import answer_drafts, answers, database
 from billingbot.store.answer_drafts import Draft, DraftVersion
 from billingbot.store.answers import Uploaded

@@ -10,8 +10,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from billingbot.core.answering import AnswerKind, AnswerState
-from billingbot.core.dispute_life import DisputeKind, DisputeOutcome
+from billingbot.core.disputes.answering import AnswerKind, AnswerState
+from billingbot.core.disputes.life import DisputeKind, DisputeOutcome
 from billingbot.store.schema import dispute_answers, disputes
 
 NO_ANSWER: Final = "no answer of ours"

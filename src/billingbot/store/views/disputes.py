@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from billingbot.core.case import CaseState
-from billingbot.core.dispute_life import Answering, DisputeKind, DisputeOutcome, answering
-from billingbot.core.dossier import Dispute
+from billingbot.core.disputes.life import Answering, DisputeKind, DisputeOutcome, answering
 from billingbot.core.errors import InputError, NotFoundError
+from billingbot.core.evidence.dossier import Dispute
 from billingbot.core.ledger import Entry
 from billingbot.store import database
 from billingbot.store.disputes import KnownDispute, known

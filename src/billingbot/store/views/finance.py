@@ -8,11 +8,11 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from billingbot.core.books.settlement import BalanceTransaction, Movement
 from billingbot.core.case import CaseState
 from billingbot.core.ids import Kind, first_id
 from billingbot.core.refund import AT_STRIPE, Origin, RefundIntent, RefundState
 from billingbot.core.refund_terms import CancelWhen, RefundWith
-from billingbot.core.settlement import BalanceTransaction, Movement
 from billingbot.store import balance
 from billingbot.store.schema import approvals, balance_transactions, cases, decisions, disputes, refunds
 from billingbot.store.views.paging import PAGE_ROWS, Page, newest_first

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from billingbot.core.links import Neighbourhood
+from billingbot.core.evidence.links import Neighbourhood
 from billingbot.store import cases, links
 from billingbot.store.links import Mark
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from billingbot.core.breaks import UNSETTLED, Break, BreakKind, BreakState, Pass
+from billingbot.core.books.breaks import UNSETTLED, Break, BreakKind, BreakState, Pass
 from billingbot.store import breaks as stored_breaks
 from billingbot.store import passes as stored_passes
 from billingbot.store.schema import breaks, reconcile_passes

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from billingbot.core.contest_value import WinRate
-from billingbot.core.dispute_life import DisputeKind, DisputeOutcome
+from billingbot.core.disputes.contest_value import WinRate
+from billingbot.core.disputes.life import DisputeKind, DisputeOutcome
 from billingbot.store.schema import disputes
 
 

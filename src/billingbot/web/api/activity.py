@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from billingbot.core.errors import InputError
-from billingbot.core.usage import Span
+from billingbot.core.evidence.usage import Span
 from billingbot.flows.activity import push
 from billingbot.flows.sightings import Seen, push_sightings
 from billingbot.store.activity import Hits

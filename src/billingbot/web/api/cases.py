@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from billingbot.core.case import Case, CaseState
 from billingbot.core.decision import Priority
 from billingbot.core.ids import Kind
-from billingbot.flows import letters, review
+from billingbot.flows.casework import letters, review
 from billingbot.store import cases as case_rows
 from billingbot.store import views
 from billingbot.web.api.fields import Body, Cursor, Person, Prose, Rows, Word, id_of

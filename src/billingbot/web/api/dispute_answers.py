@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field, StringConstraints
 
-from billingbot.core import evidence_fields
-from billingbot.core.answering import AnswerIntent, consequence
+from billingbot.core.disputes import evidence_fields
+from billingbot.core.disputes.answering import AnswerIntent, consequence
 from billingbot.core.ids import Kind
-from billingbot.flows import accepting, answer_page, drafting, editing, note_for_bank, sending
-from billingbot.flows.answer_page import AnswerPage
 from billingbot.flows.desk import Desk
-from billingbot.flows.drafting import AnswerAct, account_of
+from billingbot.flows.disputes import accepting, answer_page, drafting, editing, note_for_bank, sending
+from billingbot.flows.disputes.answer_page import AnswerPage
+from billingbot.flows.disputes.drafting import AnswerAct, account_of
 from billingbot.store.notes import Note
 from billingbot.web.api.fields import Body, Person, Word, YesNo, id_of
 from billingbot.web.auth import SignedInRoute, TheDesk, bearer

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from billingbot.core.dispute_life import DisputeKind
+from billingbot.core.disputes.life import DisputeKind
 from billingbot.store.views import dispute_figures as figures
 from billingbot.web.api.fields import Body, Instant, Word
 from billingbot.web.api.shown import AmountShown

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from billingbot.core.dispute_life import DisputeKind, DisputeOutcome
+from billingbot.core.disputes.life import DisputeKind, DisputeOutcome
 from billingbot.core.ledger import Entry
 from billingbot.store import views
 from billingbot.store.views import disputes

@@ -11,8 +11,8 @@ from billingbot.core.backfill import Backfill, BackfillReason, BackfillState
 from billingbot.core.errors import InputError
 from billingbot.core.ids import Kind
 from billingbot.core.job import JobState
-from billingbot.flows import backfill as backfilling
-from billingbot.flows import replay_runs
+from billingbot.flows.replay import backfill as backfilling
+from billingbot.flows.replay import replay_runs
 from billingbot.store import backfills, views
 from billingbot.store.views.events import Consequence, EventFilter, ListedEvent, event_body, event_list, event_page
 from billingbot.web.api.fields import Body, Cursor, Instant, Person, Rows, Word, id_of

@@ -13,10 +13,11 @@ from billingbot.core.ids import Kind
 from billingbot.core.job import Actor, JobState
 from billingbot.core.money import Money
 from billingbot.core.replay import DEFAULT_RATE, FASTEST_RATE, ItemState, ReplayRun, RunState
-from billingbot.flows import replay as replaying
-from billingbot.flows import replay_runs
 from billingbot.flows.desk import Desk
-from billingbot.flows.replay import Effect, Preview, Totals
+from billingbot.flows.replay import replay as replaying
+from billingbot.flows.replay import replay_runs
+from billingbot.flows.replay.foretell import Effect, Preview
+from billingbot.flows.replay.replay import Totals
 from billingbot.store import replays, views
 from billingbot.store.jobs import FailedFilter
 from billingbot.web.api.fields import Body, Count, Cursor, Instant, Person, Prose, Rows, Word, YesNo, id_of

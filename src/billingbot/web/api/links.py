@@ -6,11 +6,11 @@ from typing import Annotated, Self
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from billingbot.core.history import LinkKind
+from billingbot.core.evidence.history import LinkKind
+from billingbot.core.evidence.links import Strength
 from billingbot.core.ids import Kind
-from billingbot.core.links import Strength
-from billingbot.flows import unlink as verbs
-from billingbot.flows.review import Act
+from billingbot.flows.casework import unlink as verbs
+from billingbot.flows.casework.review import Act
 from billingbot.store.views.links import CaseLinks, case_links
 from billingbot.web.api.fields import Body, Person, Prose, Word, YesNo, id_of
 from billingbot.web.auth import SignedInRoute, TheDesk, bearer

@@ -6,12 +6,12 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response, StreamingResponse
 
+from billingbot.core.books.month import Closing
 from billingbot.core.canonical import canonical_bytes
 from billingbot.core.errors import NotFoundError
 from billingbot.core.form import Form
-from billingbot.core.month import Closing
-from billingbot.flows import months
-from billingbot.flows.exports import journal_sheet, statement_sheet
+from billingbot.flows.books import months
+from billingbot.flows.books.exports import journal_sheet, statement_sheet
 from billingbot.papers.sheets import MEDIA, written
 from billingbot.store import months as closings
 from billingbot.web.api.fields import Body, Person, Prose, Word

@@ -12,7 +12,7 @@ from billingbot.core.policy import PolicyError
 from billingbot.core.policy.differences import differences
 from billingbot.core.policy.editions import Edition
 from billingbot.core.policy.file import SOURCE_BYTES_MAX
-from billingbot.flows.publish import Wish, publish, published, read_version
+from billingbot.flows.policy.publish import Wish, publish, published, read_version
 from billingbot.web import answers
 from billingbot.web.api.fields import Body, Instant, Person, Prose, Word, YesNo
 from billingbot.web.auth import SignedInRoute, TheDesk, bearer

@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from billingbot.core.purchase_facts import PurchaseFact
-from billingbot.flows.purchase_facts import tell_purchase
+from billingbot.core.disputes.purchase_facts import PurchaseFact
+from billingbot.flows.disputes.purchase_facts import tell_purchase
 from billingbot.web.api.fields import Body, Word
 from billingbot.web.auth import SignedInRoute, TheDesk, bearer
 

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from billingbot.core.breaks import Break, BreakKind, BreakState, Pass, PassState, Side, Stage
+from billingbot.core.books.breaks import Break, BreakKind, BreakState, Pass, PassState, Side, Stage
 from billingbot.store import views
 from billingbot.store.views import reconcile
 from billingbot.web.api.fields import Body, Cursor, Instant, Rows, Word

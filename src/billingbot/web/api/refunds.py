@@ -8,7 +8,7 @@ from starlette.responses import StreamingResponse
 
 from billingbot.core.form import Form
 from billingbot.core.refund import Origin, RefundState
-from billingbot.flows.exports import refunds_sheet
+from billingbot.flows.books.exports import refunds_sheet
 from billingbot.papers.sheets import MEDIA, written
 from billingbot.store import views
 from billingbot.store.views.finance import LogFilter

@@ -9,8 +9,8 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from billingbot.core.money import Money
 from billingbot.core.shadow import Agreement, Shadow
-from billingbot.flows.publish import read_version
-from billingbot.flows.shadow import start_shadow, stop_shadow
+from billingbot.flows.policy.publish import read_version
+from billingbot.flows.policy.shadow import start_shadow, stop_shadow
 from billingbot.store import views
 from billingbot.web.api.fields import Body, Person, Prose, Word
 from billingbot.web.api.shown import AmountShown

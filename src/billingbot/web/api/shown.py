@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 from billingbot.core.aftercare import Cancellation
 from billingbot.core.case import Case, CaseState
 from billingbot.core.decision import LimitTrace, Outcome, Priority, Recommendation, RuleTrace
-from billingbot.core.dispute_life import Answering, DisputeKind, DisputeOutcome
-from billingbot.core.dossier import Dispute
+from billingbot.core.disputes.life import Answering, DisputeKind, DisputeOutcome
+from billingbot.core.evidence.dossier import Dispute
 from billingbot.core.facts import CATALOGUE, Facts, Known
 from billingbot.core.ledger import Entry
 from billingbot.core.letter import Letter, LetterState

@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Final
 
+from billingbot.core.access.person import person_key
+from billingbot.core.access.powers import Power, roles_with
 from billingbot.core.case import Case, CaseState
 from billingbot.core.decision import UNDECIDED_RULE, Blocker, Decision, Limit, Recommendation, RuleTrace, Truth
 from billingbot.core.facts import CATALOGUE, Fact, Facts, Known
 from billingbot.core.letter import LetterState
 from billingbot.core.mode import Mode
-from billingbot.core.person import person_key
 from billingbot.core.policy import Policy, approval_blockers
-from billingbot.core.powers import Power, roles_with
 from billingbot.core.refund_terms import CancelWhen, RefundTerms
 from billingbot.store.views.case_story import CaseStory
 from billingbot.web.console.wording import Reader, words

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from billingbot.core.links import Link, Neighbourhood, Strength
+from billingbot.core.evidence.links import Link, Neighbourhood, Strength
 from billingbot.web.console.wording import Reader
 
 _WIDTH: Final = 720

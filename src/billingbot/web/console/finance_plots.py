@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_datetime
 from markupsafe import Markup
 
-from billingbot.core.month import Month
+from billingbot.core.books.month import Month
 from billingbot.store.views.finance import Bucket
 from billingbot.web.console import charts
 from billingbot.web.console.wording import Reader, span_words, words

@@ -16,8 +16,8 @@ from sqlalchemy import Connection
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
 
+from billingbot.core.access.session import IDLE
 from billingbot.core.errors import InputError, RetryLaterError
-from billingbot.core.session import IDLE
 from billingbot.flows.desk import Desk
 from billingbot.store import sessions
 from billingbot.store.views.pulse import FAMILIES, ONE_OF, Heard, hear_on, versions

@@ -17,10 +17,10 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from billingbot.core.person import Person
-from billingbot.core.powers import Power
-from billingbot.core.session import Session
-from billingbot.flows import sign_in
+from billingbot.core.access.person import Person
+from billingbot.core.access.powers import Power
+from billingbot.core.access.session import Session
+from billingbot.flows.access import sign_in
 from billingbot.flows.desk import Desk
 from billingbot.web import reading
 from billingbot.web.console.rendering import render

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Form
 from markupsafe import Markup
 from starlette.responses import Response
 
+from billingbot.core.access.password import SHORTEST
+from billingbot.core.access.person import Theme
 from billingbot.core.errors import ForbiddenError, InputError
-from billingbot.core.password import SHORTEST
-from billingbot.core.person import Theme
-from billingbot.flows import account
-from billingbot.flows.account import Offer
+from billingbot.flows.access import account
+from billingbot.flows.access.account import Offer
 from billingbot.web.console.door import ConsoleRoute
 from billingbot.web.console.visit import Here
 

@@ -15,8 +15,8 @@ from billingbot.core.mode import Mode
 from billingbot.core.policy import PolicyError, load_policy
 from billingbot.core.policy.file import SOURCE_BYTES_MAX
 from billingbot.core.trying import Backtest, BacktestState
-from billingbot.flows import backtests
-from billingbot.flows.publish import read_version
+from billingbot.flows.policy import backtests
+from billingbot.flows.policy.publish import read_version
 from billingbot.store import backtests as stored
 from billingbot.web.api.fields import Instant, Word, id_of
 from billingbot.web.console import charts

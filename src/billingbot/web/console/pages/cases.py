@@ -9,13 +9,14 @@ from fastapi import APIRouter, Form, Query
 from pydantic import AwareDatetime
 from starlette.responses import Response
 
+from billingbot.core.access.powers import Power
 from billingbot.core.case import CaseState, Doing
 from billingbot.core.errors import ConflictError, InputError
-from billingbot.core.history import LinkKind
-from billingbot.core.powers import Power
+from billingbot.core.evidence.history import LinkKind
 from billingbot.core.request import Channel, Claims, NamedBy
-from billingbot.flows import attend, letters, mention, name_charge, note_for_bank, reassign, review, snooze, unlink
-from billingbot.flows.answer_customer import write_reply
+from billingbot.flows.casework import attend, letters, mention, name_charge, reassign, review, snooze, unlink
+from billingbot.flows.casework.answer_customer import write_reply
+from billingbot.flows.disputes import note_for_bank
 from billingbot.flows.request import Ask, ask
 from billingbot.store import people, views
 from billingbot.store.views.case_story import CaseStory, case_story, changes_since, flips_of

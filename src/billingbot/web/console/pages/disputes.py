@@ -8,13 +8,13 @@ from fastapi import APIRouter, Form, Query
 from pydantic import Field as Setting
 from starlette.responses import Response
 
-from billingbot.core.answer_draft import DraftContent, shortcomings
-from billingbot.core.answering import BINDING, FINAL_KINDS, AnswerKind, AnswerState
-from billingbot.core.contest_value import WinRate
-from billingbot.core.dispute_life import Answering, DisputeKind, DisputeOutcome
-from billingbot.core.evidence_fields import LONGEST_FIELD, PAPERS, TITLES, Field
-from billingbot.flows import accepting, answer_page, drafting, editing, sending
-from billingbot.flows.drafting import AnswerAct
+from billingbot.core.disputes.answer_draft import DraftContent, shortcomings
+from billingbot.core.disputes.answering import BINDING, FINAL_KINDS, AnswerKind, AnswerState
+from billingbot.core.disputes.contest_value import WinRate
+from billingbot.core.disputes.evidence_fields import LONGEST_FIELD, PAPERS, TITLES, Field
+from billingbot.core.disputes.life import Answering, DisputeKind, DisputeOutcome
+from billingbot.flows.disputes import accepting, answer_page, drafting, editing, sending
+from billingbot.flows.disputes.drafting import AnswerAct
 from billingbot.store import answer_drafts, answers
 from billingbot.store.views.dispute_figures import DisputeFigures, FigureFilter, ReasonFigure, dispute_figures
 from billingbot.store.views.disputes import DisputeFilter, dispute_list, dispute_page

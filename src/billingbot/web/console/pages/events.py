@@ -10,7 +10,7 @@ from starlette.responses import Response
 from billingbot.core.backfill import BackfillState
 from billingbot.core.ids import Kind
 from billingbot.core.job import JobState
-from billingbot.flows import backfill as backfilling
+from billingbot.flows.replay import backfill as backfilling
 from billingbot.store import backfills
 from billingbot.store.views.events import event_body, event_list, event_page
 from billingbot.web.api.events import EventWanted

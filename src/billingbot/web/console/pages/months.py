@@ -7,14 +7,14 @@ from fastapi import APIRouter, Form, Path, Query
 from pydantic import Field
 from starlette.responses import Response
 
+from billingbot.core.books.month import Closing, Month, MonthState
+from billingbot.core.books.settlement import TYPES
+from billingbot.core.books.statement import Statement
 from billingbot.core.canonical import canonical_bytes
 from billingbot.core.errors import InputError, NotFoundError
 from billingbot.core.form import Form as FileForm
-from billingbot.core.month import Closing, Month, MonthState
-from billingbot.core.settlement import TYPES
-from billingbot.core.statement import Statement
-from billingbot.flows import months
-from billingbot.flows.exports import journal_sheet, statement_sheet
+from billingbot.flows.books import months
+from billingbot.flows.books.exports import journal_sheet, statement_sheet
 from billingbot.papers.sheets import MEDIA, Sheet, written
 from billingbot.store import months as closings
 from billingbot.web.api.fields import Word

@@ -8,9 +8,9 @@ from typing import Any, Final
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from billingbot.core.access.powers import Power
 from billingbot.core.errors import RetryLaterError
 from billingbot.core.policy.rules import Limits
-from billingbot.core.powers import Power
 from billingbot.store import sources
 from billingbot.store.sources import SourceState
 from billingbot.store.views.disputes import DisputeFilter, dispute_list

@@ -11,6 +11,7 @@ from fastapi import APIRouter, File, Form, Query, UploadFile
 from pydantic import Field
 from starlette.responses import Response
 
+from billingbot.core.access.powers import Power
 from billingbot.core.errors import InputError
 from billingbot.core.ids import Kind
 from billingbot.core.mode import Mode
@@ -20,9 +21,8 @@ from billingbot.core.policy.differences import differences
 from billingbot.core.policy.editions import BEGINNING, Edition
 from billingbot.core.policy.examples import Tried, in_words, try_examples
 from billingbot.core.policy.file import SOURCE_BYTES_MAX
-from billingbot.core.powers import Power
-from billingbot.flows.publish import Wish, count_in_words, publish, published, read_version
-from billingbot.flows.shadow import start_shadow, stop_shadow
+from billingbot.flows.policy.publish import Wish, count_in_words, publish, published, read_version
+from billingbot.flows.policy.shadow import start_shadow, stop_shadow
 from billingbot.store import backtests, views
 from billingbot.web.api.fields import Instant, Word, id_of
 from billingbot.web.console.asked import Asked

@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 from starlette.responses import Response
 
+from billingbot.core.access.powers import Power
 from billingbot.core.errors import InputError
-from billingbot.core.powers import Power
 from billingbot.core.privacy import Held
 from billingbot.flows import privacy
 from billingbot.web.console.door import ConsoleRoute

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from billingbot.core.decision import Priority
 from billingbot.core.errors import InputError
 from billingbot.core.money import minor_unit_digits
-from billingbot.flows import queue
+from billingbot.flows.casework import queue
 from billingbot.store import queue_views
 from billingbot.store.views.worklist import (
     MOST_COUNTED,

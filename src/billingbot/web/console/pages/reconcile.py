@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Query
 from starlette.responses import Response
 
-from billingbot.core.breaks import BreakKind, BreakState
+from billingbot.core.books.breaks import BreakKind, BreakState
 from billingbot.flows import reconcile as reconciling
 from billingbot.store.views import reconcile
 from billingbot.web.api.fields import Cursor, Instant, Word

@@ -10,13 +10,13 @@ from fastapi import APIRouter, Query
 from pydantic import Field, field_validator
 from starlette.responses import Response, StreamingResponse
 
+from billingbot.core.books.month import Month
 from billingbot.core.errors import NotFoundError
 from billingbot.core.form import Form
 from billingbot.core.ids import Kind
-from billingbot.core.month import Month
 from billingbot.core.refund import Origin, RefundState
-from billingbot.flows.case_file import case_file
-from billingbot.flows.exports import refunds_sheet
+from billingbot.flows.books.case_file import case_file
+from billingbot.flows.books.exports import refunds_sheet
 from billingbot.papers.sheets import MEDIA, written
 from billingbot.store import cancellations, views
 from billingbot.store.refunds import attempts_of

@@ -15,9 +15,10 @@ from billingbot.core.ids import Kind, is_id
 from billingbot.core.job import JobState
 from billingbot.core.money import Money
 from billingbot.core.replay import DEFAULT_RATE, FASTEST_RATE, ItemState, ReplayRun, RunState
-from billingbot.flows import replay as replaying
-from billingbot.flows import replay_runs
-from billingbot.flows.replay import Effect, Preview, Totals
+from billingbot.flows.replay import replay as replaying
+from billingbot.flows.replay import replay_runs
+from billingbot.flows.replay.foretell import Effect, Preview
+from billingbot.flows.replay.replay import Totals
 from billingbot.store import replays
 from billingbot.store.jobs import FailedFilter
 from billingbot.store.views.events import EventFilter

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Form
 from starlette.responses import Response
 
+from billingbot.core.access.person import MOST_NAME
+from billingbot.core.access.powers import Power, Role, powers_of, roles_with
 from billingbot.core.errors import InputError
 from billingbot.core.mode import MEANS, Mode
-from billingbot.core.person import MOST_NAME
-from billingbot.core.powers import Power, Role, powers_of, roles_with
-from billingbot.flows import people, sign_in
+from billingbot.flows.access import people, sign_in
 from billingbot.flows.breaker import close_breaker, list_breakers
 from billingbot.flows.switch import LEAST, create_key, current_modes, list_keys, revoke_key, set_mode
 from billingbot.web.console.door import ConsoleRoute

@@ -7,11 +7,11 @@ from fastapi import APIRouter, Depends, Form
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from billingbot.core.access.session import LASTS, STEP_LASTS, LinkPurpose
 from billingbot.core.errors import ForbiddenError
-from billingbot.core.session import LASTS, STEP_LASTS, LinkPurpose
-from billingbot.flows import sign_in, sign_in_oidc
+from billingbot.flows.access import sign_in, sign_in_oidc
+from billingbot.flows.access.sign_in_local import TooManyTriesError, WrongError, by_code, by_password
 from billingbot.flows.desk import Desk
-from billingbot.flows.sign_in_local import TooManyTriesError, WrongError, by_code, by_password
 from billingbot.web.console.door import ConsoleRoute, PublicRoute
 from billingbot.web.console.rendering import render
 from billingbot.web.console.visit import Here, cookie_name, is_secure, local_path

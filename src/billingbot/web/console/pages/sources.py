@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from billingbot.core.usage import SupportReport, UsageReport, shortfall
+from billingbot.core.evidence.usage import SupportReport, UsageReport, shortfall
 from billingbot.flows.sources import SINCE, ask_sources
 from billingbot.store import sources
 from billingbot.store.sources import SourceHour, SourceState

@@ -1,0 +1,1 @@
+"""One dispute, its deadline, and the answer to the bank, as values."""

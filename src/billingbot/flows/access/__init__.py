@@ -1,0 +1,1 @@
+"""Coming in: people, their way in, and out again."""

@@ -1,0 +1,1 @@
+"""The human queue: what people do with a case."""

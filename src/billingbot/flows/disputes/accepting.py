@@ -1,0 +1,168 @@
+"""Accepting: people give a dispute up in two steps, with the consequence between them; two people a large one."""
+
+from billingbot.core.access.person import person, person_key
+from billingbot.core.access.powers import Power
+from billingbot.core.disputes.answering import (
+    CONFIRM_WITHIN,
+    AnswerIntent,
+    AnswerKind,
+    AnswerState,
+    not_to_be_accepted,
+)
+from billingbot.core.errors import ConflictError, ForbiddenError
+from billingbot.core.evidence.dossier import Dispute
+from billingbot.core.ids import Kind
+from billingbot.core.job import Actor
+from billingbot.core.ledger import EntryKind
+from billingbot.core.money import Money
+from billingbot.core.notice import Notice, NoticeKind
+from billingbot.flows.casework.two_people import not_the_same_way
+from billingbot.flows.desk import Account, Desk, Step, step
+from billingbot.flows.disputes.drafting import AnswerAct, draft_row
+from billingbot.flows.disputes.sending import entry, refuse_beside
+from billingbot.flows.notify import tell
+from billingbot.store import answer_drafts, answers, database
+from billingbot.store.database import transaction
+
+_S = AnswerState
+
+
+def ask_to_accept(desk: Desk, act: AnswerAct) -> tuple[AnswerIntent, Dispute]:
+    """The first step: nothing happens at Stripe. The intent's id is what confirms it, within a day.
+
+    The dispute that comes with it is as it is now, for the consequence to be told. Above the policy's
+    `second_approval_above` somebody else has to confirm. Asked twice it is one asking. Raises ForbiddenError where
+    there is nothing to accept, ConflictError where an answer is on its way.
+    """
+    desk.require(Power.CHECK)
+    by = person(act.by)
+    account = desk.account(act.account)
+    dispute = account.stripe.dispute(act.dispute_id)
+    _must_be_open(desk, account, act.dispute_id)
+    two = desk.policy_for(None).limits.wants_two(dispute.amount_minor, dispute.currency)
+    with step(desk) as this:
+        row, _ = draft_row(this, account, dispute)
+        answer_drafts.get(this.db, row.id, lock=True)
+        refuse_beside(this, account.name, dispute.id, AnswerKind.ACCEPT)
+        waiting = answers.asked(this.db, account.name, dispute.id)
+        if waiting is not None and _holds(this, waiting, dispute):
+            return waiting, dispute
+        if waiting is not None:
+            answers.set_state(this.db, waiting, _S.LAPSED, why="asked anew")
+        intent = _asked(this, account, dispute, by, needs_second=two)
+        answers.intend(this.db, intent, first_key=person_key(by), first_through=desk.through)
+        body = {"amount_minor": intent.amount_minor, "currency": intent.currency, "needs_second": two}
+        this.record(entry(intent, EntryKind.ANSWER_ASKED, body, actor=by))
+        if two:
+            _want_second(this, intent)
+    return intent, dispute
+
+
+def confirm_acceptance(desk: Desk, answer_id: str, *, by: str) -> AnswerIntent:
+    """The second step: the dispute is closed at Stripe by a job; lost, and not to be undone.
+
+    Raises ConflictError where it was not asked for, too long ago, over another amount, or where one person does both
+    though two are wanted; ForbiddenError where there is nothing to accept any more, or both words come through one
+    API key.
+    """
+    desk.require(Power.CHECK)
+    by = person(by)
+    with transaction(desk.db) as connection:
+        seen = answers.get(connection, answer_id)
+    account = desk.account(seen.account)
+    dispute = _must_be_open(desk, account, seen.dispute_id)
+    with step(desk) as this:
+        row = answer_drafts.find(this.db, seen.account, seen.dispute_id)
+        if row is not None:
+            answer_drafts.get(this.db, row.id, lock=True)
+        intent = answers.get(this.db, answer_id, lock=True)
+        if intent.state is not _S.ASKED or not _holds(this, intent, dispute):
+            raise ConflictError(f"dispute {intent.dispute_id}: nothing waits to be confirmed; ask to accept it again")
+        if intent.needs_second:
+            key, through = answers.first_word(this.db, intent.id)
+            if key == person_key(by):
+                raise ConflictError(f"dispute {intent.dispute_id}: {intent.first_by} has asked; somebody else confirms")
+            not_the_same_way(f"dispute {intent.dispute_id}", through, desk.through)
+        refuse_beside(this, intent.account, intent.dispute_id, AnswerKind.ACCEPT)
+        word = {"decided_by": by, "decided_key": person_key(by), "decided_through": desk.through}
+        confirmed = answers.set_state(this.db, intent, _S.INTENDED, **word)
+        this.enqueue(Actor.ANSWER, confirmed.id)
+        body = {
+            "amount_minor": confirmed.amount_minor,
+            "currency": confirmed.currency,
+            "first_by": confirmed.first_by,
+        }
+        this.record(entry(confirmed, EntryKind.ANSWER_INTENDED, body, actor=by))
+    return confirmed
+
+
+def take_back(desk: Desk, answer_id: str, *, by: str) -> AnswerIntent:
+    """Nobody means to accept any more. ConflictError where it is confirmed, or was never asked."""
+    desk.require(Power.CHECK)
+    by = person(by)
+    with step(desk) as this:
+        intent = answers.get(this.db, answer_id, lock=True)
+        lapsed = answers.set_state(this.db, intent, _S.LAPSED, why=f"taken back by {by}")
+        body = {"from": intent.state, "to": lapsed.state, "why": "taken back"}
+        this.record(entry(lapsed, EntryKind.ANSWER_CHANGED, body, actor=by))
+    return lapsed
+
+
+def _must_be_open(desk: Desk, account: Account, dispute_id: str) -> Dispute:
+    standing = account.stripe.standing(dispute_id)
+    stands = not_to_be_accepted(standing)
+    if stands is not None:
+        raise ForbiddenError(f"dispute {dispute_id}: {stands}")
+    return standing.dispute
+
+
+def _holds(this: Step, intent: AnswerIntent, dispute: Dispute) -> bool:
+    """Whether what was asked for still stands: the same sum, and not too long ago."""
+    in_time = intent.confirm_by_at is not None and database.now(this.db) < intent.confirm_by_at
+    return in_time and (intent.amount_minor, intent.currency) == (dispute.amount_minor, dispute.currency)
+
+
+def _asked(this: Step, account: Account, dispute: Dispute, by: str, *, needs_second: bool) -> AnswerIntent:
+    now = database.now(this.db)
+    return AnswerIntent(
+        id=this.new_id(Kind.ANSWER),
+        account=account.name,
+        livemode=account.livemode,
+        dispute_id=dispute.id,
+        charge_id=dispute.charge_id,
+        kind=AnswerKind.ACCEPT,
+        state=_S.ASKED,
+        draft_id=None,
+        draft_version=None,
+        fields=None,
+        cleared=(),
+        files={},
+        digest=None,
+        amount_minor=dispute.amount_minor,
+        currency=dispute.currency,
+        key=None,
+        sends=0,
+        why=None,
+        decided_by=by,
+        first_by=by,
+        needs_second=needs_second,
+        confirm_by_at=now + CONFIRM_WITHIN,
+        intended_at=now,
+        last_sent_at=None,
+        ended_at=None,
+    )
+
+
+def _want_second(this: Step, intent: AnswerIntent) -> None:
+    amount = Money(amount_minor=intent.amount_minor, currency=intent.currency)
+    tell(
+        this,
+        Notice(
+            kind=NoticeKind.SECOND_APPROVAL_WANTED,
+            account=intent.account,
+            subject=intent.dispute_id,
+            headline=f"a second person is wanted: accepting a dispute over {amount}",
+            body="One person means to accept it. It is large enough to need another's word as well:"
+            f" billingbot disputes accept {intent.dispute_id} --confirm {intent.id}",
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Policy: published, tried on the past, and run as a shadow."""

@@ -1,0 +1,1 @@
+"""Again: failed jobs and missed events, with what it would pay said beforehand."""
