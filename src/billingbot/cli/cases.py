@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from billingbot.cli.case_links import add_to
-from billingbot.cli.output import After, AsJson, Limit, money, more, say, show_json, show_page, show_table, warn
+from billingbot.cli.listing import OfAccount, OfCharge, OfCustomer, show_list
+from billingbot.cli.output import After, AsJson, Limit, money, say, show_json, warn
 from billingbot.cli.reading import instant
 from billingbot.cli.session import By, desk, me, read, whole_desk
 from billingbot.core.case import Case, CaseState
@@ -35,11 +36,11 @@ def list_(
     *,
     state: Annotated[CaseState, typer.Option(help="Cases in this state.")] = CaseState.REVIEW,
     all_: Annotated[bool, typer.Option("--all", help="Cases in every state.")] = False,
-    account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
+    account: OfAccount = None,
     assignee: Annotated[str | None, typer.Option(help="Only in this person's hands.")] = None,
     unassigned: Annotated[bool, typer.Option("--unassigned", help="Only in nobody's hands.")] = False,
-    charge: Annotated[str | None, typer.Option(help="Only of this charge.")] = None,
-    customer: Annotated[str | None, typer.Option(help="Only of this customer.")] = None,
+    charge: OfCharge = None,
+    customer: OfCustomer = None,
     reason: Annotated[str | None, typer.Option(help="Only for this reason.")] = None,
     priority: Annotated[Priority | None, typer.Option(help="Only of this priority.")] = None,
     after: After = None,
@@ -60,29 +61,8 @@ def list_(
         priority=priority,
     )
     page = read(lambda connection: views.queue(connection, wanted, after=after, limit=limit))
-    if as_json:
-        from billingbot.web.api.shown import CaseShown
-
-        show_page([CaseShown.of(case) for case in page.items], page.next)
-        return
-    show_table(
-        ("id", "state", "priority", "due", "amount", "reason", "advice", "customer", "with"),
-        (
-            (
-                case.id,
-                case.state,
-                case.priority,
-                case.due_at,
-                money(case.amount_minor, case.currency),
-                case.outcome if case.state is CaseState.CLOSED else case.reason,
-                case.recommendation,
-                case.customer_id,
-                case.assignee,
-            )
-            for case in page.items
-        ),
-    )
-    more(page.next)
+    columns = ("id", "state", "priority", "due", "amount", "reason", "advice", "customer", "with")
+    show_list(columns, _row, page.items, following=page.next, shown=_shown, as_json=as_json)
 
 
 @app.command()
@@ -258,9 +238,27 @@ def _act(case: str, by: str, version: int | None) -> "Act":
 
 
 def _tell(case: Case, sentence: str, *, as_json: bool) -> None:
-    if not as_json:
+    if as_json:
+        show_json({"case": _shown(case)})
+    else:
         say(sentence)
-        return
+
+
+def _row(case: Case) -> tuple[object, ...]:
+    return (
+        case.id,
+        case.state,
+        case.priority,
+        case.due_at,
+        money(case.amount_minor, case.currency),
+        case.outcome if case.state is CaseState.CLOSED else case.reason,
+        case.recommendation,
+        case.customer_id,
+        case.assignee,
+    )
+
+
+def _shown(case: Case) -> object:
     from billingbot.web.api.shown import CaseShown
 
-    show_json({"case": CaseShown.of(case)})
+    return CaseShown.of(case)

@@ -1,6 +1,5 @@
 """`/api/v1/cases`: the human queue, everything about a case, and what people do with it."""
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -67,25 +66,6 @@ class CaseAnswer(BaseModel):
     case: CaseShown
 
 
-class ExplanationShown(BaseModel):
-    """The verdict in plain words; `reproduces` where the stored bytes still give it, byte for byte."""
-
-    case_id: str
-    decision_id: str
-    purpose: str
-    decided_at: datetime
-    lines: tuple[str, ...]
-    reproduces: bool
-    policy_id: str
-    policy_version: str
-    policy_digest: str
-    facts_digest: str
-    decision_digest: str
-    nearest_flips: tuple[str, ...]
-    gained: Annotated[tuple[str, ...], Field(description="Facts that exist today and did not when it was decided")]
-    under: views.Redecided | None
-
-
 @router.get("", summary="List cases")
 def list_cases(query: Annotated[CaseQuery, Query()], desk: TheDesk) -> Listed[CaseShown]:
     """The queue by due time and priority where `state=review`; any other list newest first."""
@@ -117,10 +97,9 @@ def explain_case(
     desk: TheDesk,
     at: Annotated[AwareDatetime | None, Query(description="The verdict it stood on then")] = None,
     policy: Annotated[Word | None, Query(description="Also decide the same facts by this version or digest")] = None,
-) -> ExplanationShown:
+) -> views.Explanation:
     """The newest verdict in words with its nearest flips, decided again from what is stored."""
-    told = read(desk, views.explanation, id_of(Kind.CASE, case_id), at=at, under=policy)
-    return ExplanationShown(**{name: getattr(told, name) for name in ExplanationShown.model_fields})
+    return read(desk, views.explanation, id_of(Kind.CASE, case_id), at=at, under=policy)
 
 
 @router.post("/{case_id}/claim", summary="Take a case into one's hands")
