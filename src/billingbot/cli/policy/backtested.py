@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from billingbot.core.backtest import Flip
     from billingbot.core.backtest_report import Report
-    from billingbot.flows.rehearse import Text
+    from billingbot.flows.policy.rehearse import Text
 
 # What a page or a terminal lists one by one: the largest. All of them are in the CSV.
 SHOWN_FLIPS: Final = 200

@@ -6,8 +6,8 @@ from typing import Annotated, Self
 from pydantic import BaseModel, Field
 
 from billingbot.core.case import CaseState
-from billingbot.core.dispute_life import Answering, DisputeKind, DisputeOutcome
-from billingbot.core.dossier import Dispute
+from billingbot.core.disputes.life import Answering, DisputeKind, DisputeOutcome
+from billingbot.core.evidence.dossier import Dispute
 from billingbot.store.views.disputes import DisputeLine
 from billingbot.web.api.shown.amounts import AmountShown
 
