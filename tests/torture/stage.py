@@ -24,7 +24,7 @@ from psycopg.rows import dict_row
 
 from billingbot.bootstrap.build import read_config, runtime
 from billingbot.bootstrap.settings import Environment
-from billingbot.core.powers import Power
+from billingbot.core.access.powers import Power
 from billingbot.engines.child import Child, Spawned, start, stop
 from billingbot.engines.places import remove_data_dir
 from billingbot.engines.postgres import Postgres, prepare_postgres
