@@ -103,7 +103,6 @@ class Bank:
         due_by, count = one.due_by, one.submission_count + ("under_review" in status)
         if status in {"needs_response", "appeal_needs_response"}:
             due_by = self.now + timedelta(hours=self.chance.choice((2, 60, 200)))
-            count = count if status.startswith("appeal") else 0
         refundable = status in _NO_MONEY_MOVED | WON
         self._keep(replace(one, status=status, submission_count=count, due_by=due_by, is_charge_refundable=refundable))
 
