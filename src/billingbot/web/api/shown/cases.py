@@ -49,6 +49,7 @@ class CaseShown(BaseModel):
     opened_at: datetime
     decided_at: datetime | None
     due_at: datetime | None
+    snoozed_until: datetime | None
     closed_at: datetime | None
 
     @classmethod
