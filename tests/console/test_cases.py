@@ -182,6 +182,8 @@ def test_a_note_stands_in_the_story_and_whoever_it_names_has_it_seen_by_opening_
     assert "1 new" in lou.get("/queue").text
     page = lou.get(f"/cases/{case_id}").text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "1 new" in lou.get("/queue").text  # a page that was only loaded was not looked at
+    assert lou.act(f"/cases/{case_id}/presence", version="1", seq="1").status_code == 200
     assert "1 new" not in lou.get("/queue").text
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from joserfc.jwk import OctKey, RSAKey
 
 from billingbot.bootstrap.settings import ConfigFile, read_file
@@ -148,6 +149,32 @@ def test_an_answer_counts_once_in_the_browser_that_asked_for_it(browser: httpx.C
 
 def test_next_leads_nowhere_but_here(browser: httpx.Client, provider: Provider) -> None:
     assert _come_in(browser, to="https://evil.example").headers["location"] == "/"
+
+
+def test_groups_take_no_last_admin_away(browser: httpx.Client, provider: Provider, desk: Desk) -> None:
+    provider.user["groups"] = ["refund-admins"]
+    _come_in(browser)
+    provider.user["groups"] = ["refund-support"]
+    refused = _come_in(browser)
+    assert (refused.status_code, "you are the last one here" in refused.text) == (403, True)
+    assert people.find(desk, "Ada Lovelace").roles == (Role.ADMIN,)
+    people.add(desk, name="Grace", email=None, roles=[Role.ADMIN], by="tests")
+    assert _come_in(browser).status_code == 303
+    assert people.find(desk, "Ada Lovelace").roles == (Role.SUPPORT,)
+
+
+def test_a_second_factor_of_ours_is_asked_for_unless_the_providers_counts(browser: httpx.Client, desk: Desk) -> None:
+    _come_in(browser)
+    with desk.db.begin() as connection:
+        connection.execute(sa.text("UPDATE people SET totp_secret = 'JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP'"))
+    browser.cookies.clear()
+    asked = _come_in(browser)
+    assert (asked.status_code, asked.headers["location"]) == (303, "/sign-in/code?next=%2Fsearch")
+    assert browser.get("/search").status_code == 303
+    assert desk.oidc is not None
+    trusting = replace(desk, oidc=replace(desk.oidc, proves_second_factor=True))
+    with served(make_app(trusting, endpoints())) as url, httpx.Client(base_url=url, timeout=30) as another:
+        assert _come_in(another).headers["location"] == "/search"
 
 
 def test_who_is_kept_out_stays_out(browser: httpx.Client, provider: Provider, desk: Desk) -> None:

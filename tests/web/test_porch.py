@@ -1,6 +1,8 @@
 """The porch: a crash of ours becomes an answer that tells nothing, and a full house one that says so."""
 
 import asyncio
+import socket
+from urllib.parse import urlsplit
 
 import httpx
 from fastapi import FastAPI
@@ -8,8 +10,12 @@ from fastapi import FastAPI
 from billingbot.flows.desk import Desk
 from billingbot.store.database import make_engine
 from billingbot.web.app import make_app
+from billingbot.web.metrics import Metrics
+from billingbot.web.porch import Porch, most_bytes
 from tests.engines.shared import Database
 from tests.web.street import close_desk, endpoints, open_desk, served
+
+FORM = "application/x-www-form-urlencoded"
 
 
 def ask(app: FastAPI, path: str, **headers: str) -> httpx.Response:
@@ -61,3 +67,26 @@ def test_when_every_connection_is_in_use_a_request_is_put_off(database: Database
         close_desk(desk)
 
     assert (answer.status_code, answer.json()["error"]["reason"]) == (503, "unavailable")
+
+
+def test_a_body_that_drips_in_is_given_up(app: FastAPI) -> None:
+    hasty = Porch(app, Metrics(), app, "/webhooks", body_seconds=0.3)
+    head = f"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nContent-Length: 99\r\n\r\n".encode()
+    with served(hasty) as url:
+        address = urlsplit(url)
+        with socket.create_connection((address.hostname, address.port), timeout=10) as line:
+            line.sendall(head + b"who=")
+            assert line.recv(100).startswith(b"HTTP/1.1 408")
+            while line.recv(4096):  # and the line is closed
+                pass
+
+
+def test_no_body_is_larger_than_its_door_needs(app: FastAPI) -> None:
+    assert [most_bytes(path) // 1024 for path in ("/sign-in", "/policy/publish", "/api/v1/policies")] == [
+        256,
+        2048,
+        2048,
+    ]
+    with served(app) as url:
+        answer = httpx.post(f"{url}/sign-in", data={"who": "x" * 270_000}, timeout=30)
+    assert (answer.status_code, "more than is taken here" in answer.text) == (413, True)

@@ -165,6 +165,8 @@ class OidcSection(BaseModel):
     """The claim that holds groups, with dots into objects; roles are then made from it at each sign-in."""
     roles: dict[str, Role] = {}
     """Group to role."""
+    second_factor: bool = False
+    """Whether the provider asks everybody for a second factor, so that it counts in place of ours."""
 
 
 class SignInSection(BaseModel):

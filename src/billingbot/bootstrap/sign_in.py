@@ -36,4 +36,5 @@ def read_company_sign_in(file: ConfigFile) -> CompanySignIn | None:
         provider=provider,
         domains=frozenset(domain.lower() for domain in section.domains),
         roles=section.roles or None,
+        proves_second_factor=section.second_factor,
     )

@@ -46,13 +46,15 @@ class Account:
 class CompanySignIn:
     """The company's own sign-in: who is asked, whose addresses may come in, and which groups make which roles.
 
-    `roles` is None where roles are given here, to people who were added here.
+    `roles` is None where roles are given here, to people who were added here. `proves_second_factor`: whether it has
+    asked for a second factor itself, so that ours is not asked for again.
     """
 
     name: str
     provider: Oidc
     domains: frozenset[str]
     roles: Mapping[str, Role] | None
+    proves_second_factor: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

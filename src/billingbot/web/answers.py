@@ -23,10 +23,13 @@ from billingbot.core.errors import (
 
 # A restarted Postgres or a busy Stripe is back within seconds.
 RETRY_AFTER_SECONDS: Final = 5
+# Whoever mended so many sends it again.
+_MOST_PROBLEMS: Final = 100
 _SAY: Final = {
     HTTPStatus.NOT_FOUND: ("not_found", "path: there is nothing here"),
     HTTPStatus.METHOD_NOT_ALLOWED: ("method_not_allowed", "method: not one that this path takes"),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("too_large", "body: larger than this door takes"),
+    HTTPStatus.REQUEST_TIMEOUT: ("too_slow", "body: did not come in time"),
     HTTPStatus.BAD_REQUEST: ("invalid_input", "body: expected JSON"),
 }
 
@@ -97,11 +100,11 @@ async def _not_valid(_request: Request, fault: Exception) -> JSONResponse:
 
 
 def problems_of(fault: Exception) -> list[tuple[str, str]]:
-    """Each field that was wrong with what was expected of it; none for any other kind of fault."""
+    """The fields that were wrong, up to a hundred, with what was expected; none for any other kind of fault."""
     if isinstance(fault, InputError):
         return [(fault.field, fault.expected)]
     problems: Sequence[Mapping[str, Any]] = fault.errors() if isinstance(fault, RequestValidationError) else ()
-    return [(_field(problem["loc"]), _expected(problem)) for problem in problems]
+    return [(_field(problem["loc"]), _expected(problem)) for problem in problems[:_MOST_PROBLEMS]]
 
 
 async def refused(_request: Request, fault: Exception) -> JSONResponse:

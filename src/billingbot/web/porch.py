@@ -1,11 +1,13 @@
 """The porch, passed on the way in and out: no body without end, strict headers, a time taken, never a bare crash."""
 
+import asyncio
 from http import HTTPStatus
 from time import perf_counter
 from typing import Final
 
 import structlog
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from billingbot.web.answers import error
@@ -20,8 +22,12 @@ STRICT_HEADERS: Final = (
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
 )
-# Ten thousand hits of the largest shape that the activity door takes have about 4 MB; the webhook door allows less.
-MOST_BODY_BYTES: Final = 5 * 1024 * 1024
+# Forms and orders have a few kilobytes; what is larger takes seconds to refuse field by field.
+MOST_BODY_BYTES: Final = 256 * 1024
+# Ten thousand hits of the largest shape have about 4 MB. A policy has half a megabyte, three times that in a form.
+_WIDER: Final = {"/api/v1/activity": 5 * 1024 * 1024, "/api/v1/policies": 2 * 1024 * 1024, "/policy": 2 * 1024 * 1024}
+# The widest body over a poor line; whoever takes longer holds a connection for nothing.
+BODY_SECONDS: Final = 30.0
 
 log = structlog.get_logger(__name__)
 
@@ -29,14 +35,17 @@ log = structlog.get_logger(__name__)
 class Porch:
     """ASGI middleware around everything: counts what comes in, completes the headers of what goes out, times both.
 
-    What is at or below `hot_path` goes to `hot`, past the framework.
+    What is at or below `hot_path` goes to `hot`, past the framework. A body has to be whole within `body_seconds`.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, hot: ASGIApp, hot_path: str) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, hot: ASGIApp, hot_path: str, body_seconds: float = BODY_SECONDS
+    ) -> None:
         self._app = app
         self._metrics = metrics
         self._hot = hot
         self._hot_path = hot_path
+        self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,7 +58,10 @@ class Porch:
             if is_hot:
                 await self._hot(scope, receive, way_out.send)
             else:
-                await self._app(scope, _WayIn(receive).receive, way_out.send)
+                way_in = _WayIn(receive, most_bytes(scope["path"]), self._body_seconds)
+                await self._app(scope, way_in.receive, way_out.send)
+        except ClientDisconnect:
+            log.debug("web.went_away", method=scope["method"])  # in the middle of their body: nobody to answer
         except Exception as fault:
             log.exception("web.failed", method=scope["method"], why=type(fault).__name__)
             if way_out.status is None:
@@ -61,17 +73,31 @@ class Porch:
             self._metrics.request(scope["method"], route, way_out.status, perf_counter() - began)
 
 
+def most_bytes(path: str) -> int:
+    """The largest body that is taken at this path."""
+    return next((most for at, most in _WIDER.items() if path == at or path.startswith(f"{at}/")), MOST_BODY_BYTES)
+
+
 class _WayIn:
     """The receiving side of one request."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, most: int, seconds: float) -> None:
         self._receive = receive
-        self._bytes = 0
+        self._left = most
+        self._until = asyncio.get_running_loop().time() + seconds
+        self._is_whole = False
 
     async def receive(self) -> Message:
-        message = await self._receive()
-        self._bytes += len(message.get("body", b""))
-        if self._bytes > MOST_BODY_BYTES:
+        if self._is_whole:  # a stream of news waits here for its reader to go, however long that takes
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._until):
+                message = await self._receive()
+        except TimeoutError:
+            raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, headers={"Connection": "close"}) from None
+        self._is_whole = not message.get("more_body", False)
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
             raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         return message
 

@@ -46,10 +46,12 @@ STEP_LASTS: Final = timedelta(minutes=10)
 MOST_CODES: Final = 5
 
 # Guessing is slowed down, never forbidden for good: an account that a stranger can lock is a way to stop the desk.
-# Ten guesses in a quarter of an hour are a thousand a day, of which a password of twelve characters takes no notice;
-# an address may be a whole office behind one router.
+# Ten guesses of one address at one account in a quarter of an hour are a thousand a day, a hundred of all addresses
+# together ten thousand: a password of twelve characters takes no notice. A stranger thus keeps the owner out from ten
+# addresses at once, not from one; a link opens even then. One address may be a whole office behind one router.
 TRIES_WINDOW: Final = timedelta(minutes=15)
 TRIES_BY_ACCOUNT: Final = 10
+TRIES_FROM_ANYWHERE: Final = 100
 TRIES_BY_ADDRESS: Final = 50
 
 

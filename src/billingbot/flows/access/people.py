@@ -113,13 +113,23 @@ def revoke(desk: Desk, who: str, *, by: str, session_id: str | None = None) -> i
         return ended
 
 
-def _locked(this: Step, who: str) -> Person:
+def one_after_another(this: Step) -> None:
+    """Takes turns with whoever else changes roles: first of all, and before anybody's row."""
     database.advisory_lock(this.db, _ADMINS)
+
+
+def _locked(this: Step, who: str) -> Person:
+    one_after_another(this)
     return people.named(this.db, who, lock=True)
 
 
+def is_managed(this: Step) -> bool:
+    """Whether anybody is left to manage people. Within `one_after_another`."""
+    return any(Power.MANAGE in each.powers for each in people.everybody(this.db))
+
+
 def _somebody_manages(this: Step) -> None:
-    if not any(Power.MANAGE in each.powers for each in people.everybody(this.db)):
+    if not is_managed(this):
         raise ConflictError(
             "roles: expected at least one person who is left to manage people; make another admin first"
         )

@@ -13,6 +13,7 @@ from billingbot.core.access.session import (
     MOST_CODES,
     TRIES_BY_ACCOUNT,
     TRIES_BY_ADDRESS,
+    TRIES_FROM_ANYWHERE,
     TRIES_WINDOW,
     SignedInBy,
     StepPurpose,
@@ -59,8 +60,10 @@ def by_password(desk: Desk, who: str, password: str, *, address: str, user_agent
     password, who = spelt(password), who.strip()
     if len(who) > MOST_EMAIL or len(password) > LONGEST:
         raise WrongError(_WRONG)
-    account_key, address_key = f"account:{_one_spelling(who)}", f"address:{address}"
-    _count(desk, {account_key: TRIES_BY_ACCOUNT, address_key: TRIES_BY_ADDRESS})
+    account = _one_spelling(who)
+    address_key, from_here, from_anywhere = f"address:{address}", f"from:{address}:{account}", f"account:{account}"
+    tries = {from_here: TRIES_BY_ACCOUNT, address_key: TRIES_BY_ADDRESS, from_anywhere: TRIES_FROM_ANYWHERE}
+    _count(desk, tries)
     found = _find(desk, who)
     kept = found[1].password_hash if found else None
     if not passwords.fits(password, kept) or found is None or kept is None:
@@ -72,7 +75,8 @@ def by_password(desk: Desk, who: str, password: str, *, address: str, user_agent
             raise WrongError(_WRONG)
         if renewed is not None:
             people.set_password(this.db, person.id, renewed)
-        sign_in_steps.forget_tries(this.db, account_key)
+        sign_in_steps.forget_tries(this.db, from_here)
+        sign_in_steps.forget_tries(this.db, from_anywhere)
         sign_in_steps.take_back_try(this.db, address_key)
         return enter(this, person, SignedInBy.PASSWORD, user_agent)
 

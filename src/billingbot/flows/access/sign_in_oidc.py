@@ -7,17 +7,22 @@ from dataclasses import dataclass
 from typing import Final
 
 from billingbot.core.access.person import Person, mail_address, person
-from billingbot.core.access.powers import Role
+from billingbot.core.access.powers import Power, Role
 from billingbot.core.access.session import STEP_LASTS, SignedInBy, StepPurpose
 from billingbot.core.errors import ConflictError, ForbiddenError, InputError, NotFoundError
 from billingbot.core.ids import Kind
 from billingbot.core.ledger import EntryKind
-from billingbot.flows.access.sign_in import MOST_SECRET, SignedIn, begin, record
+from billingbot.flows.access.people import is_managed, one_after_another
+from billingbot.flows.access.sign_in import MOST_SECRET, Halfway, SignedIn, begin, enter, record
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.identity.oidc import Identity
 from billingbot.store import people, sign_in_steps
 from billingbot.store.database import transaction
 
+_LAST_ADMIN: Final = (
+    "sign-in: your groups make you no admin any more, and you are the last one here; put another one into the admins'"
+    " group first, or come in by a link (billingbot users link)"
+)
 _BEGIN_AGAIN: Final = "sign-in: took too long, or did not begin in this browser; begin again"
 
 
@@ -45,8 +50,10 @@ def set_out(desk: Desk, *, redirect_uri: str, to: str) -> Departure:
     return Departure(url=url, secret=secret)
 
 
-def come_back(desk: Desk, secret: str, *, state: str, code: str, user_agent: str) -> tuple[SignedIn, str]:
+def come_back(desk: Desk, secret: str, *, state: str, code: str, user_agent: str) -> tuple[SignedIn | Halfway, str]:
     """Ends a sign-in that began in this browser; the session, and the page that was wanted.
+
+    Who has a second factor here is asked for it, unless the configuration lets the provider's count.
 
     ForbiddenError where the answer proves nobody, or nobody who may come in; RetryLaterError.
     """
@@ -68,7 +75,8 @@ def come_back(desk: Desk, secret: str, *, state: str, code: str, user_agent: str
         who = _person(this, identity, email, _roles(identity, desk.oidc.roles))
         if who.disabled_at is not None:
             raise ForbiddenError("sign-in: you are kept out here; ask whoever manages people")
-        return begin(this, who, SignedInBy.OIDC, user_agent), str(found.kept["to"])
+        let_in = begin if desk.oidc.proves_second_factor else enter
+        return let_in(this, who, SignedInBy.OIDC, user_agent), str(found.kept["to"])
 
 
 def _allowed(identity: Identity, domains: frozenset[str]) -> str:
@@ -92,7 +100,11 @@ def _roles(identity: Identity, by_group: Mapping[str, Role] | None) -> tuple[Rol
 
 
 def _person(this: Step, identity: Identity, email: str, roles: tuple[Role, ...] | None) -> Person:
-    """The person whom this identity was tied to, or who has its address, or a new one."""
+    """The person whom this identity was tied to, or who has its address, or a new one.
+
+    ForbiddenError where the groups would leave nobody to manage people: whoever moves groups may not lock us out.
+    """
+    one_after_another(this)
     found = people.by_oidc(this.db, identity.issuer, identity.subject)
     if found is None:
         found = people.by_email(this.db, email)
@@ -102,6 +114,8 @@ def _person(this: Step, identity: Identity, email: str, roles: tuple[Role, ...] 
             raise ForbiddenError("sign-in: your address belongs to another account of the provider; ask for a link")
     if roles is not None and roles != found.roles:
         people.set_roles(this.db, found.id, roles)
+        if Power.MANAGE in found.powers and not is_managed(this):
+            raise ForbiddenError(_LAST_ADMIN)
         body = {"was": list(found.roles), "roles": list(roles)}
         record(this, EntryKind.PERSON_ROLES_CHANGED, found.id, "billingbot", **body)
         found = people.get(this.db, found.id)

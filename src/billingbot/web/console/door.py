@@ -1,7 +1,7 @@
 """The console's door: who comes in, by which forms, with which headers, and what a fault looks like to a person."""
 
 import hmac
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
@@ -37,6 +37,17 @@ HEADERS: Final = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
+}
+
+_REFUSED: Final[Mapping[HTTPStatus, tuple[str, str, str]]] = {
+    HTTPStatus.NOT_FOUND: (
+        "Not here",
+        "There is no page at this address.",
+        "Check it, or search for what you want.",
+    ),
+    HTTPStatus.METHOD_NOT_ALLOWED: ("Not taken", "This address takes another kind of request.", "Begin at a page."),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("Too large", "That is more than is taken here.", "Send less at a time."),
+    HTTPStatus.REQUEST_TIMEOUT: ("Too slow", "It did not come in time.", "Send it again."),
 }
 
 log = structlog.get_logger(__name__)
@@ -144,13 +155,7 @@ def _told(fault: Exception) -> tuple[HTTPStatus, str, str, str]:
             log.error("web.stripe_fault", why=str(fault))
             return HTTPStatus.BAD_GATEWAY, "Stripe could not be read", str(fault), nothing
         case HTTPException(status_code=status):
-            title = "Not here" if status == HTTPStatus.NOT_FOUND else "Not taken"
-            return (
-                HTTPStatus(status),
-                title,
-                "There is no page at this address.",
-                "Check it, or search for what you want.",
-            )
+            return HTTPStatus(status), *_REFUSED.get(HTTPStatus(status), ("Not taken", "This cannot be read.", nothing))
         case _:
             raise fault
 

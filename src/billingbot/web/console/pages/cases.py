@@ -40,6 +40,7 @@ Prose = Annotated[str, Form(max_length=MOST_PROSE)]
 @router.get("/cases/new")
 def new(here: Here, charge: Annotated[str, Query(max_length=255)] = "") -> Response:
     """A form to ask in a customer's name."""
+    here.desk.require(Power.ASK)
     return here.show("cases/new.html", accounts=sorted(here.desk.accounts), charge=charge)
 
 
@@ -71,10 +72,7 @@ def ask_for(
 @router.get("/cases/{case_id}")
 def page(here: Here, case_id: CaseId) -> Response:
     """The case, top to bottom."""
-    found = here.read(case_story, case_id)
-    if here.may("decide"):
-        mention.saw(here.desk, case_id, by=here.name)
-    return here.show("cases/page.html", **_shown(here, found))
+    return here.show("cases/page.html", **_shown(here, here.read(case_story, case_id)))
 
 
 @router.get("/cases/{case_id}/flips")
@@ -89,6 +87,8 @@ def presence(
 ) -> Response:
     """Says that whoever looks is here; the answer says who else is, and what has changed since the page was loaded."""
     attend.attend(here.desk, case_id, by=here.name, doing=doing)
+    if here.may("decide"):
+        mention.saw(here.desk, case_id, by=here.name)  # not by the page itself: browsers load pages that nobody sees
     case, entries, visitors = here.read(changes_since, case_id, seq)
     return here.show(
         "cases/presence.html",
@@ -247,8 +247,8 @@ def preview(here: Here, case_id: CaseId, version: Version, seq: Seen, subject: P
     text = text.replace("\r\n", "\n").strip()
 
     def act(done: review.Act) -> Response:
-        write_reply(here.desk, done, subject=subject, text=text)
-        return here.show("cases/reply.html", reply=letters.preview(here.desk, case_id))
+        case = write_reply(here.desk, done, subject=subject, text=text)
+        return here.show("cases/reply.html", case=case, can_mail=here.desk.mail is not None)
 
     return _decided(here, case_id, version, seq, act, typed={"Subject": subject, "Reply": text})
 
