@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from billingbot.core.access.powers import Role
+from billingbot.flows.access import people
 from billingbot.flows.policy.shadow import follow
 from tests.cli.terminal import KEYS, typed
 from tests.engines.shared import Database
 from tests.flows.conftest import shop as shop  # noqa: PLC0414  # pytest finds the fixture by this name
 from tests.flows.shop import Shop
+from tests.flows.test_queue import ambiguous
 from tests.post_office import running_post_office
 
 
@@ -155,3 +158,34 @@ def test_the_evidence_for_a_dispute_is_printed_to_be_read(shop: Shop, settings: 
     assert drafted["dispute_id"] == dispute
     assert drafted["fields"]
     assert typed(settings, "disputes", "packet", "du_none").code != 0
+
+
+def test_the_queue_is_worked_from_the_command_line(shop: Shop, settings: dict[str, str]) -> None:
+    case_id, [charge, _] = ambiguous(shop)
+    people.add(shop.desk, name="Lou", email=None, roles=[Role.SUPPORT], by="tests")
+    taken = typed(settings, "cases", "next", "--as", "ada", "--json").json["case"]
+    assert (taken["id"], taken["assignee"]) == (case_id, "ada")
+    assert (none := typed(settings, "cases", "next", "--as", "bob")).code == 1
+    assert none.lines == ["Nothing waits that you could take."]
+    asleep = typed(
+        settings, "cases", "snooze", case_id, "--until", "1h", "--as", "ada", "--version", str(taken["version"])
+    )
+    assert "is put off until" in asleep.out
+    assert case_id in typed(settings, "cases", "list", "--snoozed").out
+    stale = typed(settings, "cases", "wake", case_id, "--as", "ada", "--version", str(taken["version"]))
+    assert (stale.code, "has changed since you looked" in stale.err) == (1, True)
+    assert "expected a time with a zone" in typed(settings, "cases", "snooze", case_id, "--until", "later").err
+    assert typed(settings, "cases", "wake", case_id, "--as", "ada").out == f"{case_id} is back in the queue.\n"
+    assert "is with Lou" in typed(settings, "cases", "reassign", case_id, "lou", "--as", "ada").out
+    assert "It mentions Lou." in typed(settings, "cases", "note", case_id, "@Lou, which one?", "--as", "ada").out
+    [mention] = typed(settings, "cases", "mentions", "--as", "Lou", "--json").json["items"]
+    assert (mention["case_id"], mention["seen_at"]) == (case_id, None)
+    assert typed(settings, "cases", "seen", case_id, "--as", "Lou").code == 0
+    assert "Stripe knows no ch_nowhere" in typed(settings, "cases", "name-charge", case_id, "ch_nowhere").err
+    assert f"is about {charge}" in typed(settings, "cases", "name-charge", case_id, charge, "--as", "Lou").out
+    shop.work()
+    worded = typed(settings, "cases", "reply", case_id, "--text", "Here is why.", "--subject", "Yours", "--as", "Lou")
+    assert worded.lines == ["Yours", "", "Here is why."]
+    assert "no [mail] is configured" in worded.err
+    assert typed(settings, "cases", "reply", case_id, "--json").json["text"] == "Here is why."
+    assert shop.ledger_flaws() == []

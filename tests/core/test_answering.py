@@ -37,7 +37,8 @@ from billingbot.core.disputes.answering import (
     stands_in_the_way,
 )
 from billingbot.core.disputes.contest_value import WinRate, contest_value
-from billingbot.core.disputes.evidence_fields import LONGEST_FIELD, PAPERS, Field
+from billingbot.core.disputes.evidence_fields import LONGEST_FIELD, PAPERS, Field, most_pages
+from billingbot.core.disputes.life import Stage
 from billingbot.core.disputes.packet import draft
 from billingbot.core.disputes.statements import Grounds
 from billingbot.core.errors import ConflictError
@@ -55,6 +56,7 @@ def an_intent(**overrides: Any) -> AnswerIntent:
         "dispute_id": "dp_1",
         "charge_id": "ch_1",
         "kind": AnswerKind.SEND,
+        "stage": Stage.CHARGEBACK,
         "state": _S.INTENDED,
         "draft_id": "drf_1",
         "draft_version": 1,
@@ -95,6 +97,12 @@ def standing(*, dispute: dict[str, Any] | None = None, **overrides: Any) -> Stan
         (standing(dispute={"due_by": NOW}), "was due by"),
         (standing(dispute={"submission_count": 1}), "sent already"),
         (standing(dispute={"submission_method": "smart_disputes"}), "Smart Disputes has answered"),
+        # What was an inquiry, and was answered as one, is answered once more; not what was answered since.
+        (standing(dispute={"submission_count": 1}, at_inquiry=1), None),
+        (standing(dispute={"submission_count": 1, "submission_method": "smart_disputes"}, at_inquiry=1), None),
+        (standing(dispute={"submission_count": 0}, at_inquiry=1), None),
+        (standing(dispute={"submission_count": 2}, at_inquiry=1), "sent already"),
+        (Standing(dispute=an_inquiry(submission_count=1), at_inquiry=1), "sent already"),
         (standing(dispute={"intended_method": "smart_disputes"}), "is set to answer"),
         (standing(dispute={"intended_method": "prefer_manual"}), None),
         (standing(wants_fee=True), "acknowledgement of a fee"),
@@ -109,6 +117,8 @@ _LONG_AGO = NOW - timedelta(hours=1)
 _CALLED: dict[str, Any] = {"state": _S.UNKNOWN, "last_sent_at": _LONG_AGO, "sends": 1}
 _JUST_NOW = _CALLED | {"last_sent_at": NOW}
 _ANSWERED = {"status": "under_review", "submission_count": 1}
+_ESCALATED: dict[str, Any] = {"dispute": {"submission_count": 1}, "at_inquiry": 1}
+_TO_INQUIRY: dict[str, Any] = {"stage": Stage.INQUIRY}
 
 
 @pytest.mark.parametrize(
@@ -126,6 +136,16 @@ _ANSWERED = {"status": "under_review", "submission_count": 1}
         (an_intent(kind=AnswerKind.STAGE, **_CALLED), standing(), Move.GO),
         (an_intent(kind=AnswerKind.STAGE, **_CALLED), standing(staged_by="ans_1"), Move.DONE),
         (an_intent(kind=AnswerKind.STAGE, **_CALLED), standing(dispute={"status": "lost"}), Move.ABSENT),
+        # An inquiry becomes a chargeback around the call: what was meant for the one is not sent to the other.
+        (an_intent(**_TO_INQUIRY), standing(), Move.STOOD_BACK),
+        (an_intent(**_TO_INQUIRY, kind=AnswerKind.ACCEPT), standing(), Move.STOOD_BACK),
+        (an_intent(**_TO_INQUIRY, **_CALLED), standing(), Move.ABSENT),
+        (an_intent(**_TO_INQUIRY, **_JUST_NOW), standing(), Move.WAIT),
+        (an_intent(**_TO_INQUIRY, **_CALLED), standing(dispute={"submission_count": 1}, sent_by="ans_1"), Move.DONE),
+        (an_intent(), standing(**_ESCALATED, sent_by="ans_0"), Move.GO),
+        (an_intent(**_CALLED), standing(**_ESCALATED, sent_by="ans_0"), Move.ABSENT),
+        (an_intent(), standing(dispute=_ANSWERED | {"submission_count": 2}, at_inquiry=1), Move.OVERTAKEN),
+        (an_intent(kind=AnswerKind.ACCEPT), standing(**_ESCALATED), Move.GO),
         (an_intent(kind=AnswerKind.ACCEPT), standing(), Move.GO),
         (an_intent(kind=AnswerKind.ACCEPT), standing(dispute={"due_by": None}), Move.GO),
         (an_intent(kind=AnswerKind.ACCEPT), standing(dispute=_ANSWERED), Move.STOOD_BACK),
@@ -214,6 +234,7 @@ def test_all_texts_together_stay_below_what_stripe_takes() -> None:
     assert shortcomings(long) == ("all texts together have 160000 characters, and 150000 are the most",)
     assert shortcomings({}) == ("the answer says nothing at all",)
     assert shortcomings({Field.RECEIPT: "x" * 30_000}) == ()  # a paper is counted in pages
+    assert (most_pages("visa"), most_pages(None), most_pages("mastercard")) == (49, 49, 19)  # "less than 50"
 
 
 def test_unknown_is_never_stated() -> None:

@@ -44,8 +44,11 @@ ANSWERS: list[tuple[dict[str, Any], Answering, Answering]] = [
     ({"status": "needs_response"}, Answering.AWAITED, Answering.MISSED),
     ({"status": "warning_needs_response"}, Answering.AWAITED, Answering.MISSED),
     ({"status": "needs_response", "due_by": None}, Answering.IMPOSSIBLE, Answering.IMPOSSIBLE),
-    ({"status": "needs_response", "submission_count": 1}, Answering.WITH_BANK, Answering.WITH_BANK),
-    ({"status": "needs_response", "submission_method": "smart_disputes"}, Answering.WITH_BANK, Answering.WITH_BANK),
+    ({"status": "warning_needs_response", "submission_count": 1}, Answering.WITH_BANK, Answering.WITH_BANK),
+    # An answered inquiry that has become a chargeback: the bank waits anew, whoever answered it.
+    ({"status": "needs_response", "submission_count": 1}, Answering.AWAITED, Answering.MISSED),
+    ({"status": "needs_response", "submission_method": "smart_disputes"}, Answering.AWAITED, Answering.MISSED),
+    ({"status": "under_review", "submission_method": "smart_disputes"}, Answering.WITH_BANK, Answering.WITH_BANK),
     ({"status": "appeal_needs_response", "submission_count": 1}, Answering.AWAITED, Answering.MISSED),
     ({"status": "under_review", "submission_count": 1}, Answering.WITH_BANK, Answering.WITH_BANK),
     ({"status": "brand_new"}, Answering.AWAITED, Answering.MISSED),

@@ -13,11 +13,12 @@ from billingbot.core.case import CaseState
 from billingbot.core.disputes.answering import AnswerIntent, AnswerKind, AnswerState
 from billingbot.core.disputes.evidence_fields import Field
 from billingbot.core.disputes.house_texts import HouseTexts
+from billingbot.core.disputes.life import Stage
 from billingbot.core.errors import ConflictError, ForbiddenError, InputError, RetryLaterError
 from billingbot.core.job import Actor
 from billingbot.core.mode import Mode
 from billingbot.flows.casework import review
-from billingbot.flows.disputes import accepting, drafting, editing, note_for_bank, sending
+from billingbot.flows.disputes import accepting, answer_page, drafting, editing, note_for_bank, sending
 from billingbot.flows.disputes.answer import answer
 from billingbot.flows.disputes.drafting import AnswerAct
 from billingbot.store import answer_drafts, answers, jobs
@@ -67,6 +68,13 @@ def states(shop: Shop, dispute: str) -> list[tuple[AnswerKind, AnswerState]]:
 
 def submissions(shop: Shop, dispute: str) -> int:
     return int(at_stripe(shop, dispute)["evidence_details"]["submission_count"])
+
+
+def escalate(shop: Shop, dispute: str) -> None:
+    """The bank was not convinced: the inquiry is a chargeback by now, with a deadline of its own."""
+    shop.stripe.move_dispute(dispute, "needs_response", due_by=int((datetime.now(UTC) + timedelta(days=9)).timestamp()))
+    shop.deliver()
+    shop.work()
 
 
 def ledgered(shop: Shop, dispute: str) -> list[str]:
@@ -613,6 +621,51 @@ def test_an_inquiry_that_becomes_a_chargeback_is_drafted_again_with_peoples_word
     assert again.content is not None
     assert again.content.status == "needs_response"
     assert again.content.fields[Field.UNCATEGORIZED_TEXT] == "As the person puts it."
+
+
+def test_an_inquiry_that_was_answered_is_answered_once_more_as_a_chargeback_and_no_third_time(shop: Shop) -> None:
+    _, _, dispute = disputed(shop, status="warning_needs_response", reason="general")
+    editing.edit(shop.desk, act(dispute), Field.DUPLICATE_CHARGE_ID, "ch_other")
+    sending.send(shop.desk, act(dispute, version=2))
+    shop.work()
+    assert at_stripe(shop, dispute)["status"] == "warning_under_review"
+    escalate(shop, dispute)
+    page = answer_page.answer_page(shop.desk, dispute)
+    assert (page.version, {one.act: one.why_not for one in page.acts}["send"]) == (3, None)  # drafted anew
+    assert shop.rows("SELECT next_alarm_at FROM disputes WHERE next_alarm_at IS NOT NULL") != []
+    editing.drop(shop.desk, act(dispute), Field.DUPLICATE_CHARGE_ID)
+    sending.send(shop.desk, act(dispute, by="lee", version=4))  # what we sent before is not somebody else's
+    shop.work()
+    assert (at_stripe(shop, dispute)["status"], submissions(shop, dispute)) == ("under_review", 2)
+    assert not at_stripe(shop, dispute)["evidence"]["duplicate_charge_id"]
+    ours = [(one.stage, one.state) for one in intents(shop, dispute)]
+    assert ours == [(Stage.INQUIRY, _S.DONE), (Stage.CHARGEBACK, _S.DONE)]
+    box = shop.sandbox.state
+    with box.lock:  # as no bank does: it asks for the same answer again
+        box.tables["dispute"].rows[dispute]["status"] = "needs_response"
+    with pytest.raises(ForbiddenError, match="sent already"):
+        sending.send(shop.desk, act(dispute))
+    assert submissions(shop, dispute) == 2
+
+
+def test_an_inquiry_that_was_answered_in_the_dashboard_is_answered_here_once_it_escalates(shop: Shop) -> None:
+    _, _, dispute = disputed(shop, status="warning_needs_response", reason="general")
+    shop.stripe.post(f"/disputes/{dispute}", evidence={"uncategorized_text": "by hand"})
+    shop.deliver()
+    shop.work()
+    escalate(shop, dispute)
+    sending.send(shop.desk, act(dispute), with_theirs=True)
+    shop.work()
+    assert (states(shop, dispute), submissions(shop, dispute)) == ([(AnswerKind.SEND, _S.DONE)], 2)
+
+
+def test_an_asking_to_close_an_inquiry_gives_up_no_chargeback(shop: Shop) -> None:
+    _, _, dispute = disputed(shop, status="warning_needs_response", reason="general")
+    asked, _ = accepting.ask_to_accept(shop.desk, act(dispute))
+    shop.stripe.move_dispute(dispute, "needs_response")
+    with pytest.raises(ConflictError, match="ask to accept it again"):
+        accepting.confirm_acceptance(shop.desk, asked.id, by="lee")
+    assert at_stripe(shop, dispute)["status"] == "needs_response"
 
 
 def test_a_dispute_that_has_no_draft_is_found_and_drafted(shop: Shop) -> None:

@@ -69,7 +69,7 @@ def test_a_reply_that_is_only_proposed_cannot_be_sent(shop: Shop, office: PostOf
     shop.usage.used_by.add(trial.customer)
     case_id = shop.ask(charge).case.id
     shop.work()
-    with pytest.raises(ConflictError, match="is review; its reply can be sent once that is so"):
+    with pytest.raises(ConflictError, match="is in review; its reply can be sent once that is decided"):
         letters.send(shop.desk, shop.person(case_id))
     claim(shop.desk, shop.person(case_id))
     deny(shop.desk, shop.person(case_id), reason="used", reply=None)

@@ -1,24 +1,16 @@
-"""The banks: what they do with disputes while everything else breaks, and the people who answer them."""
+"""The banks: what they do with disputes while everything else breaks."""
 
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, PriorityQueue
 from typing import Final
 
 import httpx
-from pydantic import SecretStr
-from sqlalchemy.exc import SQLAlchemyError
 
-from billingbot.bootstrap.build import read_config, runtime
-from billingbot.bootstrap.settings import Environment
-from billingbot.core.errors import BillingbotError
-from billingbot.flows.desk import Desk
-from billingbot.flows.disputes.drafting import AnswerAct
-from billingbot.flows.disputes.sending import send
 from billingbot.sandbox.client import SandboxClient, SandboxError
 from tests.torture.stage import Stage
 from tests.torture.town import Charge, in_days
@@ -26,7 +18,6 @@ from tests.torture.town import Charge, in_days
 # A bank that waits for something (a refund that is pending) looks again after so long, so often.
 _LOOK_AGAIN_SECONDS: Final = 1.0
 _LOOKS: Final = 40
-_EACH_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -41,34 +32,32 @@ class Turn:
 
 @dataclass(slots=True)
 class Banks:
-    """A thread that moves disputes on, and one that answers them, until `stop`."""
+    """A thread that moves disputes on, until `stop`."""
 
     stage: Stage
     dice: random.Random
     moves: int = 0
-    sent: int = 0
-    """Answers that a person had sent; what came of them, the checks tell."""
     _turns: "PriorityQueue[Turn]" = field(default_factory=PriorityQueue)
     _stop: threading.Event = field(default_factory=threading.Event)
     _resting: threading.Event = field(default_factory=threading.Event)
-    _threads: list[threading.Thread] = field(default_factory=list)
+    _thread: threading.Thread = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._thread = threading.Thread(target=self._move, name="banks", daemon=True)
 
     def start(self) -> None:
-        """Starts them."""
-        for turn in (self._move, self._answer):
-            thread = threading.Thread(target=turn, name=turn.__name__, daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        """Starts it."""
+        self._thread.start()
 
     def rest(self) -> None:
-        """No new moves and answers."""
+        """No new moves."""
         self._resting.set()
 
     def stop(self) -> None:
-        """Ends them."""
+        """Ends it."""
         self._stop.set()
-        for thread in self._threads:
-            thread.join(20)
+        if self._thread.is_alive():
+            self._thread.join(20)
 
     def plan(self, charges: list[Charge], *, within: float) -> None:
         """What becomes of these charges' disputes within so many seconds."""
@@ -76,8 +65,6 @@ class Banks:
         for charge in charges:
             if charge.kind in TURNS:
                 self._turns.put(Turn(at=now + self.dice.uniform(0.1, 1.2) * within, charge=charge.id, kind=charge.kind))
-
-    # ------------------------------------------------------------ the banks
 
     def _move(self) -> None:
         while not self._stop.wait(0.05):
@@ -94,53 +81,6 @@ class Banks:
                 self.moves += again is None
                 if again is not None:
                     self._turns.put(again)
-
-    # ------------------------------------------------------------ those who answer
-
-    def _answer(self) -> None:
-        """A person sends each drafted answer of some charges: once, and now and then with a nervous finger."""
-        with _desk(self.stage) as desk:
-            while not self._stop.wait(_EACH_SECONDS):
-                if self._resting.is_set():
-                    continue
-                with suppress(SQLAlchemyError, httpx.HTTPError):
-                    drafted = self.stage.rows(
-                        "SELECT d.account, d.dispute_id, d.version FROM dispute_drafts d JOIN disputes x"
-                        " USING (account, dispute_id) WHERE d.version > 0 AND x.outcome IS NULL AND x.due_by > now()"
-                        " AND right(d.dispute_id, 1) < 'a' AND NOT EXISTS (SELECT 1 FROM dispute_answers a"
-                        " WHERE a.dispute_id = d.dispute_id) LIMIT 3"
-                    )
-                    for row in drafted:
-                        self._send(desk, row["account"], row["dispute_id"], row["version"])
-
-    def _send(self, desk: Desk, account: str, dispute: str, version: int) -> None:
-        act = AnswerAct(account=account, dispute_id=dispute, by="robin", version=version)
-        for _ in range(self.dice.choice((1, 1, 2))):
-            # Refused: it has just been answered by somebody else, or Stripe does not answer just now.
-            with suppress(BillingbotError):
-                send(desk, act, with_theirs=True)
-                self.sent += 1
-
-
-@contextmanager
-def _desk(stage: Stage) -> Iterator[Desk]:
-    """Billingbot's verbs for a person at this machine, past the links: faults meet those who carry it out."""
-    settings = {name.removeprefix("BILLINGBOT_").lower(): value for name, value in stage.environment.items()}
-    names = set(Environment.model_fields)
-    ways: Mapping[str, str] = {
-        name.removeprefix("BILLINGBOT_").lower(): value for name, value in stage.straight().items()
-    }
-    known = {name: value for name, value in {**settings, **ways}.items() if name in names}
-    environment = Environment(**known)  # type: ignore[arg-type] # pydantic reads the texts
-    with runtime(
-        read_config(environment), database_url=_of(environment.database_url), redis_url=_of(environment.redis_url)
-    ) as built:
-        yield built.desk
-
-
-def _of(secret: SecretStr | None) -> str:
-    assert secret is not None
-    return secret.get_secret_value()
 
 
 def _newest(stripe: SandboxClient, charge: str) -> str | None:

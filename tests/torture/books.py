@@ -27,6 +27,10 @@ class Books:
     captured: dict[str, int]
     """Minor units captured, by charge."""
     paying_calls: list[Row]
+    answering_calls: list[Row]
+    """Calls that answer a bank, or give a dispute up."""
+    notes: list[Row]
+    """Credit notes at Stripe that are ours."""
     refunds: dict[str, Row]
     attempts: list[Row]
     cases: dict[str, Row]
@@ -64,10 +68,20 @@ def read_books(stage: Stage) -> Books:
             entries = list(ledger.entries(connection))
     finally:
         engine.dispose()
+    notes = [note for note in stage.stripe.objects("credit_note") if OUR_REFUND in note["metadata"]]
+    # A note keeps our metadata, and the refund that it makes has none.
+    marks = {made["refund"]: note["metadata"] for note in notes for made in note["refunds"]}
+    at_stripe = {str(found["id"]): found for found in stage.stripe.objects("refund")}
+    calls = stage.calls()
     return Books(
-        at_stripe={str(found["id"]): found for found in stage.stripe.objects("refund")},
+        at_stripe={
+            name: {**found, "metadata": {**found["metadata"], **marks.get(name, {})}}
+            for name, found in at_stripe.items()
+        },
         captured={str(charge["id"]): int(charge["amount_captured"]) for charge in stage.stripe.objects("charge")},
-        paying_calls=stage.calls(),
+        paying_calls=[call for call in calls if "/disputes/" not in call["path"]],
+        answering_calls=[call for call in calls if "/disputes/" in call["path"]],
+        notes=notes,
         refunds={row["id"]: row for row in stage.rows("SELECT * FROM refunds")},
         attempts=stage.rows("SELECT * FROM refund_attempts ORDER BY first_sent_at"),
         cases={row["id"]: row for row in stage.rows("SELECT * FROM cases")},

@@ -53,6 +53,7 @@ _READING: Final[dict[str, tuple[float, dict[str, Any]]]] = {
     "error_before": (0.005, {}),
     "slow": (0.003, {"seconds": 0.5}),
 }
+PAYING_PATH: Final = "/v1/(refunds|credit_notes)$"
 _LONG_PAUSES: Final = 0.05
 # Earlier trials are read in anew after each of these nights only: while that lasts nobody is paid, and what is to be
 # shown is what happens while people are paid.
@@ -89,7 +90,7 @@ class Chaos:
     def rules(self) -> None:
         """The faults on Stripe's side."""
         for kind, (chance, how) in _PAYING.items():
-            self._rule(kind, min(0.2, chance * self.pace), method="POST", path="/v1/refunds$", **how)
+            self._rule(kind, min(0.2, chance * self.pace), method="POST", path=PAYING_PATH, **how)
         for kind, (chance, how) in _ANSWERING.items():
             self._rule(kind, min(0.2, chance * self.pace), method="POST", path="/v1/(disputes|files)", **how)
         for kind, (chance, how) in _READING.items():
@@ -226,7 +227,7 @@ class Chaos:
         """The next calls that pay all go wrong in the same way."""
         kind = self.dice.choice(("lost_answer", "error_after", "error_before", "rate_limit", "slow", "cut_answer"))
         how = {"seconds": 2.0} if kind == "slow" else {}
-        self.stage.stripe.fault(kind, method="POST", path="/v1/refunds$", times=self.dice.randint(1, 5), **how)
+        self.stage.stripe.fault(kind, method="POST", path=PAYING_PATH, times=self.dice.randint(1, 5), **how)
 
     def stripe_away(self) -> None:
         """Nothing at Stripe answers for a while."""
@@ -325,6 +326,7 @@ def age(stage: Stage, *, hours: int) -> None:
         "refund_attempts": ("first_sent_at", "last_sent_at", "answered_at"),
         "jobs": ("run_at", "lease_until", "created_at"),
         "cases": ("opened_at", "recheck_at"),
+        "dispute_answers": ("intended_at", "last_sent_at", "confirm_by_at"),
         "ticks": ("last_run_at",),
     }
     for table, names in columns.items():

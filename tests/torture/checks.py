@@ -1,50 +1,13 @@
 """The checks: what has to hold whatever happened. Each yields violations with the charge or case they are about."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Final
 from urllib.parse import parse_qsl
 
 from tests.torture.books import GONE, LIVE, OUR_KEY, OUR_REFUND, Books, Row
-from tests.torture.load import Load
-from tests.torture.town import Town
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Violation:
-    """Something that must never be. `about` is a charge's or a case's id, or empty."""
-
-    check: str
-    says: str
-    about: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """What the checks look at: the books of both sides, the truth, and what was seen while it happened."""
-
-    books: Books
-    town: Town
-    load: Load
-    limits: Mapping[str, int]
-    """The day's minor units by currency."""
-    daily_count: int
-    accepted_by_database: list[str]
-    at_rest: bool
-
-
-# Stripe's statuses in which the bank waits for us.
-AWAITING: Final = frozenset({"needs_response", "warning_needs_response", "appeal_needs_response"})
-# What people make of a case, whatever the bank waits for.
-DECIDED_BY_PEOPLE: Final = frozenset({"denied", "answered", "dispute_accepted"})
-
-Check = Callable[[Evidence], Iterator[Violation]]
-
-
-def ours(found: Row) -> bool:
-    """Whether a refund at Stripe carries our metadata."""
-    return OUR_REFUND in found["metadata"]
+from tests.torture.desk_checks import DESK_CHECKS
+from tests.torture.evidence import Check, Evidence, Violation, ours
 
 
 def every_request_is_answered(seen: Evidence) -> Iterator[Violation]:
@@ -104,61 +67,23 @@ def only_the_policy_pays(seen: Evidence) -> Iterator[Violation]:
             yield Violation(check="policy", says=f"{group}: paid by itself for {sorted(charges)}", about=min(charges))
 
 
-def nothing_goes_back_twice_through_the_bank(seen: Evidence) -> Iterator[Violation]:
-    """No charge has a standing refund of ours while a dispute of it keeps the money: the customer would have both."""
-    for dispute in seen.books.disputes_at_stripe:
-        standing = [found for found in seen.books.at_stripe_of(dispute["charge"]) if found["status"] not in GONE]
-        if any(map(ours, standing)) and sum(entry["amount"] for entry in dispute["balance_transactions"]) < 0:
-            says = f"refunded by us, and {dispute['id']} is {dispute['status']} and keeps the money"
-            yield Violation(check="paid-once", says=says, about=dispute["charge"])
-
-
-def every_dispute_is_known(seen: Evidence) -> Iterator[Violation]:
-    """Each dispute at Stripe stands in our books in the status it is in."""
-    for dispute in seen.books.disputes_at_stripe:
-        known = seen.books.disputes.get(dispute["id"])
-        if known is None or known["status"] != dispute["status"]:
-            says = f"{dispute['id']} is {dispute['status']} at Stripe and {known and known['status']} with us"
-            yield Violation(check="disputes", says=says, about=dispute["charge"])
-
-
-def no_deadline_is_unseen(seen: Evidence) -> Iterator[Violation]:
-    """A bank that waits for an answer has a person: its case is in the queue, due before the bank's own deadline, or
-    somebody has decided about it."""
-    acted = {row["dispute_id"] for row in seen.books.answers}
-    for dispute in seen.books.disputes_at_stripe:
-        due_by = dispute["evidence_details"]["due_by"]
-        if dispute["status"] not in AWAITING or not due_by or dispute["id"] in acted:
-            continue
-        cases = [case for case in seen.books.cases.values() if case["charge_id"] == dispute["charge"]]
-        waiting = [case for case in cases if case["state"] == "review"]
-        if not cases:
-            yield Violation(check="deadlines", says=f"{dispute['id']} has no case", about=dispute["charge"])
-        for case in waiting:
-            if case["due_at"] is None or case["due_at"].timestamp() > due_by:
-                says = f"case {case['id']} is due at {case['due_at']}, and {dispute['id']} by {due_by}"
-                yield Violation(check="deadlines", says=says, about=dispute["charge"])
-        if cases and not waiting and all(case["outcome"] not in DECIDED_BY_PEOPLE for case in cases):
-            ends = sorted({str(case["outcome"] or case["state"]) for case in cases})
-            yield Violation(
-                check="deadlines", says=f"{dispute['id']} waits, and its case is {ends}", about=dispute["charge"]
-            )
-
-
-def banks_are_answered_once(seen: Evidence) -> Iterator[Violation]:
-    """An answer goes to the bank once; what our books call sent was sent, and what was sent by us is in our books."""
-    done = Counter(row["dispute_id"] for row in seen.books.answers if (row["kind"], row["state"]) == ("send", "done"))
-    for dispute in seen.books.disputes_at_stripe:
-        details, about = dispute["evidence_details"], dispute["charge"]
-        if details["submission_count"] > 1:
-            yield Violation(check="answers", says=f"{dispute['id']} was answered more than once", about=about)
-        by_hand = details["submission_method"] == "manual"
-        if done[dispute["id"]] != int(by_hand):
-            says = f"{dispute['id']}: submitted {details['submission_method']} at Stripe, {done[dispute['id']]} with us"
-            yield Violation(check="answers", says=says, about=about)
-    for row in seen.books.answers:
-        if row["state"] in {"intended", "submitting", "unknown"}:
-            yield Violation(check="answers", says=f"{row['id']} is still {row['state']}", about=row["charge_id"])
+def a_credit_note_pays_once(seen: Evidence) -> Iterator[Violation]:
+    """A credit note of ours makes one refund, over its own amount, for one intent that was to be paid by a note; and
+    what was to be paid so was paid by no plain refund."""
+    by_note: Counter[str] = Counter()
+    for note in seen.books.notes:
+        row = seen.books.refunds.get(note["metadata"][OUR_REFUND], {})
+        about = row.get("charge_id", "")
+        by_note[note["metadata"][OUR_REFUND]] += 1
+        made = [seen.books.at_stripe[one["refund"]]["amount"] for one in note["refunds"]]
+        if made != [note["amount"]] or row.get("refund_with") != "credit_note" or row["credit_note_id"] != note["id"]:
+            says = f"{note['id']} over {note['amount']} made refunds of {made}; our books: {row.get('credit_note_id')}"
+            yield Violation(check="credit-notes", says=says, about=about)
+    for row in seen.books.refunds.values():
+        wanted = int(row["refund_with"] == "credit_note" and row["stripe_refund_id"] is not None)
+        if row["origin"] != "external" and by_note[row["id"]] != wanted:
+            says = f"{row['id']} is to be paid with a {row['refund_with']}, and {by_note[row['id']]} notes name it"
+            yield Violation(check="credit-notes", says=says, about=row["charge_id"])
 
 
 def every_refund_is_in_the_books(seen: Evidence) -> Iterator[Violation]:
@@ -221,11 +146,18 @@ def _told(books: Books) -> dict[str, set[str]]:
 
 
 def attempts_come_first(seen: Evidence) -> Iterator[Violation]:
-    """Whenever a paying call of ours arrived at Stripe, its attempt was committed, with this key and these words."""
-    for call in seen.books.paying_calls:
-        if call["witness"] not in {"ok", "outside", "blind", None}:
-            charge = next((name for name in seen.town.charges if name in call["form"]), "")
+    """Whenever a call of ours that has an effect arrived at Stripe, its attempt was committed, with this key and these
+    words."""
+    for call in (*seen.books.paying_calls, *seen.books.answering_calls):
+        if call["witness"] not in {"ok", "outside", "blind"}:
+            named = (one.id for one in seen.town.charges.values() if {one.id, one.invoice} & _named(call))
+            charge = next(named, "")
             yield Violation(check="attempt-before-call", says=f"{call['key']}: {call['witness']}", about=charge)
+
+
+def _named(call: Row) -> set[str]:
+    """The values that a call's form holds."""
+    return {value for _, value in parse_qsl(call["form"])}
 
 
 def limits_hold(seen: Evidence) -> Iterator[Violation]:
@@ -334,10 +266,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     every_request_is_answered,
     nothing_is_paid_twice,
     only_the_policy_pays,
-    nothing_goes_back_twice_through_the_bank,
-    every_dispute_is_known,
-    no_deadline_is_unseen,
-    banks_are_answered_once,
+    a_credit_note_pays_once,
     every_refund_is_in_the_books,
     every_row_is_at_stripe,
     attempts_come_first,
@@ -349,6 +278,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     nothing_is_stuck,
     evidence_is_asked_for_again,
     the_database_refuses,
+    *DESK_CHECKS,
 )
 
 
@@ -357,12 +287,16 @@ def check_all(seen: Evidence) -> list[Violation]:
     return [violation for check in CHECKS for violation in check(seen)]
 
 
-def saved_by_stripe(books: Books) -> int:
+def saved_by_stripe(seen: Evidence) -> int:
     """Paying calls that Stripe alone refused, because a refund of ours stood there already, made under another key."""
-    paid = {found["charge"] for found in books.at_stripe.values() if ours(found)}
+    paid = {found["charge"] for found in seen.books.at_stripe.values() if ours(found)}
+    paid |= {charge.invoice for charge in seen.town.charges.values() if charge.id in paid}
 
-    def is_second(call: Mapping[str, Any]) -> bool:
-        refused = call["witness"] == "ok" and not call["replayed"] and call["code"] == "charge_already_refunded"
-        return refused and dict(parse_qsl(call["form"])).get("charge") in paid
+    def is_second(call: Row) -> bool:
+        if call["witness"] != "ok" or call["replayed"]:
+            return False
+        # A credit note is refused for what is left of its invoice, without a code.
+        too_late = call["code"] == "charge_already_refunded" or (call["status"], call["code"]) == (400, None)
+        return too_late and bool(paid & _named(call))
 
-    return sum(map(is_second, books.paying_calls))
+    return sum(map(is_second, seen.books.paying_calls))

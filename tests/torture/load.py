@@ -1,4 +1,4 @@
-"""The load: everybody who speaks to billingbot or to Stripe meanwhile: askers, people at the queue, the Dashboard."""
+"""The load: those who ask for refunds, and somebody who refunds in the Dashboard meanwhile."""
 
 import random
 import threading
@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from queue import Empty, PriorityQueue
 from typing import Any, Final
 
@@ -20,9 +19,6 @@ _ASKERS: Final = 6
 # An asker repeats under the same key, as one should, until there is an answer.
 _AGAIN_SECONDS: Final = (0.2, 1.0)
 _TIMEOUT_SECONDS: Final = 10.0
-# People decide about so many of the cases that they see; the others stay in the queue, which is an end as well.
-_DECIDED_SHARE: Final = 0.5
-_PEOPLE: Final = ("kim", "robin", "sascha")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -36,7 +32,7 @@ class Wish:
 
 @dataclass(slots=True)
 class Load:
-    """Threads that ask, decide and refund by hand until `stop`."""
+    """Threads that ask and refund by hand until `stop`."""
 
     stage: Stage
     api_key: str
@@ -46,7 +42,6 @@ class Load:
     answered: dict[str, str] = field(default_factory=dict)
     """The case of each wish that was answered."""
     refused: list[str] = field(default_factory=list)
-    acts: int = 0
     by_hand: int = 0
     _wishes: "PriorityQueue[Wish]" = field(default_factory=PriorityQueue)
     _hand: "PriorityQueue[tuple[float, str]]" = field(default_factory=PriorityQueue)
@@ -56,8 +51,7 @@ class Load:
 
     def start(self) -> None:
         """Starts everybody."""
-        people = [partial(self._person, name) for name in _PEOPLE]
-        turns: list[Callable[[], None]] = [*[self._ask] * _ASKERS, *people, self._dashboard]
+        turns: list[Callable[[], None]] = [*[self._ask] * _ASKERS, self._dashboard]
         for number, turn in enumerate(turns):
             thread = threading.Thread(target=turn, name=f"load-{number}", daemon=True)
             self._threads.append(thread)
@@ -70,7 +64,7 @@ class Load:
             thread.join(_TIMEOUT_SECONDS * 2)
 
     def rest(self) -> None:
-        """No new acts of people and of the Dashboard; askers go on until everybody has an answer."""
+        """No new acts of the Dashboard; askers go on until everybody has an answer."""
         self._resting.set()
 
     def plan(self, charges: list[Charge], *, within: float, dice: random.Random) -> None:
@@ -126,32 +120,6 @@ class Load:
                 pass  # cut, delayed, or nobody there: the same key again
             self._stop.wait(dice.uniform(*_AGAIN_SECONDS))
 
-    # ------------------------------------------------------------ people
-
-    def _person(self, name: str) -> None:
-        dice = random.Random(f"{self.seed}:{name}")
-        seen: set[str] = set()
-        with self._client() as api:
-            while not self._stop.wait(0.3):
-                if self._resting.is_set():
-                    continue
-                with suppress(httpx.HTTPError, ValueError, KeyError):
-                    listed = api.get("/api/v1/cases", params={"state": "review", "limit": 100}).json()["items"]
-                    fresh = [case for case in listed if case["id"] not in seen]
-                    for case in dice.sample(fresh, min(3, len(fresh))):
-                        seen.add(case["id"])
-                        if dice.random() < _DECIDED_SHARE:
-                            self._decide(api, name, case, dice)
-
-    def _decide(self, api: httpx.Client, name: str, case: dict[str, Any], dice: random.Random) -> None:
-        """Approves or denies, twice over now and then, as an impatient finger on a button."""
-        how = dice.choice(("approve", "approve", "deny", "reassess"))
-        act = {"by": name, "version": case["version"], "reason": "torture"}
-        for _ in range(dice.choice((1, 1, 2))):
-            with suppress(httpx.HTTPError):
-                api.post(f"/api/v1/cases/{case['id']}/{how}", json=act)
-        self.acts += 1
-
     # ------------------------------------------------------------ the Dashboard
 
     def _dashboard(self) -> None:
@@ -161,7 +129,7 @@ class Load:
                 at, charge = self._hand.get_nowait()
             except Empty:
                 continue
-            if at > time.monotonic():
+            if at > time.monotonic() or self._resting.is_set():
                 self._hand.put((at, charge))
                 continue
             with suppress(SandboxError, httpx.HTTPError):

@@ -1,6 +1,7 @@
 """The report: faults by kind with their rates, what went through meanwhile, and violations with their stories."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 from tests.torture.run import Result
 from tests.torture.story import told
@@ -22,9 +23,12 @@ def report(result: Result) -> str:
         f"{result.customers:,} customers, {result.charges:,} charges, {result.requests:,} requests",
         f"{result.nights} nights, {result.acts:,} acts of people, {result.events:,} events, {result.jobs:,} jobs",
         f"refunds at Stripe: {refunds}",
-        f"cases: {', '.join(f'{count:,} {end}' for end, count in result.cases.items())}",
-        f"disputes: {', '.join(f'{count:,} {end}' for end, count in result.disputes.items()) or 'none'}",
-        f"answers to banks: {', '.join(f'{count:,} {end}' for end, count in result.answers.items()) or 'none'}",
+        f"cases: {_counted(result.cases)}",
+        f"disputes: {_counted(result.disputes)}",
+        f"people: {_counted(result.people)}",
+        f"ledger: {_counted(result.entries)}",
+        f"{result.credit_notes:,} refunds by credit note",
+        f"answers to banks: {_counted(result.answers)}",
         f"{result.calls_to_pay:,} calls to pay, {result.calls_under_fire:,} of them while things broke",
         f"{result.saved_by_stripe} second calls to pay that Stripe alone refused",
     ]
@@ -33,3 +37,7 @@ def report(result: Result) -> str:
     lines.append(f"{len(result.violations)} VIOLATIONS (seed {result.plan.seed}):")
     lines += [f"  {one.check}: {one.says} {one.about}".rstrip() for one in result.violations[:50]]
     return "\n".join([*lines, *map(told, result.stories)])
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {what}" for what, count in counts.items()) or "nothing"

@@ -7,18 +7,21 @@ import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from tests.torture.banks import Banks
 from tests.torture.books import OUR_REFUND, Books, read_books
-from tests.torture.chaos import Chaos
-from tests.torture.checks import Evidence, Violation, check_all, saved_by_stripe
+from tests.torture.chaos import NIGHT_HOURS, Chaos
+from tests.torture.checks import check_all, saved_by_stripe
 from tests.torture.crew import Crew
+from tests.torture.evidence import Evidence, Violation
 from tests.torture.heal import heal
 from tests.torture.load import Load
 from tests.torture.mutations import MUTATIONS, Mutation
-from tests.torture.stage import MARK, Stage, create_key, open_stage, policy_text
+from tests.torture.people import NAMES, People
+from tests.torture.stage import MARK, ONE_PERSON, Stage, by_credit_note, create_keys, open_stage, policy_text
 from tests.torture.story import story
 from tests.torture.tally import Tally
 from tests.torture.town import AMOUNT, Town
@@ -27,6 +30,9 @@ from tests.torture.town import AMOUNT, Town
 SMALL_BUDGET: Final = AMOUNT * 5 + 100
 _MOST_NIGHTS: Final = 16
 """Stripe keeps events for a month: so many nights, and those of healing, fit into it."""
+_MUCH: Final = 100_000
+"""What two people have to agree about in any other currency than dollars: more than anything here costs."""
+_TOLD: Final = ("breaker.opened", "breaker.closed", "case.first_approved", "case.approved")
 _SHOWN_SECONDS: Final = 30.0
 """The targeted load of a mutation is over well before."""
 _STORIES: Final = 3
@@ -46,6 +52,8 @@ class Plan:
     workers: int = 2
     pace: float = 1.0
     daily_count: int = 1_000
+    per_hour: int = 40
+    """Automatic refunds in an hour before the breaker opens: a run has as many in a minute or two."""
     without: str | None = None
     """The mutation that its workers run with: then nothing else goes wrong."""
     tell: bool = True
@@ -70,6 +78,11 @@ class Result:
     """By the status that Stripe has in the end."""
     answers: dict[str, int] = field(default_factory=dict)
     """What people did about them, and what came of it."""
+    people: dict[str, int] = field(default_factory=dict)
+    """What was taken from people, by kind."""
+    entries: dict[str, int] = field(default_factory=dict)
+    """How often the ledger tells of a breaker, and of a second approval."""
+    credit_notes: int = 0
     nights: int = 0
     events: int = 0
     jobs: int = 0
@@ -95,12 +108,15 @@ def run(plan: Plan) -> Result:
     itself does not come up."""
     began, tally = time.monotonic(), Tally()
     result = Result(plan=plan, machine=_machine())
-    policy = policy_text(small_budget=SMALL_BUDGET, daily_count=plan.daily_count)
-    with open_stage(plan.seed, policy=policy, tally=tally) as stage:
+    with open_stage(plan.seed, policy=_policy(plan), tally=tally) as stage:
         _play(plan, stage, result)
         result.seconds = round(time.monotonic() - began, 1)
         result.faults = tally.counts()
     return result
+
+
+def _policy(plan: Plan) -> str:
+    return policy_text(small_budget=SMALL_BUDGET, daily_count=plan.daily_count, per_hour=plan.per_hour)
 
 
 def _play(plan: Plan, stage: Stage, result: Result) -> None:
@@ -113,43 +129,75 @@ def _play(plan: Plan, stage: Stage, result: Result) -> None:
     town = Town(stripe=stage.stripe, product=stage.product, dice=random.Random(dice.random()))
     chaos = Chaos(stage=stage, crew=crew, dice=random.Random(dice.random()), pace=plan.pace)
     crew.start(workers=plan.workers)  # they come up while the commands run
-    load = Load(stage=stage, api_key=create_key(stage), seed=plan.seed)
+    keys = create_keys(stage, ["torture", *NAMES])
+    load = Load(stage=stage, api_key=keys["torture"], seed=plan.seed)
+    people = People(stage=stage, keys=keys, seed=plan.seed)
     banks = Banks(stage=stage, dice=random.Random(dice.random()))
     try:
-        stage.command("mode", "set", "auto", "--why", "torture", "--yes")
         crew.await_web()
+        stage.ask(keys["kim"], "PUT", "/mode", mode="auto", by="kim", why="torture")
         load.start()
         if mutation is None:
+            _switch_to_credit_notes(plan, stage, keys["kim"])
+            people.start()
             banks.start()
             _flow(plan, town, load, banks, chaos, dice)
         else:
             _show(mutation, town, load, chaos, dice)
         _say(plan, "healing")
         banks.rest()
+        people.rest()
         healing_since = time.time()
         at_rest = heal(stage, chaos, load)
         books = read_books(stage)
-        result.violations = check_all(_evidence(plan, books, town, load, chaos, at_rest=at_rest))
+        seen = _evidence(plan, books, town, load, chaos, at_rest=at_rest)
+        result.violations = check_all(seen)
         result.violations += [Violation(check="processes", says=says) for says in crew.unexpected]
-        _count(result, stage, books, town, load, chaos)
+        _count(result, stage, seen, people, chaos)
         result.calls_under_fire = sum(_is_ours(call) and call["at"] < healing_since for call in books.paying_calls)
         for about in list(dict.fromkeys(one.about for one in result.violations if one.about))[:_STORIES]:
             result.stories.append(story(stage, town, about))
     finally:
         banks.stop()
+        people.stop()
         load.stop()
         stopped = crew.stop()
     result.violations += [Violation(check="processes", says=says) for says in (*stopped, *_leaks(stage))]
+
+
+def _nights(plan: Plan) -> tuple[int, float]:
+    """So many waves, and seconds from one night to the next."""
+    each = max(plan.wave_seconds, plan.seconds / _MOST_NIGHTS)
+    return max(1, round(plan.seconds / each)), each
+
+
+def _switch_to_credit_notes(plan: Plan, stage: Stage, key: str) -> None:
+    """Publishes a policy that pays by credit note, in force for what is charged in the second half of the run.
+
+    The halves of a wave begin their trials an hour apart, so the middle of an odd number of waves is between them.
+    """
+    nights, _ = _nights(plan)
+    hours = (NIGHT_HOURS + 1) * (nights // 2) + (NIGHT_HOURS - 0.5 if nights % 2 else 0)
+    at = datetime.fromtimestamp(stage.stripe.now(), UTC) + timedelta(hours=hours)
+    wanted = {"source": by_credit_note(_policy(plan)), "effective_from": at.isoformat()}
+    stage.ask(key, "POST", "/policies", **wanted, by="kim", why="the books want credit notes")
+
+
+def _arrive(plan: Plan, town: Town) -> None:
+    """A wave of customers, in two halves; with the second comes a rush."""
+    town.arrive(plan.wave // 2)
+    town.stripe.advance(hours=1)
+    town.arrive(plan.wave - plan.wave // 2, rush=True)
 
 
 def _flow(plan: Plan, town: Town, load: Load, banks: Banks, chaos: Chaos, dice: random.Random) -> None:
     """Waves of customers: a trial, a night, a charge, requests; all the while things break."""
     _say(plan, "the first customers")
     chaos.add_endpoint()
-    town.arrive(plan.wave)
+    _arrive(plan, town)
     chaos.begin()
     until = time.monotonic() + plan.seconds
-    each = max(plan.wave_seconds, plan.seconds / _MOST_NIGHTS)
+    _, each = _nights(plan)
     while True:
         chaos.night()
         charged = town.charged()
@@ -157,7 +205,7 @@ def _flow(plan: Plan, town: Town, load: Load, banks: Banks, chaos: Chaos, dice: 
         banks.plan(charged, within=each * 0.8)
         wave_ends = min(until, time.monotonic() + each)
         if until - wave_ends > each / 2:
-            town.arrive(plan.wave)
+            _arrive(plan, town)
         while time.monotonic() < wave_ends:
             chaos.step()
             time.sleep(0.02)
@@ -192,17 +240,21 @@ def _evidence(plan: Plan, books: Books, town: Town, load: Load, chaos: Chaos, *,
         load=load,
         limits={**limits, "usd": 1_000_000_000},
         daily_count=plan.daily_count,
+        one_person={**dict.fromkeys(limits, _MUCH), "usd": ONE_PERSON},
         accepted_by_database=chaos.accepted_by_database,
         at_rest=at_rest,
     )
 
 
-def _count(result: Result, stage: Stage, books: Books, town: Town, load: Load, chaos: Chaos) -> None:
+def _count(result: Result, stage: Stage, seen: Evidence, people: People, chaos: Chaos) -> None:
+    books, town, load = seen.books, seen.town, seen.load
     deliveries = stage.stripe.deliveries()
     stage.tally.add("webhook.duplicate", sum(told["duplicate"] for told in deliveries))
     stage.tally.add("usage.down", stage.product.failures)
     result.customers, result.charges = town.people, len(town.charges)
-    result.requests, result.acts, result.nights = len(load.answered), load.acts, chaos.nights
+    result.requests, result.acts, result.nights = len(load.answered), sum(people.did.values()), chaos.nights
+    result.people, result.credit_notes = dict(people.did.most_common()), len(books.notes)
+    result.entries = dict(Counter(entry.kind for entry in books.entries if entry.kind in _TOLD))
     origins = Counter(_origin(books, found) for found in books.at_stripe.values() if found["status"] == "succeeded")
     result.refunds = dict(sorted(origins.items()))
     ends = Counter(str(case["outcome"] or case["reason"]) for case in books.cases.values())
@@ -212,7 +264,7 @@ def _count(result: Result, stage: Stage, books: Books, town: Town, load: Load, c
     result.events = len(stage.rows("SELECT 1 FROM inbox"))
     result.jobs = len(stage.rows("SELECT 1 FROM jobs"))
     result.calls_to_pay = sum(map(_is_ours, books.paying_calls))
-    result.saved_by_stripe = saved_by_stripe(books)
+    result.saved_by_stripe = saved_by_stripe(seen)
 
 
 def _is_ours(call: dict[str, Any]) -> bool:

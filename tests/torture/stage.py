@@ -1,6 +1,5 @@
 """The stage: engines, the local Stripe, the product and the links between them and billingbot's processes."""
 
-import json
 import os
 import re
 import shutil
@@ -9,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,10 +22,14 @@ import psycopg
 import redis
 from psycopg.rows import dict_row
 
+from billingbot.bootstrap.build import read_config, runtime
+from billingbot.bootstrap.settings import Environment
+from billingbot.core.access.powers import Power
 from billingbot.engines.child import Child, Spawned, start, stop
 from billingbot.engines.places import remove_data_dir
 from billingbot.engines.postgres import Postgres, prepare_postgres
 from billingbot.engines.valkey import Valkey, prepare_valkey
+from billingbot.flows.switch import create_key
 from billingbot.sandbox.client import SandboxClient
 from billingbot.store.migrate import upgrade
 from tests.torture.links import Link, Links
@@ -41,8 +44,8 @@ WEBHOOK_SECRET: Final = "whsec_torture"
 # All that happens at Stripe lies in the past of Postgres's clock, and no further back than a backfill reaches.
 BEFORE_NOW: Final = timedelta(days=28, hours=12)
 _PATIENCE_SECONDS: Final = 60.0
-MOST_PER_HOUR: Final = 3_600
-"""The breaker's pace, out of the way: a run is as many refunds in an hour as a shop has in a year."""
+ONE_PERSON: Final = 4_000
+"""Above so many cents two people have to agree to a refund, or to a dispute's being given up."""
 _CONFIG: Final = """\
 [desk]
 recheck_after_seconds = 2
@@ -113,6 +116,13 @@ class Stage:
         if done.returncode != 0:
             raise RuntimeError(f"billingbot {' '.join(words)}: {done.stderr.strip()[-2000:]}")
         return done.stdout
+
+    def ask(self, key: str, method: str, path: str, **body: Any) -> Any:
+        """What billingbot's API answers with this key, past the links. Raises httpx.HTTPStatusError."""
+        url = f"http://127.0.0.1:{self.web_port}/api/v1{path}"
+        headers = {"Authorization": f"Bearer {key}"}
+        answer = httpx.request(method, url, json=body, headers=headers, timeout=_PATIENCE_SECONDS, trust_env=False)
+        return answer.raise_for_status().json()
 
     def straight(self) -> dict[str, str]:
         """The variables that lead past the links to Postgres, Redis and Stripe."""
@@ -275,24 +285,32 @@ def _environment(stage: Stage, policy: str) -> dict[str, str]:
     }
 
 
-def policy_text(*, small_budget: int, daily_count: int) -> str:
+def policy_text(*, small_budget: int, daily_count: int, per_hour: int) -> str:
     """The shipped policy with other limits: room for a run in dollars, and small budgets in all other currencies.
 
-    `small_budget` is in minor units; `daily_count` is over all currencies.
+    `small_budget` is in minor units; `daily_count` is over all currencies; past `per_hour` the breaker opens.
     """
     text = (ROOT / "config" / "policy.toml").read_text("utf-8")
+    text, _, _ = text.partition("[[example]]")  # they come last, and some are about the shipped limits
     text = _replaced(text, r"(?m)^daily_count_max = \d+", f"daily_count_max = {daily_count}")
-    text = _replaced(text, r"(?m)^refunds_per_hour = \d+", f"refunds_per_hour = {MOST_PER_HOUR}")
+    text = _replaced(text, r"(?m)^refunds_per_hour = \d+", f"refunds_per_hour = {per_hour}")
     text = _replaced(text, r"(?m)^refunded_percent_max = \d+", "refunded_percent_max = 100")
-    head, start_of, rest = text.partition("[limits.automatic_refund_max]\n")
-    amounts, mark, tail = rest.partition("\n\n")
-    amounts = re.sub(r"(?m)^(\w+) = \d+", rf"\1 = {small_budget}", amounts)
-    text = head + start_of + amounts + mark + tail
-    head, start_of, rest = text.partition("[limits.daily_amount_max]\n")
-    amounts, mark, tail = rest.partition("\n\n")
-    amounts = re.sub(r"(?m)^(\w+) = \d+", rf"\1 = {small_budget}", amounts)
-    amounts = _replaced(amounts, r"(?m)^usd = \d+", "usd = 1000000000")
-    return head + start_of + amounts + mark + tail
+    text = _in_table(text, "limits.automatic_refund_max", r"(?m)^(\w+) = \d+", rf"\1 = {small_budget}")
+    text = _in_table(text, "limits.daily_amount_max", r"(?m)^(\w+) = \d+", rf"\1 = {small_budget}")
+    text = _in_table(text, "limits.daily_amount_max", r"(?m)^usd = \d+", "usd = 1000000000")
+    return _in_table(text, "limits.second_approval_above", r"(?m)^usd = \d+", f"usd = {ONE_PERSON}")
+
+
+def by_credit_note(policy: str) -> str:
+    """The next version of a policy, which pays by credit note."""
+    policy = _replaced(policy, r'(?m)^version = "[^"]+"', 'version = "by-credit-note"')
+    return _replaced(policy, r'(?m)^refund_with = "refund"', 'refund_with = "credit_note"')
+
+
+def _in_table(text: str, name: str, pattern: str, value: str) -> str:
+    head, start_of, rest = text.partition(f"[{name}]\n")
+    lines, mark, tail = rest.partition("\n\n")
+    return head + start_of + re.sub(pattern, value, lines) + mark + tail
 
 
 def _replaced(text: str, pattern: str, value: str) -> str:
@@ -316,9 +334,14 @@ def subscribed_events() -> list[str]:
     return str(line).split(",")
 
 
-def create_key(stage: Stage) -> str:
-    """A key for the API."""
-    return str(json.loads(stage.command("keys", "create", "torture", "--may", "all", "--json"))["secret"])
+def create_keys(stage: Stage, names: Sequence[str]) -> dict[str, str]:
+    """A key for the API for each of these names."""
+    given = {**stage.environment, **stage.straight()}
+    known = {name.removeprefix("BILLINGBOT_").lower(): value for name, value in given.items()}
+    settings = {name: value for name, value in known.items() if name in Environment.model_fields}
+    urls = {"database_url": known["database_url"], "redis_url": known["redis_url"]}
+    with runtime(read_config(Environment(**settings)), **urls) as built:  # type: ignore[arg-type] # pydantic reads the texts
+        return {name: create_key(built.desk, name, by="kim", may=list(Power)) for name in names}
 
 
 def _answers(url: str) -> bool:

@@ -10,7 +10,8 @@ import pytest
 from billingbot.core.ledger import GENESIS, Draft, Entry, EntryKind, Flaw, seal
 from billingbot.sandbox.client import SandboxClient
 from tests.torture.books import Books
-from tests.torture.checks import Evidence, check_all, saved_by_stripe
+from tests.torture.checks import check_all, saved_by_stripe
+from tests.torture.evidence import Evidence
 from tests.torture.load import Load
 from tests.torture.product import Product
 from tests.torture.town import AMOUNT, Charge, Town
@@ -18,19 +19,21 @@ from tests.torture.town import AMOUNT, Charge, Town
 _AT = datetime(2026, 11, 24, tzinfo=UTC)
 
 
-def entries(*drafts: tuple[EntryKind, str, dict[str, Any]], days_apart: int = 0) -> list[Entry]:
+def entries(*drafts: tuple[Any, ...], days_apart: int = 0) -> list[Entry]:
+    """A chain of these kinds, subjects and bodies; and of these actors, where it was not billingbot."""
     chain: list[Entry] = []
-    for number, (kind, subject, body) in enumerate(drafts):
-        draft = Draft(kind=kind, account="default", subject=subject, actor="billingbot", body=body)
+    for number, (kind, subject, body, *by) in enumerate(drafts):
+        actor = by[0] if by else "billingbot"
+        draft = Draft(kind=kind, account="default", subject=subject, actor=actor, body=body)
         previous = chain[-1].hash if chain else GENESIS
         at = _AT + timedelta(days=days_apart * number)
         chain.append(seal(draft, seq=len(chain) + 1, at=at, previous_hash=previous))
     return chain
 
 
-def life(refund: str, *, currency: str = "usd") -> list[tuple[EntryKind, str, dict[str, Any]]]:
+def life(refund: str, *, origin: str = "policy") -> list[tuple[EntryKind, str, dict[str, Any]]]:
     return [
-        (EntryKind.REFUND_INTENDED, refund, {"origin": "policy", "currency": currency, "amount_minor": AMOUNT}),
+        (EntryKind.REFUND_INTENDED, refund, {"origin": origin, "currency": "usd", "amount_minor": AMOUNT}),
         (EntryKind.REFUND_ATTEMPTED, refund, {}),
         (EntryKind.REFUND_CHANGED, refund, {"to": "succeeded"}),
     ]
@@ -44,7 +47,8 @@ def at_stripe(refund: str = "re_1", charge: str = "ch_1", ours: str = "rfd_1") -
 
 def with_us(refund: str = "rfd_1", charge: str = "ch_1", stripe: str = "re_1", **other: Any) -> dict[str, Any]:
     known = {"id": refund, "charge_id": charge, "case_id": "case_1", "origin": "policy", "state": "succeeded"}
-    return {**known, "amount_minor": AMOUNT, "currency": "usd", "stripe_refund_id": stripe, **other}
+    paid = {"amount_minor": AMOUNT, "currency": "usd", "stripe_refund_id": stripe}
+    return {**known, **paid, "refund_with": "refund", "credit_note_id": None, **other}
 
 
 def a_case(state: str = "closed", reason: str | None = None) -> dict[str, Any]:
@@ -52,7 +56,8 @@ def a_case(state: str = "closed", reason: str | None = None) -> dict[str, Any]:
 
 
 def call(**other: Any) -> dict[str, Any]:
-    return {"key": "key-rfd_1", "form": "charge=ch_1", "witness": "ok", "replayed": False, "code": None, **other}
+    known = {"key": "key-rfd_1", "form": "charge=ch_1", "witness": "ok", "replayed": False, "status": 200}
+    return {**known, "code": None, "ended": None, **other}
 
 
 @pytest.fixture
@@ -60,7 +65,7 @@ def seen() -> Evidence:
     """One charge, asked for once and refunded once."""
     town = Town(stripe=SandboxClient("http://127.0.0.1:9"), product=Product(), dice=None)  # type: ignore[arg-type] # nobody arrives
     town.charges["ch_1"] = Charge(
-        kind="unused", customer="cus_1", subscription="sub_1", group="one", payable=True, id="ch_1"
+        kind="unused", customer="cus_1", subscription="sub_1", group="one", payable=True, id="ch_1", invoice="in_1"
     )
     load = Load(stage=None, api_key="", seed=0)  # type: ignore[arg-type] # nobody asks
     load.asked["ch_1-0"], load.answered["ch_1-0"] = {}, "case_1"
@@ -68,6 +73,8 @@ def seen() -> Evidence:
         at_stripe={"re_1": at_stripe()},
         captured={"ch_1": AMOUNT},
         paying_calls=[call()],
+        answering_calls=[],
+        notes=[],
         refunds={"rfd_1": with_us()},
         attempts=[{"refund_id": "rfd_1", "key": "key-rfd_1", "outcome": "accepted"}],
         cases={"case_1": a_case()},
@@ -89,6 +96,7 @@ def seen() -> Evidence:
         load=load,
         limits={"usd": 10 * AMOUNT},
         daily_count=10,
+        one_person={"usd": AMOUNT},
         accepted_by_database=[],
         at_rest=True,
     )
@@ -100,9 +108,14 @@ def broken(seen: Evidence, **books: Any) -> set[str]:
 
 
 def test_a_second_call_that_stripe_alone_refused_is_counted(seen: Evidence) -> None:
-    second = call(code="charge_already_refunded")
-    assert saved_by_stripe(replace(seen.books, paying_calls=[call(), second])) == 1
-    assert saved_by_stripe(replace(seen.books, paying_calls=[second], at_stripe={"re_1": at_stripe(ours="")})) == 0
+    def counted(*calls: dict[str, Any], ours: str = "rfd_1") -> int:
+        books = replace(seen.books, paying_calls=list(calls), at_stripe={"re_1": at_stripe(ours=ours)})
+        return saved_by_stripe(replace(seen, books=books))
+
+    second = call(code="charge_already_refunded", status=400)
+    assert counted(call(), second) == 1
+    assert counted(second, ours="") == 0
+    assert counted(call(form="invoice=in_1&amount=4900", status=400)) == 1
 
 
 def test_books_in_order_give_no_violation(seen: Evidence) -> None:
@@ -189,9 +202,9 @@ def test_two_live_intents_for_one_charge_are_noticed(seen: Evidence) -> None:
     )
 
 
-def test_a_call_without_a_committed_attempt_is_noticed(seen: Evidence) -> None:
-    calls = [call(witness="no attempt of this key is committed")]
-    assert broken(seen, paying_calls=calls) == {"attempt-before-call"}
+@pytest.mark.parametrize("calls", ["paying_calls", "answering_calls"])
+def test_a_call_without_a_committed_attempt_is_noticed(seen: Evidence, calls: str) -> None:
+    assert broken(seen, **{calls: [call(witness="no attempt of this key is committed")]}) == {"attempt-before-call"}
 
 
 @pytest.mark.parametrize("limit", [{"limits": {"usd": AMOUNT - 1}}, {"daily_count": 0}])
@@ -272,8 +285,9 @@ def in_queue(*, due_in_hours: int | None = 20) -> dict[str, Any]:
     return {"case_1": {**a_case("review", "open-chargeback"), "outcome": None, "due_at": due_at}}
 
 
-def an_answer(state: str = "done", kind: str = "send") -> dict[str, Any]:
-    return {"id": "ans_1", "dispute_id": "dp_1", "charge_id": "ch_1", "kind": kind, "state": state}
+def an_answer(state: str = "done", kind: str = "send", **other: Any) -> dict[str, Any]:
+    known = {"id": "ans_1", "dispute_id": "dp_1", "charge_id": "ch_1", "kind": kind, "state": state}
+    return {**known, "amount_minor": AMOUNT, "currency": "usd", "first_by": None, "decided_by": "kim", **other}
 
 
 def test_a_refund_of_ours_beside_a_dispute_that_keeps_the_money_is_noticed(seen: Evidence) -> None:
@@ -310,3 +324,80 @@ def test_an_answer_that_went_twice_or_is_told_wrongly_is_noticed(
 ) -> None:
     found = dispute("under_review", sent=sent)
     assert broken(seen, **disputed(found, cases=in_queue(), answers=answers)) == {"answers"}
+
+
+@pytest.mark.parametrize(
+    ("ended", "answers", "checks"),
+    [
+        (1, [an_answer(kind="accept")], set()),
+        (1, [], {"accepted"}),
+        (0, [an_answer(kind="accept")], {"accepted"}),
+        (2, [an_answer(kind="accept")], {"accepted"}),
+        (0, [an_answer("asked", kind="accept")], set()),
+    ],
+)
+def test_a_dispute_that_was_given_up_otherwise_than_once_is_noticed(
+    seen: Evidence, ended: int, answers: list[dict[str, Any]], checks: set[str]
+) -> None:
+    found = dispute("lost", withdrawn=AMOUNT)
+    calls = [call(ended="dp_1")] * ended
+    assert broken(seen, **disputed(found, cases=in_queue(), answers=answers, answering_calls=calls)) == checks
+
+
+def test_an_acceptance_that_nobody_confirmed_lets_no_deadline_pass(seen: Evidence) -> None:
+    closed = {"case_1": {**a_case(), "outcome": "refunded", "due_at": None}}
+    asked = [an_answer("asked", kind="accept")]
+    assert broken(seen, **disputed(dispute(), cases=closed, answers=asked)) == {"deadlines"}
+
+
+@pytest.mark.parametrize(
+    ("first", "limit", "checks"),
+    [
+        ("robin", AMOUNT - 1, set()),
+        ("kim", AMOUNT - 1, {"two-people"}),
+        (None, AMOUNT - 1, {"two-people"}),
+        (None, AMOUNT, set()),
+    ],
+)
+def test_what_one_person_alone_approved_or_gave_up_is_noticed(
+    seen: Evidence, first: str | None, limit: int, checks: set[str]
+) -> None:
+    small = replace(seen, one_person={"usd": limit})
+    words = [(EntryKind.CASE_FIRST_APPROVED, "case_1", {}, first)] if first else []
+    words += [(EntryKind.CASE_APPROVED, "case_1", {}, "kim")]
+    paid = entries(*words, *life("rfd_1", origin="person"))
+    assert broken(small, entries=paid, refunds={"rfd_1": with_us(origin="person")}) == checks
+    given_up = [an_answer(kind="accept", first_by=first)]
+    lost = disputed(dispute("lost"), cases=in_queue(), answers=given_up, answering_calls=[call(ended="dp_1")])
+    assert broken(small, **lost) == checks
+
+
+def test_one_approval_does_not_count_for_two_refunds(seen: Evidence) -> None:
+    small = replace(seen, one_person={"usd": AMOUNT - 1})
+    words = [(EntryKind.CASE_FIRST_APPROVED, "case_1", {}, "robin"), (EntryKind.CASE_APPROVED, "case_1", {}, "kim")]
+    rows = {name: with_us(name, origin="person", state="withdrawn") for name in ("rfd_0", "rfd_1")}
+    twice = entries(*words, *life("rfd_0", origin="person")[:1], *life("rfd_1", origin="person"))
+    assert "two-people" in broken(small, entries=twice, refunds=rows)
+
+
+def a_note(*amounts: int, refund: str = "re_1") -> dict[str, Any]:
+    made = [{"refund": refund} for _ in amounts]
+    return {"id": "cn_1", "amount": sum(amounts), "refunds": made, "metadata": {"billingbot_refund": "rfd_1"}}
+
+
+def test_a_refund_by_credit_note_counts_once(seen: Evidence) -> None:
+    by_note = {"rfd_1": with_us(refund_with="credit_note", credit_note_id="cn_1")}
+    assert broken(seen, refunds=by_note, notes=[a_note(AMOUNT)]) == set()
+    for notes in ([], [a_note(AMOUNT)] * 2, [a_note(AMOUNT - 1)], [a_note(AMOUNT, AMOUNT)]):
+        assert broken(seen, refunds=by_note, notes=notes) == {"credit-notes"}
+    assert broken(seen, notes=[a_note(AMOUNT)]) == {"credit-notes"}
+    elsewhere = {"rfd_1": with_us(refund_with="credit_note", credit_note_id="cn_2")}
+    assert broken(seen, refunds=elsewhere, notes=[a_note(AMOUNT)]) == {"credit-notes"}
+
+
+def test_what_the_machine_pays_while_its_breaker_is_open_is_noticed(seen: Evidence) -> None:
+    opened = (EntryKind.BREAKER_OPENED, "default", {})
+    closed = (EntryKind.BREAKER_CLOSED, "default", {}, "kim")
+    assert broken(seen, entries=entries(opened, *life("rfd_1"))) == {"breaker"}
+    assert broken(seen, entries=entries(opened, closed, *life("rfd_1"))) == set()
+    assert broken(seen, entries=entries(opened, closed[:3], *life("rfd_1"))) == {"breaker"}

@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def test_everything_breaks_at_once_and_nothing_is_lost_or_paid_twice() -> None:
-    result = run(Plan(seed=7, seconds=12, wave=8, wave_seconds=12))
+    result = run(Plan(seed=7, seconds=12, wave=8, wave_seconds=12, per_hour=4))
     assert result.violations == [], report(result)
     assert result.total > 50
     assert result.refunds.get("policy", 0) > 0

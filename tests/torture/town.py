@@ -15,6 +15,8 @@ from tests.torture.stripe import STRIKES
 
 # Plans by the year, so that no renewal comes in between; below every limit for one refund.
 AMOUNT: Final = 4900
+# What one person may give up alone, where other disputes want two.
+SMALL: Final = {"charged-back": 2900}
 # In all currencies but dollars the day's budget is small, and a rush of requests meets at its edge.
 RUSH_CURRENCIES: Final = ("eur", "gbp", "chf", "cad", "aud")
 RUSH: Final = 10
@@ -110,18 +112,20 @@ class Town:
     """Trials that have not ended yet."""
     people: int = 0
     rushes: int = 0
-    _prices: dict[str, str] = field(default_factory=dict)
+    _prices: dict[tuple[int, str], str] = field(default_factory=dict)
 
-    def arrive(self, count: int, *, kinds: tuple[str, ...] = tuple(KINDS), currency: str | None = None) -> None:
-        """So many new customers begin a trial of a day; without a `currency` dollars, and a rush in a smaller one."""
+    def arrive(
+        self, count: int, *, kinds: tuple[str, ...] = tuple(KINDS), currency: str = "usd", rush: bool = False
+    ) -> None:
+        """So many new customers begin a trial of a day; with a `rush`, some more in a currency with a small budget."""
         weights = [KINDS[kind][0] for kind in kinds]
-        planned = [(kind, currency or "usd") for kind in self.dice.choices(kinds, weights, k=count)]
-        if currency is None:
+        planned = [(kind, currency) for kind in self.dice.choices(kinds, weights, k=count)]
+        if rush:
             currency = RUSH_CURRENCIES[self.rushes % len(RUSH_CURRENCIES)]
             self.rushes += 1
             planned += [("unused", currency)] * RUSH
-        for currency in {currency for _, currency in planned}:
-            self._price(currency)
+        for kind, currency in set(planned):
+            self._price(kind, currency)
         numbered = []
         for kind, currency in planned:
             self.people += 1
@@ -143,7 +147,7 @@ class Town:
             self.stripe.add_card(customer, fingerprint=cards[copy])
             self._tell_product(kind, customer)
             for _ in range(2 if kind == "two-plans" else 1):
-                items = [{"price": self._price(currency)}]
+                items = [{"price": self._price(kind, currency)}]
                 made = self.stripe.post("/subscriptions", customer=customer, items=items, trial_period_days=1)
                 yield Charge(
                     kind=kind,
@@ -161,14 +165,15 @@ class Town:
         if kind in told:
             told[kind].add(customer)
 
-    def _price(self, currency: str) -> str:
-        if currency not in self._prices:
+    def _price(self, kind: str, currency: str) -> str:
+        amount = SMALL.get(kind, AMOUNT)
+        if (amount, currency) not in self._prices:
             made = self.stripe.post(
-                "/prices", currency=currency, unit_amount=AMOUNT, recurring={"interval": "year"},
+                "/prices", currency=currency, unit_amount=amount, recurring={"interval": "year"},
                 product_data={"name": f"Plan in {currency}"},
             )  # fmt: skip
-            self._prices[currency] = str(made["id"])
-        return self._prices[currency]
+            self._prices[amount, currency] = str(made["id"])
+        return self._prices[amount, currency]
 
     def charged(self) -> list[Charge]:
         """The trials have ended: the charges that came of it, with what the banks and the Dashboard do to them."""

@@ -13,6 +13,7 @@ from billingbot.flows.switch import create_key
 from billingbot.web.app import make_app
 from tests.engines.shared import Database
 from tests.flows.conftest import shop as shop  # noqa: PLC0414  # pytest finds the fixture by this name
+from tests.flows.shop import Shop
 from tests.web.street import close_desk, endpoints, open_desk, served
 
 
@@ -50,3 +51,11 @@ def owner(database: Database) -> Iterator[sa.Engine]:
     engine = sa.create_engine(database.superuser_url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def counter(shop: Shop) -> Iterator[httpx.Client]:
+    """The API over a shop with a Stripe of its own."""
+    with served(make_app(shop.desk, endpoints())) as url, httpx.Client(base_url=url, timeout=30) as client:
+        client.headers["Authorization"] = f"Bearer {create_key(shop.desk, 'helpdesk', by='tests', may=ALL)}"
+        yield client

@@ -379,14 +379,6 @@ def test_activity_that_is_wrong_is_refused_by_field(api: httpx.Client, change: d
 # ---------------------------------------------------------------- people and cases
 
 
-@pytest.fixture
-def counter(shop: Shop) -> Any:
-    """The API over a shop with a Stripe of its own."""
-    with served(make_app(shop.desk, endpoints())) as url, httpx.Client(base_url=url, timeout=30) as client:
-        client.headers["Authorization"] = f"Bearer {create_key(shop.desk, 'helpdesk', by='tests', may=ALL)}"
-        yield client
-
-
 def _used_case(shop: Shop, counter: httpx.Client) -> tuple[str, str]:
     """A case in the queue, and its charge."""
     trial, charge = shop.charged_trial()

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from billingbot.cli.output import AsJson, Limit, say, show_page, show_pairs, show_table
+from billingbot.cli.listing import show_list
+from billingbot.cli.output import AsJson, Limit, say, show_page, show_pairs
 from billingbot.cli.session import By, desk, me, read
 from billingbot.core.aftercare import Cancellation
 
@@ -24,11 +25,7 @@ def list_(*, limit: Limit = 50, as_json: AsJson = False) -> None:
     from billingbot.store import cancellations
 
     found = read(lambda connection: cancellations.waiting(connection, limit=limit))
-    if as_json:
-        show_page(found)
-        return
-    rows = ((one.id, one.waits_for, one.why, one.subscription_id, one.case_id, one.intended_at) for one in found)
-    show_table(("id", "waits for", "why", "subscription", "case", "intended"), rows)
+    show_list(("id", "waits for", "why", "subscription", "case", "intended"), _row, found, as_json=as_json)
 
 
 @app.command()
@@ -57,6 +54,10 @@ def settled(cancellation: CancellationId, by: By = me(), *, as_json: AsJson = Fa
     with desk() as at:
         done = cancel.settled_by_hand(at, cancellation, by=by)
     _tell(done, f"{done.id} waits for nobody any more.", as_json=as_json)
+
+
+def _row(one: Cancellation) -> tuple[object, ...]:
+    return one.id, one.waits_for, one.why, one.subscription_id, one.case_id, one.intended_at
 
 
 def _tell(done: Cancellation, sentence: str | None, *, as_json: bool) -> None:

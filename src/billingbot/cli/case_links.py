@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
+from billingbot.cli.casework import CaseId
 from billingbot.cli.output import AsJson, say, show_json, show_section, show_table
 from billingbot.cli.session import By, desk, me, read
 from billingbot.core.evidence.history import LinkKind
 from billingbot.store.views.links import CaseLinks
 
-CaseId = Annotated[str, typer.Argument(metavar="CASE", help="The case, case_...")]
 Other = Annotated[str, typer.Option("--customer", help="The other customer, cus_...")]
 Of = Annotated[
     str | None, typer.Option("--from", help="The one of the two who is not the case's own customer. Default: that one.")

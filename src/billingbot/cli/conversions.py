@@ -1,11 +1,15 @@
 """`billingbot conversions`: trials that turned into a charge, as noticed."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from billingbot.cli.output import After, AsJson, Limit, money, more, show_page, show_table
+from billingbot.cli.listing import OfAccount, OfCustomer, show_list
+from billingbot.cli.output import After, AsJson, Limit, money
 from billingbot.cli.session import read
+
+if TYPE_CHECKING:
+    from billingbot.store.views import ConversionLine
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -18,8 +22,8 @@ def _conversions() -> None:
 @app.command("list")
 def list_(
     *,
-    account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
-    customer: Annotated[str | None, typer.Option(help="Only of this customer.")] = None,
+    account: OfAccount = None,
+    customer: OfCustomer = None,
     subscription: Annotated[str | None, typer.Option(help="Only of this subscription.")] = None,
     charge: Annotated[str | None, typer.Option(help="Only this charge.")] = None,
     after: After = None,
@@ -33,22 +37,10 @@ def list_(
         account=account, customer_id=customer, subscription_id=subscription, charge_id=charge
     )
     page = read(lambda connection: views.conversion_list(connection, wanted, after=after, limit=limit))
-    if as_json:
-        show_page(page.items, page.next)
-        return
-    rows = (
-        (
-            one.id,
-            money(one.amount_minor, one.currency),
-            one.customer_id,
-            one.subscription_id,
-            one.charge_id,
-            one.trial_start_at,
-            one.trial_end_at,
-            one.charged_at,
-        )
-        for one in page.items
-    )
     columns = ("id", "amount", "customer", "subscription", "charge", "trial began", "trial ended", "charged")
-    show_table(columns, rows)
-    more(page.next)
+    show_list(columns, _row, page.items, following=page.next, as_json=as_json)
+
+
+def _row(one: "ConversionLine") -> tuple[object, ...]:
+    ids = one.customer_id, one.subscription_id, one.charge_id
+    return one.id, money(one.amount_minor, one.currency), *ids, one.trial_start_at, one.trial_end_at, one.charged_at

@@ -1,13 +1,17 @@
 """`billingbot keys`: API keys, made once, seen once, revoked at once."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from billingbot.cli.output import AsJson, say, show_json, show_page, show_table, warn
+from billingbot.cli.listing import show_list
+from billingbot.cli.output import AsJson, say, show_json, warn
 from billingbot.cli.session import By, desk, me
 from billingbot.core.access.powers import Power
 from billingbot.core.errors import InputError
+
+if TYPE_CHECKING:
+    from billingbot.store.keys import ApiKey
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -50,14 +54,8 @@ def list_(*, as_json: AsJson = False) -> None:
 
     with desk() as at:
         found = list_keys(at)
-    if as_json:
-        show_page(found)
-        return
-    rows = (
-        (key.name, ", ".join(sorted(key.powers)), key.created_at, key.last_used_at, key.revoked_at, key.id)
-        for key in found
-    )
-    show_table(("name", "may", "created", "last used", "revoked", "id"), rows)
+    columns = ("name", "may", "created", "last used", "revoked", "id")
+    show_list(columns, _row, found, as_json=as_json)
 
 
 @app.command()
@@ -71,6 +69,10 @@ def revoke(name: Name, by: By = me(), *, as_json: AsJson = False) -> None:
         show_json(key)
         return
     say(f"Revoked {key.name}.")
+
+
+def _row(key: "ApiKey") -> tuple[object, ...]:
+    return key.name, ", ".join(sorted(key.powers)), key.created_at, key.last_used_at, key.revoked_at, key.id
 
 
 def _powers(may: str) -> list[Power]:

@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
 
+from billingbot.cli.listing import OfAccount, show_list
 from billingbot.cli.output import (
     AsJson,
     Limit,
     Steps,
-    more,
     plain,
     progress,
     say,
     show_json,
-    show_page,
-    show_table,
     warn,
 )
 from billingbot.cli.session import database, read
@@ -64,7 +62,7 @@ def list_(
     *,
     subject: Subject = None,
     kind: Kind = None,
-    account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
+    account: OfAccount = None,
     actor: Annotated[str | None, typer.Option(help="Only by this person, policy or program.")] = None,
     after: Annotated[
         int | None, typer.Option(min=0, help="From behind this number on. Default: the last ones.")
@@ -85,12 +83,8 @@ def list_(
         return views.ledger_page(connection, wanted, after=start, limit=limit)
 
     page = read(look)
-    if as_json:
-        show_page(page.items, page.next)
-        return
-    rows = ((entry.seq, entry.at, entry.kind, entry.subject, entry.actor, _body(entry)) for entry in page.items)
-    show_table(("entry", "at", "what", "about", "by", "more"), rows)
-    more(page.next)
+    columns = ("entry", "at", "what", "about", "by", "more")
+    show_list(columns, _row, page.items, following=page.next, as_json=as_json)
 
 
 @app.command()
@@ -242,6 +236,10 @@ def _write_jsonl(sink: TextIO, entries: Iterable[Entry]) -> int:
 
 def _safe(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _row(entry: "Entry") -> tuple[object, ...]:
+    return entry.seq, entry.at, entry.kind, entry.subject, entry.actor, _body(entry)
 
 
 def _body(entry: Entry) -> str:

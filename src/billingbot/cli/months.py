@@ -5,17 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from billingbot.cli.output import (
-    AsJson,
-    money,
-    progress,
-    say,
-    show_json,
-    show_page,
-    show_pairs,
-    show_section,
-    show_table,
-)
+from billingbot.cli.listing import OfAccount, show_list
+from billingbot.cli.output import AsJson, money, progress, say, show_json, show_pairs, show_section
 from billingbot.cli.saving import save
 from billingbot.cli.session import By, desk, me, one_account, read, whole_desk
 from billingbot.core.form import Form
@@ -37,18 +28,17 @@ def _months() -> None:
 
 
 @app.command("list")
-def list_(
-    *, account: Annotated[str | None, typer.Option(help="Only this account's.")] = None, as_json: AsJson = False
-) -> None:
+def list_(*, account: OfAccount = None, as_json: AsJson = False) -> None:
     """The months that were closed, newest first."""
     from billingbot.store import months
 
     found = read(lambda connection: months.of_account(connection, account))
-    if as_json:
-        show_page(found)
-        return
-    rows = ((one.month, one.account, one.state, one.breaks, one.drawn_at, one.signed_by, one.digest) for one in found)
-    show_table(("month", "account", "state", "breaks", "drawn", "signed by", "digest"), rows)
+    columns = ("month", "account", "state", "breaks", "drawn", "signed by", "digest")
+    show_list(columns, _row, found, as_json=as_json)
+
+
+def _row(one: "Closing") -> tuple[object, ...]:
+    return one.month, one.account, one.state, one.breaks, one.drawn_at, one.signed_by, one.digest
 
 
 @app.command()

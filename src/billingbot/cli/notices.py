@@ -1,12 +1,16 @@
 """`billingbot notices`: what people were told, whether it arrived, and a test of every destination."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from billingbot.cli.output import After, AsJson, Limit, more, progress, show_page, show_table
+from billingbot.cli.listing import OfAccount, show_list
+from billingbot.cli.output import After, AsJson, Limit, progress
 from billingbot.cli.session import By, me, read, whole_desk
 from billingbot.core.notice import NoticeKind, NoticeState
+
+if TYPE_CHECKING:
+    from billingbot.store.views import NoticeLine
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -21,7 +25,7 @@ def list_(
     *,
     kind: Annotated[NoticeKind | None, typer.Option(help="Only this kind.")] = None,
     state: Annotated[NoticeState | None, typer.Option(help="Only these; `kept` had no destination.")] = None,
-    account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
+    account: OfAccount = None,
     subject: Annotated[str | None, typer.Option(help="Only about this case, refund or job of ours.")] = None,
     after: After = None,
     limit: Limit = 50,
@@ -32,25 +36,13 @@ def list_(
 
     wanted = views.NoticeFilter(kind=kind, state=state, account=account, subject=subject)
     page = read(lambda connection: views.notice_list(connection, wanted, after=after, limit=limit))
-    if as_json:
-        show_page(page.items, page.next)
-        return
     columns = ("id", "told", "kind", "account", "about", "headline", "state", "not taken by")
-    rows = (
-        (
-            one.id,
-            one.told_at,
-            one.kind,
-            one.account,
-            one.subject,
-            one.headline,
-            one.state,
-            ", ".join(f"{to.route} ({to.why})" for to in one.deliveries if to.why is not None),
-        )
-        for one in page.items
-    )
-    show_table(columns, rows)
-    more(page.next)
+    show_list(columns, _row, page.items, following=page.next, as_json=as_json)
+
+
+def _row(one: "NoticeLine") -> tuple[object, ...]:
+    refusals = ", ".join(f"{to.route} ({to.why})" for to in one.deliveries if to.why is not None)
+    return one.id, one.told_at, one.kind, one.account, one.subject, one.headline, one.state, refusals
 
 
 @app.command("test")
@@ -60,9 +52,7 @@ def try_(*, by: By = me(), as_json: AsJson = False) -> None:
 
     with whole_desk() as desk, progress("Sending"):
         found = try_routes(desk, by=by)
-    if as_json:
-        show_page([{"route": name, "sent": why is None, "why": why} for name, why in found])
-    else:
-        show_table(("destination", "sent", "why not"), ((name, why is None, why) for name, why in found))
+    told = [{"route": name, "sent": why is None, "why": why} for name, why in found]
+    show_list(("destination", "sent", "why not"), lambda one: tuple(one.values()), told, as_json=as_json)
     if any(why is not None for _, why in found):
         raise typer.Exit(1)

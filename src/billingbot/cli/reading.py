@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from pathlib import Path
 from typing import TypeVar
 
 from billingbot.core.errors import InputError
@@ -23,19 +24,28 @@ def instant(option: str, text: str) -> datetime:
     return at.astimezone(UTC)
 
 
-_AGO = re.compile(r"(\d{1,4})([mhd])")
+_SPAN = re.compile(r"(\d{1,4})([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def instant_or_ago(option: str, text: str) -> datetime:
     """An instant in UTC, written as one or as how long ago it was: `90m`, `36h`, `7d`. InputError for neither."""
-    ago = _AGO.fullmatch(text)
-    if ago is not None:
-        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    return _instant_or_span(option, text, -1, "how long ago")
+
+
+def instant_or_ahead(option: str, text: str) -> datetime:
+    """An instant in UTC, written as one or as how far ahead it is: `90m`, `36h`, `7d`. InputError for neither."""
+    return _instant_or_span(option, text, 1, "how far ahead")
+
+
+def _instant_or_span(option: str, text: str, sign: int, meaning: str) -> datetime:
+    span = _SPAN.fullmatch(text)
+    if span is not None:
+        return datetime.now(UTC) + sign * timedelta(**{_UNITS[span[2]]: int(span[1])})
     try:
         return instant(option, text)
     except InputError:
-        expected = "expected a time with a zone, such as 2026-03-01T09:00:00Z, or how long ago: 90m, 36h, 7d"
+        expected = f"expected a time with a zone, such as 2026-03-01T09:00:00Z, or {meaning}: 90m, 36h, 7d"
         raise InputError(option, expected) from None
 
 
@@ -57,6 +67,14 @@ def one_of(option: str, choices: type[Choice], text: str) -> Choice:
         return choices(text)
     except ValueError:
         raise InputError(option, f"expected one of {', '.join(choices)}, got {text!r}") from None
+
+
+def text_file(option: str, path: Path) -> str:
+    """The text of a file. InputError where it cannot be read, or is not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise InputError(option, f"expected a UTF-8 text ({type(fault).__name__})") from None
 
 
 _AMOUNT = re.compile(r"([A-Za-z]{3}) ?(\d{1,3}(?:,\d{3})+|\d{1,15})(?:\.(\d{1,3}))?", re.ASCII)

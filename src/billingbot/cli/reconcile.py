@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from billingbot.cli.listing import OfAccount, show_list
 from billingbot.cli.output import (
     After,
     AsJson,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 
-OfAccount = Annotated[str | None, typer.Option(help="Only this account's.")]
 Since = Annotated[str | None, typer.Option(metavar="WHEN", help="Made from: ISO 8601 with a zone, or 36h, 7d ago.")]
 Until = Annotated[str | None, typer.Option(metavar="WHEN", help="Made before: the same. Default: five minutes ago.")]
 Here = Annotated[bool, typer.Option("--here", help="In this process, with Stripe's key from this terminal.")]
@@ -74,9 +74,7 @@ def run(
             compare = _here if here else _by_workers
             done = [compare(at, name, by, start, end, bar) for name in names]
     if as_json:
-        from billingbot.web.api.reconcile import PassShown
-
-        show_page([PassShown.of(one) for one in done])
+        show_page([_shown(one) for one in done])
         return
     for one in done:
         _tell(one)
@@ -125,30 +123,8 @@ def passes_(*, account: OfAccount = None, after: After = None, limit: Limit = 20
     from billingbot.store.views import reconcile as views
 
     page = read(lambda connection: views.pass_list(connection, account=account, after=after, limit=limit))
-    if as_json:
-        from billingbot.web.api.reconcile import PassShown
-
-        show_page([PassShown.of(one) for one in page.items], page.next)
-        return
-    rows = (
-        (
-            one.id,
-            one.account,
-            one.by,
-            one.state if one.state is PassState.WHOLE else f"at its {one.stage}",
-            "deep" if one.deep else None,
-            one.since,
-            one.until,
-            one.tally.seen,
-            one.tally.found,
-            one.tally.settled,
-            one.tally.to_person,
-        )
-        for one in page.items
-    )
     columns = ("id", "account", "by", "state", "look", "from", "to", "seen", "breaks", "settled", "to a person")
-    show_table(columns, rows)
-    more(page.next)
+    show_list(columns, _pass_row, page.items, following=page.next, shown=_shown, as_json=as_json)
 
 
 def _names(at: "Desk", account: str | None) -> list[str]:
@@ -241,3 +217,16 @@ def _age(age: timedelta) -> str:
     """In the largest unit that says something: 3d, 5h, 12m."""
     minutes = max(0, int(age.total_seconds() // 60))
     return f"{minutes // 1440}d" if minutes >= 2 * 1440 else f"{minutes // 60}h" if minutes >= 120 else f"{minutes}m"
+
+
+def _pass_row(one: "Pass") -> tuple[object, ...]:
+    state = one.state if one.state is PassState.WHOLE else f"at its {one.stage}"
+    look, tally = "deep" if one.deep else None, one.tally
+    counts = tally.seen, tally.found, tally.settled, tally.to_person
+    return one.id, one.account, one.by, state, look, one.since, one.until, *counts
+
+
+def _shown(one: "Pass") -> object:
+    from billingbot.web.api.reconcile import PassShown
+
+    return PassShown.of(one)

@@ -5,18 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from billingbot.cli.output import (
-    After,
-    AsJson,
-    Limit,
-    money,
-    more,
-    show_json,
-    show_page,
-    show_pairs,
-    show_section,
-    show_table,
-)
+from billingbot.cli.listing import OfAccount, OfCase, OfCharge, OfCustomer, show_list
+from billingbot.cli.output import After, AsJson, Limit, money, show_json, show_pairs, show_section
 from billingbot.cli.reading import instant
 from billingbot.cli.saving import save
 from billingbot.cli.session import desk, read
@@ -41,10 +31,10 @@ def list_(
     *,
     state: Annotated[RefundState | None, typer.Option(help="Only in this state.")] = None,
     origin: Annotated[Origin | None, typer.Option(help="Only by the policy, a person, or made elsewhere.")] = None,
-    account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
-    case: Annotated[str | None, typer.Option(help="Only of this case.")] = None,
-    charge: Annotated[str | None, typer.Option(help="Only of this charge.")] = None,
-    customer: Annotated[str | None, typer.Option(help="Only of this customer.")] = None,
+    account: OfAccount = None,
+    case: OfCase = None,
+    charge: OfCharge = None,
+    customer: OfCustomer = None,
     currency: Annotated[str | None, typer.Option(help="Only in this currency, such as usd.")] = None,
     clause: Annotated[str | None, typer.Option(help="Only by this clause of the policy.")] = None,
     since: Annotated[str | None, typer.Option(help="Intended at or after: ISO 8601 with a zone.")] = None,
@@ -69,26 +59,8 @@ def list_(
         until=instant("--until", until) if until else None,
     )
     page = read(lambda connection: views.refund_log(connection, wanted, after=after, limit=limit))
-    if as_json:
-        from billingbot.web.api.shown import RefundShown
-
-        show_page([RefundShown.of(line) for line in page.items], page.next)
-        return
-    rows = (
-        (
-            line.refund.id,
-            money(line.refund.amount_minor, line.refund.currency),
-            line.refund.state,
-            line.refund.clause,
-            line.refund.decided_by,
-            line.refund.charge_id,
-            len(line.attempts),
-            line.refund.intended_at,
-        )
-        for line in page.items
-    )
-    show_table(("id", "amount", "state", "clause", "decided by", "charge", "attempts", "intended"), rows)
-    more(page.next)
+    columns = ("id", "amount", "state", "clause", "decided by", "charge", "attempts", "intended")
+    show_list(columns, _row, page.items, following=page.next, shown=_shown, as_json=as_json)
 
 
 @app.command()
@@ -96,9 +68,7 @@ def show(refund: Annotated[str, typer.Argument(help="The refund, rfd_...")], *, 
     """One refund with every attempt and its key."""
     line = read(lambda connection: _line(connection, refund))
     if as_json:
-        from billingbot.web.api.shown import RefundShown
-
-        show_json(RefundShown.of(line))
+        show_json(_shown(line))
         return
     paid = line.refund
     show_pairs(
@@ -130,7 +100,7 @@ def export(
     month: Annotated[str | None, typer.Option(help="Of this month, such as 2026-03, in the zone of the books.")] = None,
     since: Annotated[str | None, typer.Option(help="Intended at or after: ISO 8601 with a zone.")] = None,
     until: Annotated[str | None, typer.Option(help="Intended before: ISO 8601 with a zone.")] = None,
-    account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
+    account: OfAccount = None,
     currency: Annotated[str | None, typer.Option(help="Only in this currency, such as usd.")] = None,
     clause: Annotated[str | None, typer.Option(help="Only by this clause of the policy.")] = None,
     person: Annotated[str | None, typer.Option(help="Only decided or approved by this one.")] = None,
@@ -156,6 +126,26 @@ def export(
             origin=origin,
         )
         save(written(refunds_sheet(here, wanted, format_), format_), output, "Writing the refunds")
+
+
+def _row(line: "RefundLine") -> tuple[object, ...]:
+    refund = line.refund
+    return (
+        refund.id,
+        money(refund.amount_minor, refund.currency),
+        refund.state,
+        refund.clause,
+        refund.decided_by,
+        refund.charge_id,
+        len(line.attempts),
+        refund.intended_at,
+    )
+
+
+def _shown(line: "RefundLine") -> object:
+    from billingbot.web.api.shown import RefundShown
+
+    return RefundShown.of(line)
 
 
 def _line(connection: "Connection", refund_id: str) -> "RefundLine":

@@ -6,7 +6,7 @@ from billingbot.sandbox import disputes, early_fraud, evidence, refunds
 from billingbot.sandbox.claim import Claim
 from billingbot.sandbox.control import command, find, only
 from billingbot.sandbox.local import LocalStripe
-from billingbot.sandbox.refund_outcomes import Outcome
+from billingbot.sandbox.plans import Outcome
 from billingbot.sandbox.tables import Obj
 
 

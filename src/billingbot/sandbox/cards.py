@@ -1,37 +1,12 @@
 """Stripe's test cards: what each looks like, and what it does when it is attached, charged or refunded."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 from billingbot.sandbox.claim import Claim
+from billingbot.sandbox.plans import CardPlan
 from billingbot.sandbox.state import Sandbox
 from billingbot.sandbox.tables import Obj
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CardPlan:
-    """One test card. Declines name Stripe's decline code; `afterwards` is what the cardholder or bank does next:
-    a status that a dispute is opened with, or `warning` for an early fraud warning; `claim` tells more of that
-    dispute, and `disputes` how many come."""
-
-    number: str
-    brand: str = "visa"
-    funding: str = "credit"
-    country: str = "US"
-    attach_decline: str | None = None
-    charge_decline: str | None = None
-    needs_action: bool = False
-    afterwards: str | None = None
-    dispute_reason: str = "fraudulent"
-    disputes: int = 1
-    claim: Claim = field(default_factory=Claim)
-    refund_turns: str | None = None  # `failed` after success, or `succeeded` after pending
-
-    @property
-    def last4(self) -> str:
-        """What people see of the number."""
-        return self.number[-4:]
-
 
 _VISA: Final = CardPlan(number="4242424242424242")
 

@@ -1,23 +1,9 @@
 """What a dispute does to the account's money: withdrawn with a fee, given back, and withdrawn once more."""
 
-from dataclasses import dataclass
-from typing import Final
-
 from billingbot.sandbox.events import emit
 from billingbot.sandbox.settlement import book
 from billingbot.sandbox.state import Sandbox
 from billingbot.sandbox.tables import Obj, snapshot
-
-FEE_CENTS: Final = 1500  # Stripe's dispute fee in the US
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DisputeFee:
-    """What the bank's claim costs, in minor units of the settlement currency: nothing for RDR. `returned` says
-    whether a win brings it back, as it is recorded; since 2025 Stripe keeps it in most countries."""
-
-    amount: int = FEE_CENTS
-    returned: bool = True
 
 
 def is_withdrawn(dispute: Obj) -> bool:

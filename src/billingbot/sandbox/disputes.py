@@ -4,9 +4,10 @@ from typing import Final, Unpack
 
 from billingbot.sandbox import enhanced, forms
 from billingbot.sandbox.claim import Claim
-from billingbot.sandbox.dispute_money import DisputeFee, is_withdrawn, network_fee, reinstate, withdraw
+from billingbot.sandbox.dispute_money import is_withdrawn, network_fee, reinstate, withdraw
 from billingbot.sandbox.early_fraud import refresh_warnings
 from billingbot.sandbox.events import changing, emit
+from billingbot.sandbox.plans import DisputeFee
 from billingbot.sandbox.router import listable, retrievable
 from billingbot.sandbox.state import Sandbox
 from billingbot.sandbox.tables import Obj

@@ -3,9 +3,10 @@
 from typing import Any
 
 from billingbot.sandbox import forms, pages
-from billingbot.sandbox.cards import BY_NUMBER, BY_TOKEN, CardPlan, card_of_method
+from billingbot.sandbox.cards import BY_NUMBER, BY_TOKEN, card_of_method
 from billingbot.sandbox.errors import declined, invalid, missing, refused
 from billingbot.sandbox.events import changing, emit
+from billingbot.sandbox.plans import CardPlan
 from billingbot.sandbox.router import Call, endpoint, list_of, retrievable
 from billingbot.sandbox.state import Sandbox
 from billingbot.sandbox.tables import Obj

@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from billingbot.sandbox.cards import CardPlan, card_of_charge
+from billingbot.sandbox.cards import card_of_charge
 from billingbot.sandbox.errors import StripeError, declined
 from billingbot.sandbox.events import changing, emit
 from billingbot.sandbox.payment_methods import billing_details
+from billingbot.sandbox.plans import CardPlan
 from billingbot.sandbox.settlement import book_charge
 from billingbot.sandbox.state import Sandbox
 from billingbot.sandbox.tables import Obj, snapshot

@@ -8,7 +8,8 @@ from billingbot.sandbox.disputes import charge_is_refundable, resolve_inquiry
 from billingbot.sandbox.early_fraud import refresh_warnings
 from billingbot.sandbox.errors import StripeError, invalid, refused
 from billingbot.sandbox.events import changing, emit
-from billingbot.sandbox.refund_outcomes import Outcome, next_outcome
+from billingbot.sandbox.plans import Outcome
+from billingbot.sandbox.refund_outcomes import next_outcome
 from billingbot.sandbox.router import Call, endpoint, listable, retrievable
 from billingbot.sandbox.settlement import book, covers
 from billingbot.sandbox.state import Sandbox

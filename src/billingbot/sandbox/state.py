@@ -8,17 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import Any, Final, TypedDict
 
 from billingbot.sandbox.clock import Agenda, Clock, Task
 from billingbot.sandbox.errors import missing
+from billingbot.sandbox.plans import CardPlan, DisputeFee, Outcome
 from billingbot.sandbox.tables import Obj, Table
-
-if TYPE_CHECKING:
-    from billingbot.sandbox.cards import CardPlan
-    from billingbot.sandbox.dispute_money import DisputeFee
-    from billingbot.sandbox.refund_outcomes import Outcome
-    from billingbot.sandbox.terms import Terms
+from billingbot.sandbox.terms import Terms
 
 API_VERSION: Final = "2026-10-28.endive"  # what stripe 16.1 pins
 _IN_PATH: Final = ("id", "intent", "payment_method")  # the names under which an id of the path is reported

@@ -135,7 +135,7 @@ def missing(connection: Connection, *, limit: int) -> Sequence[KnownDispute]:
     query = (
         disputes_store.select()
         .where(disputes.c.outcome.is_(None), disputes.c.status.in_(sorted(ANSWERABLE)), disputes.c.due_by > _NOW)
-        .where(disputes.c.submission_count == 0)
+        .where(sa.or_(disputes.c.submission_count == 0, disputes.c.status == "needs_response"))
         .where(~sa.exists().where(drafts.c.account == disputes.c.account, drafts.c.dispute_id == disputes.c.dispute_id))
     )
     rows = connection.execute(query.order_by(disputes.c.due_by).limit(limit))

@@ -11,10 +11,11 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
 from billingbot.core.disputes.answering import BINDING, FINAL_KINDS, LIVE, AnswerIntent, AnswerKind, AnswerState, become
+from billingbot.core.disputes.life import Stage
 from billingbot.core.errors import NotFoundError
 from billingbot.core.job import Actor, JobState
 from billingbot.store.schema import dispute_answers as answers
-from billingbot.store.schema import dispute_draft_versions, dispute_drafts, jobs
+from billingbot.store.schema import dispute_draft_versions, dispute_drafts, disputes, jobs
 from billingbot.store.schema import dispute_papers as papers
 
 _NOW: Final = sa.func.clock_timestamp()
@@ -67,12 +68,31 @@ def of_dispute(connection: Connection, account: str, dispute_id: str) -> Sequenc
     return [_intent(row) for row in connection.execute(query.order_by(answers.c.intended_at, answers.c.id))]
 
 
-def binding(connection: Connection, account: str, dispute_id: str) -> AnswerIntent | None:
-    """The one answer or acceptance that is under way or done, if there is one."""
+def at_inquiry(connection: Connection, account: str, dispute_id: str) -> int:
+    """How many answers went out while the dispute was an inquiry: as we read it then, and ours at least."""
+    mine = (answers.c.account == account, answers.c.dispute_id == dispute_id)
+    ours = sa.exists().where(
+        *mine,
+        answers.c.stage == Stage.INQUIRY,
+        answers.c.kind == AnswerKind.SEND,
+        answers.c.state == AnswerState.DONE,
+    )
+    seen = sa.select(disputes.c.inquiry_submissions).where(
+        disputes.c.account == account, disputes.c.dispute_id == dispute_id
+    )
+    found: int = connection.execute(
+        sa.select(sa.func.greatest(seen.scalar_subquery(), sa.cast(ours, sa.Integer)))
+    ).scalar_one()
+    return found
+
+
+def binding(connection: Connection, account: str, dispute_id: str, stage: Stage) -> AnswerIntent | None:
+    """The one answer or acceptance in this stage that is under way or done, if there is one."""
     row = connection.execute(
         _select().where(
             answers.c.account == account,
             answers.c.dispute_id == dispute_id,
+            answers.c.stage == stage,
             answers.c.kind.in_(FINAL_KINDS),
             answers.c.state.in_(BINDING),
         )
@@ -91,13 +111,12 @@ def asked(connection: Connection, account: str, dispute_id: str) -> AnswerIntent
     return _intent(row) if row else None
 
 
-def staged_fields(connection: Connection, account: str, dispute_id: str) -> frozenset[str]:
-    """Fields that an answer of ours put, or may have put, on the dispute without sending it."""
+def put_fields(connection: Connection, account: str, dispute_id: str) -> frozenset[str]:
+    """Fields that an answer of ours put, or may have put, on the dispute: staged, or sent while it was an inquiry."""
     rows = connection.execute(
         sa.select(answers.c.fields).where(
             answers.c.account == account,
             answers.c.dispute_id == dispute_id,
-            answers.c.kind == AnswerKind.STAGE,
             answers.c.sends > 0,
             answers.c.fields.is_not(None),
         )
@@ -179,6 +198,7 @@ def _select() -> sa.Select[Any]:
 def _intent(row: sa.Row[Any]) -> AnswerIntent:
     values = dict(row._mapping)
     values["kind"], values["state"] = AnswerKind(values["kind"]), AnswerState(values["state"])
+    values["stage"] = Stage(values["stage"])
     values["fields"] = json.loads(values["fields"]) if values["fields"] is not None else None
     values["cleared"], values["files"] = tuple(json.loads(values["cleared"])), json.loads(values["files"])
     return AnswerIntent(**values)

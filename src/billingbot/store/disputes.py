@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
-from billingbot.core.disputes.life import DisputeKind, DisputeOutcome, kind_of, outcome_of
+from billingbot.core.disputes.life import DisputeKind, DisputeOutcome, Stage, kind_of, outcome_of, stage_of
 from billingbot.core.errors import NotFoundError
 from billingbot.core.evidence.dossier import INQUIRY_CLOSED, MONEY_RETURNED, WON, Dispute, DisputeMoney
 from billingbot.store.schema import dispute_alarms, disputes
@@ -38,6 +38,8 @@ class KnownDispute:
     missed_at: datetime | None
     """When we saw that its deadline had passed without an answer."""
     looked_at: datetime
+    inquiry_submissions: int
+    """How many answers went out while it was an inquiry, as far as we saw."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,8 @@ def looked_at(
     values = _values(dispute) | {"read_at": read_at, "looked_at": _NOW}
     if case_id is not None:
         values["case_id"] = case_id
+    if stage_of(dispute) is Stage.INQUIRY:
+        values["inquiry_submissions"] = dispute.submission_count
     ended = outcome_of(dispute)
     if before is None or before.outcome is not ended:
         values["closed_at"] = _NOW if ended is not None else None
@@ -217,6 +221,7 @@ def known(row: sa.Row[Any]) -> KnownDispute:
         followed_due_by=row.followed_due_by,
         missed_at=row.missed_at,
         looked_at=row.looked_at,
+        inquiry_submissions=row.inquiry_submissions or 0,
     )
 
 

@@ -40,18 +40,25 @@ class FailedJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FailedFilter:
-    """Which failed jobs: all that are set must hold. `since` and `until` are about when they were given up."""
+class JobScope:
+    """What lists and replays choose jobs by: all that is set must hold."""
 
-    ids: tuple[str, ...] | None = None
     actor: Actor | None = None
     error_class: str | None = None
+    """That of the last failure."""
     frame: str | None = None
     """Where in our code the last failure was, as `core.frames.own_frame` tells it."""
     account: str | None = None
     case: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedFilter(JobScope):
+    """Which failed jobs. `since` and `until` are about when they were given up."""
+
+    ids: tuple[str, ...] | None = None
     states: tuple[JobState, ...] = (JobState.FAILED,)
     """Failed ones, unless events are interpreted again."""
     after: str | None = None
@@ -183,11 +190,10 @@ def failed(
     connection: Connection, wanted: FailedFilter = ALL_FAILED, *, limit: int | None = None
 ) -> Sequence[FailedJob]:
     """Failed jobs by this filter, oldest first, `limit` at the most."""
-    error_class = last_error_class()
     columns = [jobs.c[name] for name in FailedJob.__slots__ if name != "error_class"]
     found = connection.execute(
-        sa.select(*columns, error_class.label("error_class"))
-        .where(jobs.c.state.in_(wanted.states), *_wanted(wanted, error_class))
+        sa.select(*columns, last_error_class().label("error_class"))
+        .where(jobs.c.state.in_(wanted.states), *_wanted(wanted))
         .order_by(jobs.c.id)
         .limit(limit)
     )
@@ -248,28 +254,33 @@ def _if_in(connection: Connection, job_id: str, states: Sequence[JobState], valu
     return changed.rowcount == 1
 
 
-def _wanted(wanted: FailedFilter, error_class: sa.ScalarSelect[Any]) -> Iterator[sa.ColumnElement[bool]]:
+def _wanted(wanted: FailedFilter) -> Iterator[sa.ColumnElement[bool]]:
+    yield from in_scope(wanted, jobs.c.finished_at)
     if wanted.ids is not None:
         yield jobs.c.id.in_(wanted.ids)
-    if wanted.actor is not None:
-        yield jobs.c.actor == wanted.actor
-    if wanted.error_class is not None:
-        yield error_class == wanted.error_class
-    if wanted.frame is not None:
-        yield last_frame() == wanted.frame
-    if wanted.account is not None:
-        yield of_account(wanted.account)
-    if wanted.case is not None:
-        yield of_case(wanted.case)
-    if wanted.since is not None:
-        yield jobs.c.finished_at >= wanted.since
-    if wanted.until is not None:
-        yield jobs.c.finished_at < wanted.until
     if wanted.after is not None:
         yield jobs.c.id > wanted.after
 
 
-def of_account(account: str) -> sa.ColumnElement[bool]:
+def in_scope(scope: JobScope, moment: sa.Column[Any]) -> Iterator[sa.ColumnElement[bool]]:
+    """The conditions of the scope; its span of time is about this column."""
+    if scope.actor is not None:
+        yield jobs.c.actor == scope.actor
+    if scope.error_class is not None:
+        yield last_error_class() == scope.error_class
+    if scope.frame is not None:
+        yield _of_last_failure(job_failures.c.frame) == scope.frame
+    if scope.account is not None:
+        yield _of_account(scope.account)
+    if scope.case is not None:
+        yield _of_case(scope.case)
+    if scope.since is not None:
+        yield moment >= scope.since
+    if scope.until is not None:
+        yield moment < scope.until
+
+
+def _of_account(account: str) -> sa.ColumnElement[bool]:
     """Jobs of this account. A job names one id, or the account itself; each kind of id stands in one table only."""
     owned = (
         sa.exists().where(table.c.id == jobs.c.subject, table.c.account == account)
@@ -278,7 +289,7 @@ def of_account(account: str) -> sa.ColumnElement[bool]:
     return sa.or_(jobs.c.subject == account, *owned)
 
 
-def of_case(case_id: str) -> sa.ColumnElement[bool]:
+def _of_case(case_id: str) -> sa.ColumnElement[bool]:
     """Jobs about this case, or about a refund or a cancellation of its."""
     own = (sa.select(table.c.id).where(table.c.case_id == case_id) for table in (refunds, cancellations))
     return sa.or_(jobs.c.subject == case_id, *(jobs.c.subject.in_(ids) for ids in own))

@@ -40,7 +40,10 @@ def show_page(page: "AnswerPage") -> None:
     missing = [line for line in page.fields if line.text is None]
     if missing:
         say("", "Left out:", *(f"  {line.field}: {line.why_not}" for line in missing))
-    acts = ((one.kind, one.state, one.decided_by, one.intended_at, one.id, one.why) for one in page.intents)
+    acts = (
+        (f"{one.kind} ({one.stage})", one.state, one.decided_by, one.intended_at, one.id, one.why)
+        for one in page.intents
+    )
     show_section("At Stripe", ("what", "state", "by", "at", "id", "why"), acts)
     say("", "Next:")
     for act in page.acts:

@@ -9,6 +9,7 @@ import typer
 
 from billingbot.cli.disputes.answer_shown import advice, show_page, show_statements
 from billingbot.cli.output import AsJson, clean, money, progress, say, show_json, show_pairs, warn
+from billingbot.cli.reading import text_file
 from billingbot.cli.session import By, desk, me, whole_desk
 from billingbot.core.disputes.evidence_fields import Field
 
@@ -101,7 +102,7 @@ def edit(
 
     if [text is not None, file is not None, drop, restore].count(True) != 1:
         raise InputError("--text, --file, --drop, --restore", "expected exactly one of them")
-    words = _read(file) if file is not None else text
+    words = text_file("--file", file) if file is not None else text
     with desk() as at:
         act = act_of(at, dispute, account, by, version)
         if words is not None:
@@ -204,15 +205,6 @@ def _tell(page: "AnswerPage", *, as_json: bool) -> None:
         show_json(page)
     else:
         show_page(page)
-
-
-def _read(path: Path) -> str:
-    from billingbot.core.errors import InputError
-
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        raise InputError("--file", f"expected a UTF-8 text ({type(fault).__name__})") from None
 
 
 def _print(into: Path, dispute_id: str, charge_id: str, said: Iterable[tuple[Field, str]]) -> dict[str, int]:

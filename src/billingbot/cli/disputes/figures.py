@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from billingbot.cli.listing import OfAccount
 from billingbot.cli.output import AsJson, money, show_json, show_section, show_table
 from billingbot.cli.reading import day_or_instant
 from billingbot.cli.session import read
@@ -11,7 +12,7 @@ from billingbot.cli.session import read
 
 def figures(
     *,
-    account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
+    account: OfAccount = None,
     since: Annotated[str | None, typer.Option(help="Opened at or after: a day, a time, or how long ago: 90d.")] = None,
     until: Annotated[str | None, typer.Option(help="Opened before: a day, a time, or how long ago.")] = None,
     as_json: AsJson = False,

@@ -4,19 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from billingbot.cli.output import (
-    After,
-    AsJson,
-    Limit,
-    money,
-    more,
-    say,
-    show_json,
-    show_page,
-    show_pairs,
-    show_section,
-    show_table,
-)
+from billingbot.cli.listing import OfAccount, OfCase, OfCharge, show_list
+from billingbot.cli.output import After, AsJson, Limit, money, say, show_json, show_pairs, show_section
 from billingbot.cli.reading import instant
 from billingbot.cli.session import read
 from billingbot.core.disputes.life import DisputeKind, DisputeOutcome
@@ -35,9 +24,9 @@ def list_(
     status: Annotated[str | None, typer.Option(help="Only in this status of Stripe's.")] = None,
     reason: Annotated[str | None, typer.Option(help="Only for this reason, such as fraudulent.")] = None,
     outcome: Annotated[DisputeOutcome | None, typer.Option(help="Only those that ended so.")] = None,
-    account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
-    charge: Annotated[str | None, typer.Option(help="Only of this charge.")] = None,
-    case: Annotated[str | None, typer.Option(help="Only of this case.")] = None,
+    account: OfAccount = None,
+    charge: OfCharge = None,
+    case: OfCase = None,
     due_before: Annotated[str | None, typer.Option(help="Open and due before: ISO 8601 with a zone.")] = None,
     after: After = None,
     limit: Limit = 50,
@@ -59,18 +48,12 @@ def list_(
         due_before=instant("--due-before", due_before) if due_before else None,
     )
     page = read(lambda connection: disputes.dispute_list(connection, wanted, after=after, limit=limit))
-    if as_json:
-        from billingbot.web.api.disputes import shown
-
-        show_page(shown(page.items), page.next)
-        return
-    show_table(DISPUTE_COLUMNS, (dispute_row(line) for line in page.items))
-    more(page.next)
+    show_list(DISPUTE_COLUMNS, dispute_row, page.items, following=page.next, shown=_shown, as_json=as_json)
 
 
 def missed(
     *,
-    account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
+    account: OfAccount = None,
     after: After = None,
     limit: Limit = 50,
     as_json: AsJson = False,
@@ -80,26 +63,8 @@ def missed(
 
     wanted = disputes.DisputeFilter(account=account, missed=True)
     page = read(lambda connection: disputes.dispute_list(connection, wanted, after=after, limit=limit))
-    if as_json:
-        from billingbot.web.api.disputes import shown
-
-        show_page(shown(page.items), page.next)
-        return
-    rows = (
-        (
-            line.dispute.id,
-            money(line.dispute.amount_minor, line.dispute.currency),
-            line.dispute.reason,
-            line.dispute.due_by,
-            line.missed_at,
-            line.outcome or line.dispute.status,
-            line.case_id,
-            line.assignee,
-        )
-        for line in page.items
-    )
-    show_table(("dispute", "amount", "reason", "was due", "seen", "became", "case", "assignee"), rows)
-    more(page.next)
+    columns = ("dispute", "amount", "reason", "was due", "seen", "became", "case", "assignee")
+    show_list(columns, _missed_row, page.items, following=page.next, shown=_shown, as_json=as_json)
 
 
 def show(
@@ -137,6 +102,26 @@ def dispute_row(line: "DisputeLine") -> tuple[object, ...]:
         line.case_id,
         line.assignee,
     )
+
+
+def _missed_row(line: "DisputeLine") -> tuple[object, ...]:
+    dispute = line.dispute
+    return (
+        dispute.id,
+        money(dispute.amount_minor, dispute.currency),
+        dispute.reason,
+        dispute.due_by,
+        line.missed_at,
+        line.outcome or dispute.status,
+        line.case_id,
+        line.assignee,
+    )
+
+
+def _shown(line: "DisputeLine") -> object:
+    from billingbot.web.api.shown import DisputeShown
+
+    return DisputeShown.of(line)
 
 
 def _show(page: "DisputePage") -> None:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from billingbot.cli.output import AsJson, Limit, progress, say, show_json, show_page, show_table, warn
+from billingbot.cli.listing import OfAccount, show_list
+from billingbot.cli.output import AsJson, Limit, progress, say, show_json, show_table, warn
 from billingbot.cli.reading import instant_or_ago
 from billingbot.cli.session import By, desk, me, one_account, read
 
@@ -52,7 +53,7 @@ def backfill(
 
 def backfills(
     *,
-    account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
+    account: OfAccount = None,
     limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:
@@ -60,14 +61,13 @@ def backfills(
     from billingbot.store import backfills as passes
 
     found = read(lambda connection: passes.latest(connection, account=account, limit=limit))
-    if as_json:
-        show_page(found)
-        return
-    rows = (
-        (one.id, one.account, one.state, one.reason, one.since, one.until, one.missing, one.known, one.unreadable)
-        for one in found
-    )
-    show_table(("id", "account", "state", "why", "from", "to", "missing", "known", "unreadable"), rows)
+    columns = ("id", "account", "state", "why", "from", "to", "missing", "known", "unreadable")
+    show_list(columns, _row, found, as_json=as_json)
+
+
+def _row(one: "Backfill") -> tuple[object, ...]:
+    span = one.since, one.until
+    return one.id, one.account, one.state, one.reason, *span, one.missing, one.known, one.unreadable
 
 
 def _watched(at: "Desk", begun: "Backfill") -> "Backfill":

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from billingbot.cli.events.shown import About, OfAccount, OfState, OfType, Since, Until
+from billingbot.cli.events.shown import About, OfState, OfType, Since, Until
+from billingbot.cli.listing import OfAccount
 from billingbot.cli.output import AsJson
 from billingbot.cli.reading import instant_or_ago
 from billingbot.cli.replaying import DryRun, Expect, Name, Rate, Replay, Sure, Why, expected

@@ -3,28 +3,28 @@
 import json
 import sys
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from billingbot.cli.listing import OfAccount, show_list
 from billingbot.cli.output import (
     After,
     AsJson,
     Limit,
-    more,
     plain,
     say,
     show_json,
-    show_page,
     show_pairs,
     show_section,
-    show_table,
 )
 from billingbot.cli.reading import instant_or_ago
 from billingbot.cli.session import read
 from billingbot.core.job import JobState
 
-OfAccount = Annotated[str | None, typer.Option(help="Only this account's.")]
+if TYPE_CHECKING:
+    from billingbot.store.views.events import ListedEvent
+
 OfType = Annotated[str | None, typer.Option("--type", help="Only this type, such as charge.refunded.")]
 About = Annotated[str | None, typer.Option("--object", help="Only about this object of Stripe's.")]
 OfState = Annotated[JobState | None, typer.Option("--state", help="Only those whose newest job is in this state.")]
@@ -56,15 +56,8 @@ def list_(
         until=instant_or_ago("--until", until) if until else None,
     )
     page = read(lambda connection: event_list(connection, wanted, after=after, limit=limit))
-    if as_json:
-        show_page(page.items, page.next)
-        return
-    rows = (
-        (one.id, one.event_id, one.type, one.object_id, one.account, one.received_at, one.job_state)
-        for one in page.items
-    )
-    show_table(("id", "at Stripe", "type", "object", "account", "received", "job"), rows)
-    more(page.next)
+    columns = ("id", "at Stripe", "type", "object", "account", "received", "job")
+    show_list(columns, _row, page.items, following=page.next, as_json=as_json)
 
 
 def show(
@@ -103,3 +96,15 @@ def show(
     came = ((one.kind, one.id, one.state) for one in page.came_of_it)
     show_section("About the same object", ("what", "id", "state"), came)
     say("", "Body:", json.dumps(json.loads(body), indent=2, ensure_ascii=False))
+
+
+def _row(event: "ListedEvent") -> tuple[object, ...]:
+    return (
+        event.id,
+        event.event_id,
+        event.type,
+        event.object_id,
+        event.account,
+        event.received_at,
+        event.job_state,
+    )

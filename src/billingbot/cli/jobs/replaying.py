@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from billingbot.cli.output import AsJson, Limit, progress, say, show_json, show_page, show_table
+from billingbot.cli.listing import OfAccount, show_list
+from billingbot.cli.output import AsJson, Limit, progress, say, show_json
 from billingbot.cli.reading import instant_or_ago
 from billingbot.cli.replaying import (
     DryRun,
@@ -25,7 +26,7 @@ from billingbot.cli.replaying import (
 from billingbot.cli.session import By, desk, me, read
 from billingbot.core.errors import InputError
 from billingbot.core.job import Actor
-from billingbot.core.replay import DEFAULT_RATE, ItemState, RunState
+from billingbot.core.replay import DEFAULT_RATE, ItemState, ReplayRun, RunState
 
 if TYPE_CHECKING:
     from billingbot.flows.desk import Desk
@@ -37,7 +38,6 @@ OnlyIds = Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", help="O
 OfCase = Annotated[str | None, typer.Option(help="Only about this case or its refunds.")]
 OfActor = Annotated[Actor | None, typer.Option(help="Only this kind of work.")]
 OfError = Annotated[str | None, typer.Option("--error", help="Only where the last failure was of this class.")]
-OfAccount = Annotated[str | None, typer.Option(help="Only this account's.")]
 Since = Annotated[str | None, typer.Option(help="Given up at or after: ISO 8601 with a zone, or 90m, 36h, 7d ago.")]
 Until = Annotated[str | None, typer.Option(help="Given up before: the same.")]
 
@@ -88,23 +88,8 @@ def replays(*, limit: Limit = 20, as_json: AsJson = False) -> None:
     from billingbot.store import replays as stored
 
     found = read(lambda connection: stored.latest(connection, limit=limit))
-    if as_json:
-        from billingbot.web.api.jobs import RunShown
-
-        show_page([RunShown.of(run) for run in found])
-        return
-    rows = (
-        (
-            run.name,
-            state_of(run),
-            run.total,
-            *(run.count(state) for state in ItemState),
-            run.started_by,
-            run.stopped_why,
-        )
-        for run in found
-    )
-    show_table(("name", "state", "jobs", *ItemState, "started by", "why it stopped"), rows)
+    columns = ("name", "state", "jobs", *ItemState, "started by", "why it stopped")
+    show_list(columns, _row, found, shown=_shown, as_json=as_json)
 
 
 def dismiss(
@@ -176,6 +161,17 @@ def _dismissed(at: "Desk", previews: "Sequence[Preview]", *, by: str, why: str) 
     return count
 
 
+def _row(run: ReplayRun) -> tuple[object, ...]:
+    counts = (run.count(state) for state in ItemState)
+    return run.name, state_of(run), run.total, *counts, run.started_by, run.stopped_why
+
+
+def _shown(run: ReplayRun) -> object:
+    from billingbot.web.api.jobs import RunShown
+
+    return RunShown.of(run)
+
+
 def _stop(words: list[str], *, by: str, as_json: bool) -> None:
     from billingbot.flows.replay import replay_runs
 
@@ -184,9 +180,7 @@ def _stop(words: list[str], *, by: str, as_json: bool) -> None:
     with desk(for_account=True) as at:
         run = replay_runs.stop(at, words[0], by=by)
     if as_json:
-        from billingbot.web.api.jobs import RunShown
-
-        show_json(RunShown.of(run))
+        show_json(_shown(run))
     elif run.state is RunState.RUNNING:
         say(f"{run.name!r} stops before its next job.")
     else:

@@ -1,13 +1,17 @@
 """`billingbot jobs list` and `show`: what waits, what failed and why."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from billingbot.cli.output import After, AsJson, Limit, more, say, show_json, show_page, show_pairs, show_table
+from billingbot.cli.listing import OfAccount, show_list
+from billingbot.cli.output import After, AsJson, Limit, say, show_json, show_pairs
 from billingbot.cli.reading import instant_or_ago
 from billingbot.cli.session import read
 from billingbot.core.job import Actor, JobState
+
+if TYPE_CHECKING:
+    from billingbot.store.views.jobs import JobLine
 
 
 def list_(
@@ -17,7 +21,7 @@ def list_(
     subject: Annotated[str | None, typer.Option(help="Only about this case, refund or event of ours.")] = None,
     case: Annotated[str | None, typer.Option(help="Only about this case or its refunds.")] = None,
     error: Annotated[str | None, typer.Option("--error", help="Only where the last failure was of this class.")] = None,
-    account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
+    account: OfAccount = None,
     since: Annotated[
         str | None, typer.Option(help="Made at or after: ISO 8601 with a zone, or 90m, 36h, 7d ago.")
     ] = None,
@@ -40,12 +44,8 @@ def list_(
         until=instant_or_ago("--until", until) if until else None,
     )
     page = read(lambda connection: views.job_list(connection, wanted, after=after, limit=limit))
-    if as_json:
-        show_page(page.items, page.next)
-        return
-    rows = ((one.id, one.actor, one.subject, one.state, one.attempts, one.run_at, one.last_error) for one in page.items)
-    show_table(("id", "actor", "about", "state", "attempts", "due", "last error"), rows)
-    more(page.next)
+    columns = ("id", "actor", "about", "state", "attempts", "due", "last error")
+    show_list(columns, _row, page.items, following=page.next, as_json=as_json)
 
 
 def show(job: Annotated[str, typer.Argument(help="The job, job_...")], *, as_json: AsJson = False) -> None:
@@ -74,3 +74,7 @@ def show(job: Annotated[str, typer.Argument(help="The job, job_...")], *, as_jso
     for failure in page.failures:
         say("", f"Attempt {failure.attempt} at {failure.at:%Y-%m-%d %H:%M:%S}Z: {failure.error_class}: {failure.error}")
         say(*(f"  {line}" for line in failure.traceback.splitlines()))
+
+
+def _row(job: "JobLine") -> tuple[object, ...]:
+    return job.id, job.actor, job.subject, job.state, job.attempts, job.run_at, job.last_error

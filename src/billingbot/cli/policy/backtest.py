@@ -4,15 +4,14 @@ import csv
 import heapq
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Final, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 from billingbot.cli.output import AsJson, progress, show_json, warn
+from billingbot.cli.policy.backtested import SHOWN_FLIPS, Backtest
 from billingbot.cli.reading import day_or_instant, one_of
 from billingbot.cli.session import database
 
@@ -20,28 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from billingbot.core.backtest import Flip
-    from billingbot.core.backtest_report import Report
     from billingbot.flows.policy.rehearse import Plan, Text
-
-# What a page or a terminal lists one by one: the largest. All of them are in the CSV.
-SHOWN_FLIPS: Final = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backtest:
-    """One finished backtest, for whoever shows it."""
-
-    new: "Text"
-    against: "Text | None"
-    as_mode: str | None
-    since: datetime | None
-    until: datetime | None
-    never_decided: int
-    """Cases opened in that time which no policy ever decided."""
-    seconds: float
-    report: "Report"
-    largest: "list[Flip]"
-    """Of the flips, those with the largest amounts, at most SHOWN_FLIPS."""
 
 
 def backtest(

@@ -8,8 +8,8 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from billingbot.cli.output import clean, money
-from billingbot.cli.policy.backtest import SHOWN_FLIPS, Backtest
 from billingbot.cli.policy.backtest_tables import amounts, headline, net, notes
+from billingbot.cli.policy.backtested import SHOWN_FLIPS, Backtest
 from billingbot.cli.policy.plots import LEFT, WIDTH, Columns, Row, columns, shares
 from billingbot.core.backtest_report import MoneyLine, PeopleLine, Report
 

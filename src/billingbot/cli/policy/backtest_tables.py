@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from billingbot.cli.output import money, say, show_section
 
 if TYPE_CHECKING:
-    from billingbot.cli.policy.backtest import Backtest
+    from billingbot.cli.policy.backtested import Backtest
     from billingbot.core.backtest import Flip, Sum
     from billingbot.core.backtest_report import MoneyLine, OverBudget, Report
 

@@ -10,11 +10,13 @@ from billingbot.core.disputes.answering import (
     BINDING,
     FINAL_KINDS,
     AnswerIntent,
+    AnswerKind,
     AnswerState,
     Standing,
     not_to_be_accepted,
     stands_in_the_way,
 )
+from billingbot.core.disputes.life import Stage
 from billingbot.core.evidence.dossier import Dispute
 
 
@@ -30,18 +32,22 @@ class NextAct:
 
 
 def next_acts(
-    content: DraftContent | None, intents: Sequence[AnswerIntent], dispute: Dispute | None, now: datetime
+    content: DraftContent | None, intents: Sequence[AnswerIntent], standing: Standing | None, now: datetime
 ) -> tuple[NextAct, ...]:
     """The acts in the order in which people take them. By the dispute as last read; None where it never was."""
-    return tuple(_acts(content, intents, dispute, now))
+    return tuple(_acts(content, intents, standing, now))
+
+
+def standing_by_books(dispute: Dispute, at_inquiry: int) -> Standing:
+    """What our books know of where an answer stands, without a question to Stripe."""
+    return Standing(dispute=dispute, wants_fee=dispute.case_type == "compliance", at_inquiry=at_inquiry)
 
 
 def _acts(
-    content: DraftContent | None, intents: Sequence[AnswerIntent], dispute: Dispute | None, now: datetime
+    content: DraftContent | None, intents: Sequence[AnswerIntent], standing: Standing | None, now: datetime
 ) -> Iterator[NextAct]:
-    over = _over(intents)
+    over = _over(intents, standing.stage if standing else Stage.CHARGEBACK)
     asked = next((one for one in intents if one.state is AnswerState.ASKED), None)
-    standing = Standing(dispute=dispute, wants_fee=dispute.case_type == "compliance") if dispute else None
     awaited = over or (stands_in_the_way(standing, now) if standing else None)
     unfit = awaited or _unfit(content)
     open_ = over or (not_to_be_accepted(standing) if standing else None)
@@ -59,13 +65,19 @@ def _act(act: str, power: Power, why_not: str | None, consequence: str) -> NextA
     return NextAct(act=act, power=power, why_not=why_not, consequence=consequence)
 
 
-def _over(intents: Sequence[AnswerIntent]) -> str | None:
-    for one in intents:
-        if one.kind in FINAL_KINDS and one.state in BINDING:
-            return f"{one.kind} by {one.decided_by} is {one.state}"
-        if one.is_live:
-            return "it is just being staged"
-    return None
+def _over(intents: Sequence[AnswerIntent], stage: Stage) -> str | None:
+    one = standing_in(intents, stage)
+    if one is None:
+        return None
+    return (
+        "it is just being staged" if one.kind is AnswerKind.STAGE else f"{one.kind} by {one.decided_by} is {one.state}"
+    )
+
+
+def standing_in(intents: Sequence[AnswerIntent], stage: Stage) -> AnswerIntent | None:
+    """The act beside which there is no other: this stage's last word, or whatever is under way in either."""
+    final = (one for one in intents if one.kind in FINAL_KINDS and one.state in BINDING and one.stage is stage)
+    return next(final, None) or next((one for one in intents if one.is_live), None)
 
 
 def _unfit(content: DraftContent | None) -> str | None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from billingbot.core.disputes.life import BY_STRIPE, returned_money
+from billingbot.core.disputes.life import BY_STRIPE, Stage, returned_money, sent_in_stage, stage_of
 from billingbot.core.disputes.packet import ANSWERABLE
 from billingbot.core.disputes.statements import instant
 from billingbot.core.errors import ConflictError
@@ -28,7 +28,7 @@ class AnswerKind(StrEnum):
     STAGE = "stage"
     """Kept on the dispute, to be seen in the Dashboard; not sent to the bank."""
     SEND = "send"
-    """To the bank, once and for ever."""
+    """To the bank, once and for ever: once for an inquiry, and once for the chargeback that it becomes."""
     ACCEPT = "accept"
     """The dispute is closed: lost, and not to be undone."""
 
@@ -56,7 +56,7 @@ class AnswerState(StrEnum):
 _S = AnswerState
 LIVE: Final = (_S.INTENDED, _S.SUBMITTING, _S.UNKNOWN)
 FINAL_KINDS: Final = (AnswerKind.SEND, AnswerKind.ACCEPT)
-"""Kinds of which a dispute has one that is live or done, for ever."""
+"""Kinds of which a dispute has one that is live or done, for ever, in each of its stages."""
 BINDING: Final = (*LIVE, _S.DONE)
 _AFTER_A_CALL: Final = frozenset({_S.DONE, _S.OVERTAKEN, _S.ABSENT, _S.REFUSED})
 _NEXT: Final[Mapping[AnswerState, frozenset[AnswerState]]] = {
@@ -85,6 +85,8 @@ class AnswerIntent:
     dispute_id: str
     charge_id: str
     kind: AnswerKind
+    stage: Stage
+    """What it answers."""
     state: AnswerState
     draft_id: str | None
     draft_version: int | None
@@ -135,6 +137,24 @@ class Standing:
     sent_by: str | None = None
     """The intent of ours that sent the last answer, by the mark that it left."""
     staged_by: str | None = None
+    at_inquiry: int = 0
+    """How many answers went out while it was an inquiry, by our books."""
+
+    @property
+    def stage(self) -> Stage:
+        """What an answer would be to."""
+        return stage_of(self.dispute)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether Stripe counts an answer in this stage. Stricter than the status: an answer that we cannot tell to
+        be the inquiry's counts here."""
+        return sent_in_stage(self.dispute, self.at_inquiry) > 0
+
+    @property
+    def is_answered_by_stripe(self) -> bool:
+        """Whether that was Smart Disputes."""
+        return self.is_answered and self.dispute.submission_method == BY_STRIPE
 
 
 def stands_in_the_way(standing: Standing, now: datetime) -> str | None:
@@ -146,9 +166,9 @@ def stands_in_the_way(standing: Standing, now: datetime) -> str | None:
         return "Stripe names no due time: the bank takes no answer"
     if dispute.due_by <= now:
         return f"the answer was due by {instant(dispute.due_by)}"
-    if dispute.submission_method == BY_STRIPE:
+    if standing.is_answered_by_stripe:
         return "Smart Disputes has answered"
-    if dispute.submission_count > 0:
+    if standing.is_answered:
         return "an answer was sent already; where the bank asks once more, answer it in the Dashboard"
     if dispute.intended_method == BY_STRIPE:
         return "Smart Disputes is set to answer this dispute by itself"
@@ -162,7 +182,7 @@ def not_to_be_accepted(standing: Standing) -> str | None:
     dispute = standing.dispute
     if returned_money(dispute) or dispute.status not in ANSWERABLE:
         return f"the dispute is {dispute.status}: there is nothing to accept"
-    if dispute.submission_count > 0:
+    if standing.is_answered:
         return "an answer was sent already: the bank decides"
     return None
 
@@ -201,6 +221,8 @@ def next_step(intent: AnswerIntent, standing: Standing, now: datetime) -> Step:
         if intent.kind is not AnswerKind.STAGE:
             return Step(move=Move.ABSENT, why="Stripe shows nothing of it")
     stands = not_to_be_accepted(standing) if intent.kind is AnswerKind.ACCEPT else stands_in_the_way(standing, now)
+    if stands is None and intent.stage is not standing.stage:
+        stands = f"the {intent.stage} is a {standing.stage} by now, which takes an answer of its own"
     if stands is None and _other_sum(intent, standing.dispute):
         stands = "the dispute is over another amount than when it was decided"
     if stands is not None:
@@ -216,7 +238,7 @@ def _shows(intent: AnswerIntent, standing: Standing) -> bool:
         case AnswerKind.SEND:
             return standing.sent_by == intent.id and standing.dispute.submission_count > 0
         case AnswerKind.ACCEPT:  # closing leaves no mark; that it is over, without an answer of anybody's, is ours
-            return standing.dispute.status in {"lost", "warning_closed"} and standing.dispute.submission_count == 0
+            return standing.dispute.status in {"lost", "warning_closed"} and not standing.is_answered
 
 
 def is_carried_out(intent: AnswerIntent, standing: Standing) -> bool:
@@ -227,13 +249,11 @@ def is_carried_out(intent: AnswerIntent, standing: Standing) -> bool:
 
 
 def _overtaken(intent: AnswerIntent, standing: Standing) -> str | None:
-    if intent.kind is AnswerKind.ACCEPT:
+    if intent.kind is AnswerKind.ACCEPT or not standing.is_answered:
         return None
-    if standing.dispute.submission_method == BY_STRIPE:
+    if standing.is_answered_by_stripe:
         return "Smart Disputes has answered"
-    if standing.dispute.submission_count > 0 and standing.sent_by != intent.id:
-        return "somebody else has answered"
-    return None
+    return "somebody else has answered" if standing.sent_by != intent.id else None
 
 
 def _other_sum(intent: AnswerIntent, dispute: Dispute) -> bool:

@@ -4,14 +4,18 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-# Stripe's limits for one text and for all of them together. https://docs.stripe.com/api/disputes/update
+# "Has a maximum character count of 20,000" (each of the eight long texts; for the short ones, such as a name, Stripe
+# states none), and "the combined character count of all fields is limited to 150,000".
+# https://docs.stripe.com/api/disputes/update
 LONGEST_FIELD: Final = 20_000
 LONGEST_IN_ALL: Final = 150_000
 CUT: Final = "\n[cut here: longer than the field takes]"
-# For the files together: 4.5 MB, and 50 pages, 19 where Mastercard is asked. Stripe counts the pages of texts and
-# files by its own estimate and refuses what is over. https://docs.stripe.com/disputes/responding
+# "Only PDF, JPEG, or PNG file types are accepted. The combined file size can't be more than 4.5MB. The combined page
+# count must be less than 50 pages": https://docs.stripe.com/disputes/best-practices (4.5 million bytes is the smaller
+# reading). "19 pages for Mastercard": https://docs.stripe.com/disputes/categories. Stripe counts the pages of texts and
+# files by its own estimate, since 2026-09-30, and refuses what is over (see flows/disputes/answer.py).
 MOST_BYTES_IN_ALL: Final = 4_500_000
-MOST_PAGES: Final = 50
+MOST_PAGES: Final = 49
 MOST_PAGES_OF: Final[Mapping[str, int]] = {"mastercard": 19}
 
 

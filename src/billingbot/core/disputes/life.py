@@ -21,6 +21,7 @@ RESOLVED_BY_RULE: Final = "resolution"
 # https://docs.stripe.com/api/disputes/object#dispute_object-status
 APPEAL: Final = "appeal_needs_response"
 WANTS_ANSWER: Final = frozenset({"warning_needs_response", "needs_response", APPEAL})
+_ASKS_AFRESH: Final = WANTS_ANSWER - {"warning_needs_response"}
 BY_STRIPE: Final = "smart_disputes"
 """Stripe's Smart Disputes: it writes and sends the answer by itself. https://docs.stripe.com/disputes/smart-disputes"""
 
@@ -38,6 +39,15 @@ class DisputeKind(StrEnum):
     """The network says that its rules were broken; answering may cost a fee of its own."""
     BLOCK = "block"
     """Turned away before it became a chargeback."""
+
+
+class Stage(StrEnum):
+    """What an answer is to: each takes one of its own, under the same dispute. "If an inquiry escalates to a
+    chargeback, you must submit another response for the dispute": https://docs.stripe.com/disputes/responding
+    """
+
+    INQUIRY = "inquiry"
+    CHARGEBACK = "chargeback"
 
 
 class DisputeOutcome(StrEnum):
@@ -78,6 +88,11 @@ def kind_of(dispute: Dispute) -> DisputeKind:
     return DisputeKind.CHARGEBACK
 
 
+def stage_of(dispute: Dispute) -> Stage:
+    """Which answer the bank wants, or has had; what is no inquiry (any more) is a chargeback."""
+    return Stage.INQUIRY if dispute.status in INQUIRY_OPEN | INQUIRY_CLOSED else Stage.CHARGEBACK
+
+
 def outcome_of(dispute: Dispute) -> DisputeOutcome | None:
     """How it ended; None while it is open, or where its status is none that we know."""
     if dispute.status in WON:
@@ -101,11 +116,22 @@ def returned_money(dispute: Dispute) -> bool:
     return outcome_of(dispute) in {DisputeOutcome.LOST, DisputeOutcome.RESOLVED, DisputeOutcome.PREVENTED}
 
 
-def is_answered(dispute: Dispute) -> bool:
-    """Whether an answer has gone to the bank. An appeal wants a new one, whatever was sent before it."""
-    if dispute.status == APPEAL:
-        return False
-    return dispute.submission_count > 0 or dispute.submission_method == BY_STRIPE
+def is_answered(dispute: Dispute, *, at_inquiry: int = 0) -> bool:
+    """Whether an answer to what the dispute is now has gone to the bank; `at_inquiry` of them went to its inquiry.
+
+    A chargeback that awaits an answer says so by its status, whatever was sent before: with an answer it is under
+    review, as recorded. So an answered inquiry that escalates leaves no deadline unseen. An appeal is alike.
+    """
+    return dispute.status not in _ASKS_AFRESH and sent_in_stage(dispute, at_inquiry) > 0
+
+
+def sent_in_stage(dispute: Dispute, at_inquiry: int) -> int:
+    """How many answers went to the bank since the dispute is what it is now, by Stripe's count, which goes on when an
+    inquiry escalates; `at_inquiry` of them went to the inquiry. Smart Disputes may have answered without a count.
+    """
+    before = 0 if stage_of(dispute) is Stage.INQUIRY else at_inquiry
+    uncounted = dispute.submission_method == BY_STRIPE and not before
+    return max(dispute.submission_count - before, int(uncounted))
 
 
 def answering(dispute: Dispute, now: datetime) -> Answering:

@@ -1,7 +1,10 @@
 """Letters: sending a case's reply to its customer, once, when it can no longer turn out to be untrue."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
+
+from sqlalchemy import Connection
 
 from billingbot.core.access.person import person
 from billingbot.core.access.powers import Power
@@ -14,7 +17,7 @@ from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.letter import Letter, LetterState
 from billingbot.core.notice import Notice, NoticeKind
 from billingbot.core.refund import RefundState
-from billingbot.flows.casework.review import Act
+from billingbot.flows.casework.review import Act, check_version
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.notify import tell
 from billingbot.store import cases, database, history, jobs, letters, refunds
@@ -23,7 +26,35 @@ from billingbot.telling.mail import Mail, MailDelayedError, MailRefusedError, Ma
 
 # A letter about what was decided longer ago than this surprises more than it helps, as after a long outage.
 STILL_NEWS: Final = timedelta(days=1)
+_NO_MAIL: Final = "no [mail] is configured, so that replies are copied by hand"
+_SENT: Final = "this text was sent already"
 _PAID: Final = frozenset({RefundState.PENDING, RefundState.SUCCEEDED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What a case's customer would be sent now; `obstacle` is why it cannot be sent, or not yet, None where it can."""
+
+    case: Case
+    subject: str
+    text: str | None
+    language: str | None
+    obstacle: str | None
+
+
+def preview(desk: Desk, case_id: str) -> Reply:
+    """The reply exactly as `send` would send it. Raises NotFoundError."""
+    desk.require(Power.SEE)
+    with transaction(desk.db) as connection:
+        case = cases.get(connection, case_id)
+        obstacle = None if desk.mail is None else _obstacle(connection, case)
+        return Reply(
+            case=case,
+            subject=case.reply_subject or case.id,
+            text=case.reply,
+            language=case.reply_language,
+            obstacle=_NO_MAIL if desk.mail is None else obstacle,
+        )
 
 
 def send(desk: Desk, act: Act) -> Letter:
@@ -34,18 +65,17 @@ def send(desk: Desk, act: Act) -> Letter:
     desk.require(Power.DECIDE)
     person(act.by)
     if desk.mail is None:
-        raise ForbiddenError("mail: no [mail] is configured, so that replies are copied by hand")
+        raise ForbiddenError(f"mail: {_NO_MAIL}")
     with step(desk) as this:
         case = cases.lock(this.db, act.case_id)
-        if act.version is not None and act.version != case.version:
-            raise ConflictError(f"case {case.id}: has changed since you looked (version {case.version}); look again")
+        check_version(case, act)
         if case.reply is None:
             raise InputError("case", f"expected one with a reply to send; {case.id} has none")
-        if not _can_be_said(this, case):
-            raise ConflictError(f"case {case.id}: is {case.state}; its reply can be sent once that is so")
+        if not _can_be_said(this.db, case):
+            raise ConflictError(f"case {case.id}: {_undecided(case)}")
         letter = _write(this, case, by=act.by)
     if letter is None:
-        raise ConflictError(f"case {case.id}: this text was sent already")
+        raise ConflictError(f"case {case.id}: {_SENT}")
     return letter
 
 
@@ -159,11 +189,28 @@ def _write(this: Step, case: Case, *, by: str) -> Letter | None:
     return letter
 
 
-def _can_be_said(this: Step, case: Case) -> bool:
+def _obstacle(connection: Connection, case: Case) -> str | None:
+    if case.reply is None:
+        return "the case has no reply yet"
+    if not _can_be_said(connection, case):
+        return _undecided(case)
+    said = digest(case.reply.encode())
+    had = any(
+        letter.text_digest == said and letter.state is not LetterState.FAILED
+        for letter in letters.of_case(connection, case.id)
+    )
+    return _SENT if had else None
+
+
+def _undecided(case: Case) -> str:
+    return f"it is in {case.state}; its reply can be sent once that is decided"
+
+
+def _can_be_said(connection: Connection, case: Case) -> bool:
     """Whether the reply is about something that is decided: a closed case, or money that Stripe has taken up."""
     if case.state is CaseState.CLOSED:
         return True
-    live = refunds.live_of_charge(this.db, case.account, case.charge_id) if case.charge_id else None
+    live = refunds.live_of_charge(connection, case.account, case.charge_id) if case.charge_id else None
     return case.state is CaseState.REFUNDING and live is not None and live.state in _PAID
 
 

@@ -68,8 +68,8 @@ def release(desk: Desk, act: Act) -> Case:
         return cases.change(this.db, case, assignee=None)
 
 
-def note(desk: Desk, act: Act, text: str) -> None:
-    """Writes a note on the case. The ledger keeps its digest; the text itself stays erasable."""
+def note(desk: Desk, act: Act, text: str) -> tuple[str, ...]:
+    """Writes a note on the case, and tells whom it mentions. The ledger keeps its digest; the text stays erasable."""
     desk.require(Power.DECIDE)
     text = text_of("text", text)
     with step(desk) as this:
@@ -79,6 +79,7 @@ def note(desk: Desk, act: Act, text: str) -> None:
         named = mention(this, case, note_id, text, by=act.by)
         body = {"note": note_id, "text_digest": digest(text.encode())}
         _record(this, case, act, EntryKind.CASE_NOTED, body | ({"mentioned": list(named)} if named else {}))
+        return tuple(named)
 
 
 def ask_again(desk: Desk, act: Act, why: str) -> Case:

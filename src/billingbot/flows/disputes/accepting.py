@@ -7,8 +7,10 @@ from billingbot.core.disputes.answering import (
     AnswerIntent,
     AnswerKind,
     AnswerState,
+    Standing,
     not_to_be_accepted,
 )
+from billingbot.core.disputes.life import Stage
 from billingbot.core.errors import ConflictError, ForbiddenError
 from billingbot.core.evidence.dossier import Dispute
 from billingbot.core.ids import Kind
@@ -19,7 +21,7 @@ from billingbot.core.notice import Notice, NoticeKind
 from billingbot.flows.casework.two_people import not_the_same_way
 from billingbot.flows.desk import Account, Desk, Step, step
 from billingbot.flows.disputes.drafting import AnswerAct, draft_row
-from billingbot.flows.disputes.sending import entry, refuse_beside
+from billingbot.flows.disputes.sending import entry, fresh_standing, refuse_beside
 from billingbot.flows.notify import tell
 from billingbot.store import answer_drafts, answers, database
 from billingbot.store.database import transaction
@@ -38,18 +40,18 @@ def ask_to_accept(desk: Desk, act: AnswerAct) -> tuple[AnswerIntent, Dispute]:
     by = person(act.by)
     account = desk.account(act.account)
     dispute = account.stripe.dispute(act.dispute_id)
-    _must_be_open(desk, account, act.dispute_id)
+    stage = _must_be_open(desk, account, act.dispute_id).stage
     two = desk.policy_for(None).limits.wants_two(dispute.amount_minor, dispute.currency)
     with step(desk) as this:
         row, _ = draft_row(this, account, dispute)
         answer_drafts.get(this.db, row.id, lock=True)
-        refuse_beside(this, account.name, dispute.id, AnswerKind.ACCEPT)
+        refuse_beside(this, act, AnswerKind.ACCEPT, stage)
         waiting = answers.asked(this.db, account.name, dispute.id)
-        if waiting is not None and _holds(this, waiting, dispute):
+        if waiting is not None and _holds(this, waiting, dispute, stage):
             return waiting, dispute
         if waiting is not None:
             answers.set_state(this.db, waiting, _S.LAPSED, why="asked anew")
-        intent = _asked(this, account, dispute, by, needs_second=two)
+        intent = _asked(this, account, dispute, by, stage, needs_second=two)
         answers.intend(this.db, intent, first_key=person_key(by), first_through=desk.through)
         body = {"amount_minor": intent.amount_minor, "currency": intent.currency, "needs_second": two}
         this.record(entry(intent, EntryKind.ANSWER_ASKED, body, actor=by))
@@ -70,20 +72,21 @@ def confirm_acceptance(desk: Desk, answer_id: str, *, by: str) -> AnswerIntent:
     with transaction(desk.db) as connection:
         seen = answers.get(connection, answer_id)
     account = desk.account(seen.account)
-    dispute = _must_be_open(desk, account, seen.dispute_id)
+    standing = _must_be_open(desk, account, seen.dispute_id)
     with step(desk) as this:
         row = answer_drafts.find(this.db, seen.account, seen.dispute_id)
         if row is not None:
             answer_drafts.get(this.db, row.id, lock=True)
         intent = answers.get(this.db, answer_id, lock=True)
-        if intent.state is not _S.ASKED or not _holds(this, intent, dispute):
+        if intent.state is not _S.ASKED or not _holds(this, intent, standing.dispute, standing.stage):
             raise ConflictError(f"dispute {intent.dispute_id}: nothing waits to be confirmed; ask to accept it again")
         if intent.needs_second:
             key, through = answers.first_word(this.db, intent.id)
             if key == person_key(by):
                 raise ConflictError(f"dispute {intent.dispute_id}: {intent.first_by} has asked; somebody else confirms")
             not_the_same_way(f"dispute {intent.dispute_id}", through, desk.through)
-        refuse_beside(this, intent.account, intent.dispute_id, AnswerKind.ACCEPT)
+        act = AnswerAct(account=intent.account, dispute_id=intent.dispute_id, by=by)
+        refuse_beside(this, act, AnswerKind.ACCEPT, standing.stage)
         word = {"decided_by": by, "decided_key": person_key(by), "decided_through": desk.through}
         confirmed = answers.set_state(this.db, intent, _S.INTENDED, **word)
         this.enqueue(Actor.ANSWER, confirmed.id)
@@ -108,21 +111,24 @@ def take_back(desk: Desk, answer_id: str, *, by: str) -> AnswerIntent:
     return lapsed
 
 
-def _must_be_open(desk: Desk, account: Account, dispute_id: str) -> Dispute:
-    standing = account.stripe.standing(dispute_id)
+def _must_be_open(desk: Desk, account: Account, dispute_id: str) -> Standing:
+    standing = fresh_standing(desk, account.name, dispute_id)
     stands = not_to_be_accepted(standing)
     if stands is not None:
         raise ForbiddenError(f"dispute {dispute_id}: {stands}")
-    return standing.dispute
+    return standing
 
 
-def _holds(this: Step, intent: AnswerIntent, dispute: Dispute) -> bool:
-    """Whether what was asked for still stands: the same sum, and not too long ago."""
+def _holds(this: Step, intent: AnswerIntent, dispute: Dispute, stage: Stage) -> bool:
+    """Whether what was asked for still stands: the same sum and consequence, and not too long ago."""
     in_time = intent.confirm_by_at is not None and database.now(this.db) < intent.confirm_by_at
-    return in_time and (intent.amount_minor, intent.currency) == (dispute.amount_minor, dispute.currency)
+    asked, now = (intent.amount_minor, intent.currency), (dispute.amount_minor, dispute.currency)
+    return in_time and asked == now and intent.stage is stage
 
 
-def _asked(this: Step, account: Account, dispute: Dispute, by: str, *, needs_second: bool) -> AnswerIntent:
+def _asked(
+    this: Step, account: Account, dispute: Dispute, by: str, stage: Stage, *, needs_second: bool
+) -> AnswerIntent:
     now = database.now(this.db)
     return AnswerIntent(
         id=this.new_id(Kind.ANSWER),
@@ -131,6 +137,7 @@ def _asked(this: Step, account: Account, dispute: Dispute, by: str, *, needs_sec
         dispute_id=dispute.id,
         charge_id=dispute.charge_id,
         kind=AnswerKind.ACCEPT,
+        stage=stage,
         state=_S.ASKED,
         draft_id=None,
         draft_version=None,

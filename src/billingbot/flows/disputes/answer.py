@@ -28,7 +28,7 @@ from billingbot.core.mode import Mode
 from billingbot.core.notice import Notice, NoticeKind
 from billingbot.core.paying import LEAVES_WITHIN
 from billingbot.flows.desk import Desk, Step, step
-from billingbot.flows.disputes.sending import entry
+from billingbot.flows.disputes.sending import entry, fresh_standing
 from billingbot.flows.look import mode_of
 from billingbot.flows.notify import tell
 from billingbot.gateway.answers import (
@@ -74,7 +74,7 @@ def answer(desk: Desk, job: Job, *, clock: Callable[[], float] = monotonic) -> N
             jobs.finish(connection, job)
         return None
     try:
-        standing = desk.account(intent.account).stripe.standing(intent.dispute_id)
+        standing = fresh_standing(desk, intent.account, intent.dispute_id)
     except StripeNotFoundError:
         return _end(desk, job, intent, _S.REFUSED, "Stripe knows no such dispute")
     looked = clock()
@@ -155,7 +155,7 @@ def _call(desk: Desk, sent: AnswerIntent) -> AnswerOutcome:
 
 def _refused(desk: Desk, job: Job, sent: AnswerIntent, outcome: Refused) -> None:
     """No: perhaps because it is done already, by an earlier call of ours or by somebody else."""
-    standing = desk.account(sent.account).stripe.standing(sent.dispute_id)
+    standing = fresh_standing(desk, sent.account, sent.dispute_id)
     following = next_step(sent, standing, _now(desk))
     if following.move in {Move.DONE, Move.OVERTAKEN}:
         return _end(desk, job, sent, _ENDS[following.move], following.why)

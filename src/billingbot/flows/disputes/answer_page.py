@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from billingbot.core.access.powers import Power
-from billingbot.core.disputes.answer_acts import NextAct, next_acts
+from billingbot.core.disputes.answer_acts import NextAct, next_acts, standing_by_books
 from billingbot.core.disputes.answer_draft import DraftContent, Piece
 from billingbot.core.disputes.answering import AnswerIntent, AnswerState
 from billingbot.core.disputes.contest_value import ContestValue, contest_value
@@ -113,7 +113,9 @@ def answer_page(desk: Desk, dispute_id: str, *, account: str | None = None) -> A
         pages=sum(paper.pages for paper in papers.values()),
         most_pages=most_pages(content.brand if content else None),
         intents=record.intents,
-        acts=next_acts(content, record.intents, dispute, record.at),
+        acts=next_acts(
+            content, record.intents, standing_by_books(dispute, record.at_inquiry) if dispute else None, record.at
+        ),
         changes=record.changes,
     )
 

@@ -6,10 +6,11 @@ from billingbot.core.access.person import person
 from billingbot.core.access.powers import Power
 from billingbot.core.disputes.answer_draft import DraftChange, DraftContent, dropped, edited, restored
 from billingbot.core.disputes.evidence_fields import Field
+from billingbot.core.disputes.life import Stage, stage_of
 from billingbot.core.errors import ConflictError
 from billingbot.flows.desk import Desk, step
 from billingbot.flows.disputes.drafting import AnswerAct, check_version, find_draft, write
-from billingbot.store import answer_drafts, answers, database
+from billingbot.store import answer_drafts, answers, database, disputes
 from billingbot.store.answer_drafts import DraftVersion
 
 
@@ -40,7 +41,9 @@ def _change(
     with step(desk) as this:
         draft = find_draft(this, act)
         check_version(draft, act)
-        if answers.binding(this.db, act.account, act.dispute_id) is not None:
+        known = disputes.find(this.db, act.account, act.dispute_id)
+        stage = stage_of(known.dispute) if known else Stage.CHARGEBACK
+        if answers.binding(this.db, act.account, act.dispute_id, stage) is not None:
             raise ConflictError(f"dispute {act.dispute_id}: is answered, or about to be")
         held = answer_drafts.current(this.db, draft).content
         if held is None:

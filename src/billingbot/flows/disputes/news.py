@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
-from billingbot.core.disputes.life import DisputeOutcome, is_answered, outcome_of, returned_money
+from billingbot.core.disputes.life import DisputeOutcome, is_answered, outcome_of, returned_money, stage_of
 from billingbot.core.evidence.dossier import Dispute
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.money import Money
@@ -48,9 +48,11 @@ def _passed_unanswered(this: Step, known: KnownDispute, before: KnownDispute | N
     due_by = dispute.due_by
     if before is None or before.outcome is not None or known.outcome is not DisputeOutcome.LOST or due_by is None:
         return False
-    if is_answered(dispute) or database.now(this.db) < due_by:
+    at_inquiry = answers.at_inquiry(this.db, known.account, dispute.id)
+    if is_answered(dispute, at_inquiry=at_inquiry) or database.now(this.db) < due_by:
         return False
-    return answers.binding(this.db, known.account, dispute.id) is None  # given up by a person of ours: no oversight
+    # Given up by a person of ours: no oversight.
+    return answers.binding(this.db, known.account, dispute.id, stage_of(dispute)) is None
 
 
 def _changed(known: KnownDispute, before: KnownDispute | None) -> Draft:

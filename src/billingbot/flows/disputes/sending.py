@@ -1,13 +1,15 @@
 """Sending: a person stages a drafted answer at Stripe, or sends it to the bank, once; the call itself is a job."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from billingbot.core.access.person import person
 from billingbot.core.access.powers import Power
+from billingbot.core.disputes.answer_acts import standing_in
 from billingbot.core.disputes.answer_draft import fields_digest, shortcomings
 from billingbot.core.disputes.answering import AnswerIntent, AnswerKind, AnswerState, Standing, stands_in_the_way
 from billingbot.core.disputes.evidence_fields import MOST_BYTES_IN_ALL, PAPERS, Field, most_pages
+from billingbot.core.disputes.life import Stage
 from billingbot.core.errors import ConflictError, ForbiddenError, InputError
 from billingbot.core.ids import Kind
 from billingbot.core.job import Actor
@@ -62,7 +64,7 @@ def _put(desk: Desk, act: AnswerAct, kind: AnswerKind, *, decided_by: str, with_
         draft = find_draft(this, act)
         if draft.version != ready.draft.version:
             raise ConflictError(f"dispute {act.dispute_id}: its draft has changed meanwhile; look again")
-        refuse_beside(this, act.account, act.dispute_id, kind)
+        refuse_beside(this, act, kind, ready.standing.stage)
         intent = _intent(this, ready, kind, decided_by)
         if not answers.intend(this.db, intent):
             raise ConflictError(f"dispute {act.dispute_id}: somebody else was faster; look again")
@@ -79,11 +81,11 @@ def _ready(desk: Desk, act: AnswerAct, *, with_theirs: bool) -> _Ready:
         draft = find_draft(this, act)
         check_version(draft, act)
         content = answer_drafts.current(this.db, draft).content
-        ours = answers.staged_fields(this.db, act.account, act.dispute_id)
+        ours = answers.put_fields(this.db, act.account, act.dispute_id)
         now = database.now(this.db)
     if content is None:
         raise ConflictError(f"dispute {act.dispute_id}: the texts of its draft were erased; draft it again")
-    standing = desk.account(act.account).stripe.standing(act.dispute_id)
+    standing = fresh_standing(desk, act.account, act.dispute_id)
     stands = stands_in_the_way(standing, now)
     if stands is not None:
         raise ForbiddenError(f"dispute {act.dispute_id}: {stands}")
@@ -97,6 +99,13 @@ def _ready(desk: Desk, act: AnswerAct, *, with_theirs: bool) -> _Ready:
             " to the bank as well, or be replaced; say that this is meant"
         )
     return _Ready(draft=draft, fields=content.fields, standing=standing)
+
+
+def fresh_standing(desk: Desk, account: str, dispute_id: str) -> Standing:
+    """The dispute read afresh, with what our books know of the inquiry that it was. Raises the faults of a read."""
+    standing = desk.account(account).stripe.standing(dispute_id)
+    with transaction(desk.db) as connection:
+        return replace(standing, at_inquiry=answers.at_inquiry(connection, account, dispute_id))
 
 
 def papers_of(draft: Draft, fields: Mapping[Field, str]) -> Mapping[Field, Paper]:
@@ -119,22 +128,22 @@ def over_limits(papers: Mapping[Field, Paper], brand: str | None) -> list[str]:
     return found
 
 
-def refuse_beside(this: Step, account: str, dispute_id: str, kind: AnswerKind) -> None:
-    """ConflictError where the dispute is answered or given up, or evidence is just being staged beside a last word.
+def refuse_beside(this: Step, act: AnswerAct, kind: AnswerKind, stage: Stage) -> None:
+    """ConflictError where the dispute is answered or given up in this stage, or anything is under way in either.
 
     Call it with the draft locked: whoever acts on one dispute waits there for the other.
     """
-    binding = answers.binding(this.db, account, dispute_id)
-    if binding is not None:
-        raise ConflictError(f"dispute {dispute_id}: {binding.kind} by {binding.decided_by} is {binding.state}")
-    staging = [one for one in answers.of_dispute(this.db, account, dispute_id) if one.is_live]
-    if staging:
-        raise ConflictError(f"dispute {dispute_id}: its answer is just being staged; {kind} it in a moment")
+    beside = standing_in(answers.of_dispute(this.db, act.account, act.dispute_id), stage)
+    if beside is None:
+        return
+    if beside.kind is AnswerKind.STAGE:
+        raise ConflictError(f"dispute {act.dispute_id}: its answer is just being staged; {kind} it in a moment")
+    raise ConflictError(f"dispute {act.dispute_id}: {beside.kind} by {beside.decided_by} is {beside.state}")
 
 
 def _intent(this: Step, ready: _Ready, kind: AnswerKind, decided_by: str) -> AnswerIntent:
     draft, dispute = ready.draft, ready.standing.dispute
-    staged = answers.staged_fields(this.db, draft.account, draft.dispute_id)
+    staged = answers.put_fields(this.db, draft.account, draft.dispute_id)
     return AnswerIntent(
         id=this.new_id(Kind.ANSWER),
         account=draft.account,
@@ -142,6 +151,7 @@ def _intent(this: Step, ready: _Ready, kind: AnswerKind, decided_by: str) -> Ans
         dispute_id=draft.dispute_id,
         charge_id=draft.charge_id,
         kind=kind,
+        stage=ready.standing.stage,
         state=AnswerState.INTENDED,
         draft_id=draft.id,
         draft_version=draft.version,
@@ -185,5 +195,5 @@ def _body(intent: AnswerIntent) -> Mapping[str, object]:
 
 def entry(intent: AnswerIntent, kind: EntryKind, body: Mapping[str, object], *, actor: str = "billingbot") -> Entry:
     """A ledger entry about an answer, under its dispute; it holds digests and names of fields, and no text."""
-    told = {"answer": intent.id, "act": intent.kind, "charge": intent.charge_id, **body}
+    told = {"answer": intent.id, "act": intent.kind, "stage": intent.stage, "charge": intent.charge_id, **body}
     return Entry(kind=kind, account=intent.account, subject=intent.dispute_id, actor=actor, body=told)

@@ -16,6 +16,7 @@ from sqlalchemy import (
 
 from billingbot.core.disputes.answer_draft import DraftChange
 from billingbot.core.disputes.answering import BINDING, FINAL_KINDS, LIVE, AnswerKind, AnswerState
+from billingbot.core.disputes.life import Stage
 from billingbot.core.disputes.purchase_facts import PurchaseFact
 from billingbot.store.schema.base import metadata, one_of, time
 
@@ -82,6 +83,7 @@ dispute_answers = Table(
     Column("dispute_id", Text, nullable=False),
     Column("charge_id", Text, nullable=False),
     Column("kind", Text, CheckConstraint(one_of("kind", AnswerKind), name="kind"), nullable=False),
+    Column("stage", Text, CheckConstraint(one_of("stage", Stage), name="stage"), nullable=False),
     Column("state", Text, CheckConstraint(one_of("state", AnswerState), name="state"), nullable=False),
     Column("draft_id", Text, ForeignKey("dispute_drafts.id")),
     Column("draft_version", Integer),
@@ -110,20 +112,23 @@ dispute_answers = Table(
     CheckConstraint("NOT needs_second OR state IN ('asked', 'lapsed') OR first_key <> decided_key", name="two_people"),
     # Nor by writing two names through one API key.
     CheckConstraint("NOT needs_second OR first_through <> decided_through", name="two_ways"),
-    # One answer goes to the bank, or the dispute is given up: once, whoever wants it.
+    # One answer goes to the bank, or the dispute is given up: once, whoever wants it; a chargeback that was an inquiry
+    # wants an answer of its own.
     Index(
         "uq_dispute_answers_final",
         "account",
         "dispute_id",
+        "stage",
         unique=True,
         postgresql_where=text(one_of("kind", FINAL_KINDS) + " AND " + one_of("state", BINDING)),
     ),
+    # Of all acts on one dispute, in either stage, one is under way.
     Index(
-        "uq_dispute_answers_staging",
+        "uq_dispute_answers_under_way",
         "account",
         "dispute_id",
         unique=True,
-        postgresql_where=text("kind = 'stage' AND " + one_of("state", LIVE)),
+        postgresql_where=text(one_of("state", LIVE)),
     ),
     Index("uq_dispute_answers_asked", "account", "dispute_id", unique=True, postgresql_where=text("state = 'asked'")),
     Index("ix_dispute_answers_dispute_id", "account", "dispute_id"),

@@ -47,6 +47,8 @@ disputes = Table(
     time("due_by", optional=True),
     Column("has_evidence", Boolean),
     Column("submission_count", Integer),
+    # As it stood when the dispute was last seen as an inquiry: what an answer to the chargeback is counted from.
+    Column("inquiry_submissions", Integer),
     Column("submission_method", Text),
     Column("intended_method", Text),
     Column("past_due", Boolean),

@@ -47,6 +47,8 @@ class CaseFilter:
     customer_id: str | None = None
     reason: str | None = None
     priority: Priority | None = None
+    snoozed: bool | None = None
+    """Only cases that are put off now, or only those that are not."""
 
 
 WAITING: Final = CaseFilter(state=CaseState.REVIEW)
@@ -196,7 +198,12 @@ def _conditions(filters: CaseFilter) -> list[sa.ColumnElement[bool]]:
     conditions: list[sa.ColumnElement[bool]] = [
         column == value for column, value in wanted.items() if value is not None
     ]
-    return [*conditions, cases.c.assignee.is_(None)] if filters.unassigned else conditions
+    if filters.unassigned:
+        conditions.append(cases.c.assignee.is_(None))
+    if filters.snoozed is not None:
+        asleep = cases.c.snoozed_until > sa.func.clock_timestamp()
+        conditions.append(asleep.is_(True) if filters.snoozed else asleep.is_not(True))
+    return conditions
 
 
 def _decisions(connection: Connection, case_id: str) -> tuple[DecisionLine, ...]:

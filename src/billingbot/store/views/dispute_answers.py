@@ -47,6 +47,8 @@ class AnswerRecord:
     dispute: KnownDispute | None
     """As it was last read."""
     rate: WinRate
+    at_inquiry: int
+    """How many answers went out while it was an inquiry."""
 
 
 def answer_record(connection: Connection, dispute_id: str, *, account: str | None = None) -> AnswerRecord:
@@ -75,4 +77,5 @@ def answer_record(connection: Connection, dispute_id: str, *, account: str | Non
         uploaded=answers.uploaded(connection, draft.account, dispute_id),
         dispute=dispute,
         rate=win_rate(connection, draft.account, reason),
+        at_inquiry=answers.at_inquiry(connection, draft.account, dispute_id),
     )

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from billingbot.core.disputes.answering import AnswerKind, AnswerState
-from billingbot.core.disputes.life import DisputeKind, DisputeOutcome
+from billingbot.core.disputes.life import DisputeKind, DisputeOutcome, Stage
 from billingbot.store.schema import dispute_answers, disputes
 
 NO_ANSWER: Final = "no answer of ours"
@@ -149,6 +149,7 @@ def _by_evidence(connection: Connection, conditions: Iterable[sa.ColumnElement[b
         dispute_answers.c.account == disputes.c.account,
         dispute_answers.c.dispute_id == disputes.c.dispute_id,
         dispute_answers.c.kind == AnswerKind.SEND,
+        dispute_answers.c.stage == Stage.CHARGEBACK,
         dispute_answers.c.state == AnswerState.DONE,
     )
     rows = connection.execute(

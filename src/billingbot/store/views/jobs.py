@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from billingbot.core.errors import NotFoundError
 from billingbot.core.job import Actor, JobState
-from billingbot.store.jobs import last_error_class, last_frame, of_account, of_case
+from billingbot.store.jobs import JobScope, in_scope
 from billingbot.store.schema import (
     cancellations,
     dispute_answers,
@@ -90,22 +90,12 @@ class JobTab(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobFilter:
-    """Which jobs to show: all that are set must hold."""
+class JobFilter(JobScope):
+    """Which jobs to show. `since` and `until` are about when they were made."""
 
     state: JobState | None = None
     tab: JobTab | None = None
-    actor: Actor | None = None
     subject: str | None = None
-    error_class: str | None = None
-    """That of the last failure."""
-    frame: str | None = None
-    """Where in our code the last failure was."""
-    account: str | None = None
-    case: str | None = None
-    since: datetime | None = None
-    """Made at or after."""
-    until: datetime | None = None
 
 
 ALL_JOBS: Final = JobFilter()
@@ -120,23 +110,13 @@ def job_list(
 
 
 def _wanted(filters: JobFilter) -> Iterator[sa.ColumnElement[bool]]:
-    for name in ("state", "actor", "subject"):
-        if (value := getattr(filters, name)) is not None:
-            yield jobs.c[name] == value
+    yield from in_scope(filters, jobs.c.created_at)
+    if filters.state is not None:
+        yield jobs.c.state == filters.state
+    if filters.subject is not None:
+        yield jobs.c.subject == filters.subject
     if filters.tab is not None:
         yield from _on_tab(filters.tab)
-    if filters.error_class is not None:
-        yield last_error_class() == filters.error_class
-    if filters.frame is not None:
-        yield last_frame() == filters.frame
-    if filters.account is not None:
-        yield of_account(filters.account)
-    if filters.case is not None:
-        yield of_case(filters.case)
-    if filters.since is not None:
-        yield jobs.c.created_at >= filters.since
-    if filters.until is not None:
-        yield jobs.c.created_at < filters.until
 
 
 def _on_tab(tab: JobTab) -> Iterator[sa.ColumnElement[bool]]:

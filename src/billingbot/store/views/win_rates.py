@@ -19,7 +19,7 @@ def win_rates(connection: Connection, account: str) -> Mapping[str, WinRate]:
             disputes.c.account == account,
             disputes.c.kind == DisputeKind.CHARGEBACK,
             disputes.c.outcome.in_((DisputeOutcome.WON, DisputeOutcome.LOST)),
-            disputes.c.submission_count > 0,
+            disputes.c.submission_count > sa.func.coalesce(disputes.c.inquiry_submissions, 0),
         )
         .group_by(disputes.c.reason)
     )

@@ -7,6 +7,7 @@ from billingbot.web.api import (
     breakers,
     cancellations,
     cases,
+    casework,
     conversions,
     dispute_answers,
     dispute_figures,
@@ -29,6 +30,7 @@ from billingbot.web.api import (
 router = APIRouter(prefix="/api/v1")
 for noun in (
     refund_requests,
+    casework,  # before the case of that name
     cases,
     links,
     refunds,

@@ -1,6 +1,5 @@
 """`/api/v1/disputes`: what the banks ask and take, by deadline."""
 
-from collections.abc import Sequence
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Query
@@ -31,7 +30,7 @@ class DisputePageShown(BaseModel):
         """The page from outside."""
         return cls(
             dispute=DisputeShown.of(page.line),
-            others=shown(page.others),
+            others=[DisputeShown.of(line) for line in page.others],
             refunds=[RefundShown.of(line) for line in page.refunds],
             timeline=list(page.timeline),
         )
@@ -72,15 +71,10 @@ def list_disputes(query: Annotated[DisputeQuery, Query()], desk: TheDesk) -> Lis
         due_before=query.due_before,
     )
     page = read(desk, disputes.dispute_list, filters, after=query.after, limit=query.limit)
-    return Listed(items=shown(page.items), next=page.next)
+    return Listed(items=[DisputeShown.of(line) for line in page.items], next=page.next)
 
 
 @router.get("/{dispute_id}", summary="One dispute")
 def show_dispute(dispute_id: Word, desk: TheDesk, account: Word | None = None) -> DisputePageShown:
     """With the charge's refunds and other disputes; `account` where two accounts could have it."""
     return DisputePageShown.of(read(desk, disputes.dispute_page, dispute_id, account=account))
-
-
-def shown(lines: Sequence[disputes.DisputeLine]) -> list[DisputeShown]:
-    """The disputes from outside."""
-    return [DisputeShown.of(line) for line in lines]

@@ -247,8 +247,8 @@ def preview(here: Here, case_id: CaseId, version: Version, seq: Seen, subject: P
     text = text.replace("\r\n", "\n").strip()
 
     def act(done: review.Act) -> Response:
-        case = write_reply(here.desk, done, subject=subject, text=text)
-        return here.show("cases/reply.html", case=case, can_mail=here.desk.mail is not None)
+        write_reply(here.desk, done, subject=subject, text=text)
+        return here.show("cases/reply.html", reply=letters.preview(here.desk, case_id))
 
     return _decided(here, case_id, version, seq, act, typed={"Subject": subject, "Reply": text})
 

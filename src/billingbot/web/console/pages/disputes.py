@@ -8,11 +8,12 @@ from fastapi import APIRouter, Form, Query
 from pydantic import Field as Setting
 from starlette.responses import Response
 
+from billingbot.core.disputes.answer_acts import standing_in
 from billingbot.core.disputes.answer_draft import DraftContent, shortcomings
-from billingbot.core.disputes.answering import BINDING, FINAL_KINDS, AnswerKind, AnswerState
+from billingbot.core.disputes.answering import AnswerKind, AnswerState
 from billingbot.core.disputes.contest_value import WinRate
 from billingbot.core.disputes.evidence_fields import LONGEST_FIELD, PAPERS, TITLES, Field
-from billingbot.core.disputes.life import Answering, DisputeKind, DisputeOutcome
+from billingbot.core.disputes.life import Answering, DisputeKind, DisputeOutcome, Stage, stage_of
 from billingbot.flows.disputes import accepting, answer_page, drafting, editing, sending
 from billingbot.flows.disputes.drafting import AnswerAct
 from billingbot.store import answer_drafts, answers
@@ -124,7 +125,10 @@ def dispute(here: Here, dispute_id: str, account: Annotated[str | None, Query(ma
         about = answer_page.answer_page(here.desk, dispute_id, account=line.account)
     past = list(here.read(answers.of_dispute, line.account, dispute_id))
     content = version.content if version else None
-    binding = next((one for one in past if one.kind in FINAL_KINDS and one.state in BINDING), None)
+    stage = stage_of(line.dispute)
+    binding = standing_in(past, stage)
+    # Of the inquiry that it was, whoever sent it: the chargeback wants another.
+    before = stage is Stage.CHARGEBACK and here.read(answers.at_inquiry, line.account, dispute_id) > 0
     return here.show(
         "disputes/page.html",
         page=page,
@@ -139,6 +143,7 @@ def dispute(here: Here, dispute_id: str, account: Annotated[str | None, Query(ma
         answers=past,
         binding=binding,
         # Our own word for it, until the event of Stripe's has come round.
+        answered_before=before and line.answering is Answering.AWAITED,
         sent=binding is not None and (binding.kind, binding.state) == (AnswerKind.SEND, AnswerState.DONE),
         waiting=next((one for one in past if one.state is AnswerState.ASKED), None),
         titles=TITLES,

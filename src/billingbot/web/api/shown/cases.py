@@ -1,52 +1,26 @@
-"""How things look from outside: amounts in minor units with a text for people, times in UTC."""
+"""Cases from outside: a line of a list, and everything about one."""
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Generic, Self, TypeVar
+from typing import Any, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from billingbot.core.aftercare import Cancellation
 from billingbot.core.case import Case, CaseState
 from billingbot.core.decision import LimitTrace, Outcome, Priority, Recommendation, RuleTrace
-from billingbot.core.disputes.life import Answering, DisputeKind, DisputeOutcome
-from billingbot.core.evidence.dossier import Dispute
 from billingbot.core.facts import CATALOGUE, Facts, Known
 from billingbot.core.ledger import Entry
 from billingbot.core.letter import Letter, LetterState
-from billingbot.core.money import Money
-from billingbot.core.refund import AttemptOutcome, Origin, RefundState
-from billingbot.core.refund_terms import CancelWhen, RefundWith
 from billingbot.core.request import Channel, NamedBy
 from billingbot.store.approvals import FirstApproval
 from billingbot.store.comments import Comment
 from billingbot.store.notes import Note
 from billingbot.store.requests import Request
-from billingbot.store.views import CasePage, DecisionLine, RefundLine
-from billingbot.store.views.disputes import DisputeLine
-
-T = TypeVar("T")
-
-
-class Listed(BaseModel, Generic[T]):
-    """A page of a list; give `next` as `after` for the rows behind it."""
-
-    items: list[T]
-    next: str | None
-
-
-class AmountShown(BaseModel):
-    """An amount: exact in minor units, and as people read it."""
-
-    minor: int
-    currency: str
-    formatted: Annotated[str, Field(examples=["USD 49.00"])]
-
-    @classmethod
-    def of(cls, minor: int, currency: str) -> Self:
-        """The amount with its text."""
-        formatted = str(Money(amount_minor=minor, currency=currency))
-        return cls(minor=minor, currency=currency, formatted=formatted)
+from billingbot.store.views import CasePage, DecisionLine
+from billingbot.web.api.shown.amounts import AmountShown
+from billingbot.web.api.shown.disputes import DisputeShown
+from billingbot.web.api.shown.refunds import RefundShown
 
 
 class CaseShown(BaseModel):
@@ -75,6 +49,7 @@ class CaseShown(BaseModel):
     opened_at: datetime
     decided_at: datetime | None
     due_at: datetime | None
+    snoozed_until: datetime | None
     closed_at: datetime | None
 
     @classmethod
@@ -167,57 +142,6 @@ class DecisionShown(BaseModel):
     limits: tuple[LimitTrace, ...]
 
 
-class AttemptShown(BaseModel):
-    """One keyed call to Stripe."""
-
-    number: int
-    key: str
-    outcome: AttemptOutcome
-    answer: str | None
-    sends: int
-    first_sent_at: datetime
-    last_sent_at: datetime
-    answered_at: datetime | None
-
-
-class RefundShown(BaseModel):
-    """One refund of ours, or one made elsewhere and adopted."""
-
-    id: str
-    case_id: str | None
-    account: str
-    livemode: bool
-    charge: str
-    customer: str | None
-    amount: AmountShown
-    state: RefundState
-    origin: Origin
-    decision_id: str | None
-    clause: str | None
-    decided_by: str
-    stripe_refund_id: str | None
-    why: str | None
-    refund_with: RefundWith
-    credit_note_id: str | None
-    credit_note_number: str | None
-    cancel_subscription: CancelWhen
-    intended_at: datetime
-    settled_at: datetime | None
-    attempts: list[AttemptShown]
-
-    @classmethod
-    def of(cls, line: RefundLine) -> Self:
-        """The refund from outside."""
-        refund = line.refund
-        same = {name: getattr(refund, name) for name in cls.model_fields if hasattr(refund, name)}
-        attempts = [
-            AttemptShown(**{name: getattr(attempt, name) for name in AttemptShown.model_fields})
-            for attempt in line.attempts
-        ]
-        amount = AmountShown.of(refund.amount_minor, refund.currency)
-        return cls(**same, charge=refund.charge_id, customer=line.customer_id, amount=amount, attempts=attempts)
-
-
 class FirstApprovalShown(BaseModel):
     """A first approval that waits for the second."""
 
@@ -249,58 +173,6 @@ class LetterShown(BaseModel):
     def of(cls, letter: Letter) -> Self:
         """The letter from outside."""
         return cls(**{name: getattr(letter, name) for name in cls.model_fields})
-
-
-class DisputeMoneyShown(BaseModel):
-    """What the dispute moved, in the account's own currency; `fees` is what Stripe kept."""
-
-    withdrawn: AmountShown
-    reinstated: AmountShown
-    fees: AmountShown
-
-
-class DisputeShown(BaseModel):
-    """One dispute as last read. `answering` says where the answer to the bank stands now."""
-
-    id: str
-    account: str
-    charge: str
-    kind: DisputeKind
-    status: str
-    reason: str
-    case_type: str | None
-    amount: AmountShown
-    answering: Answering
-    due_by: Annotated[datetime | None, Field(description="None where the bank takes no answer")]
-    has_evidence: bool
-    submission_count: int
-    submission_method: str | None
-    intended_method: str | None
-    past_due: bool
-    is_charge_refundable: bool
-    money: DisputeMoneyShown | None
-    outcome: DisputeOutcome | None
-    opened_at: datetime
-    closed_at: Annotated[datetime | None, Field(description="When we learnt of the outcome")]
-    missed_at: Annotated[datetime | None, Field(description="When we saw that its deadline had passed unanswered")]
-    case_id: str | None
-    case_state: CaseState | None
-    assignee: str | None
-    looked_at: datetime
-
-    @classmethod
-    def of(cls, line: DisputeLine) -> Self:
-        """The dispute from outside."""
-        dispute = line.dispute
-        here = {name: getattr(line, name) for name in cls.model_fields if name in DisputeLine.__slots__}
-        at_stripe = {name: getattr(dispute, name) for name in cls.model_fields if name in Dispute.__slots__}
-        return cls(
-            **(at_stripe | here),
-            charge=dispute.charge_id,
-            amount=AmountShown.of(dispute.amount_minor, dispute.currency),
-            money=_dispute_money(dispute),
-            opened_at=dispute.created_at,
-        )
 
 
 class CommentShown(BaseModel):
@@ -400,14 +272,3 @@ def _decision(page: CasePage) -> DecisionShown | None:
         amount = AmountShown.of(decision.amount_minor, decision.currency)
     same = {name: getattr(decision, name) for name in DecisionShown.model_fields if hasattr(decision, name)}
     return DecisionShown(**same, id=stored.id, amount=amount, decision_digest=stored.decision_digest)
-
-
-def _dispute_money(dispute: Dispute) -> DisputeMoneyShown | None:
-    moved = dispute.moved
-    if moved is None:
-        return None
-    return DisputeMoneyShown(
-        withdrawn=AmountShown.of(moved.withdrawn_minor, moved.currency),
-        reinstated=AmountShown.of(moved.reinstated_minor, moved.currency),
-        fees=AmountShown.of(moved.fees_minor, moved.currency),
-    )
