@@ -92,6 +92,7 @@ VERBS: Final = {
     "disputes.sending.stage": _P.DECIDE,
     "policy.shadow.start_shadow": _P.PUBLISH,
     "policy.shadow.stop_shadow": _P.PUBLISH,
+    "access.sealing.seal_again": _P.MANAGE,
     "access.sign_in.first_link": _P.MANAGE,
     "access.sign_in.make_link": _P.MANAGE,
     "casework.snooze.snooze": _P.DECIDE,

@@ -2,11 +2,12 @@
 
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Engine
 
@@ -14,7 +15,7 @@ from billingbot.bootstrap.accounts import AccountSettings, NoAccountError, read_
 from billingbot.bootstrap.house_texts import read_house_texts
 from billingbot.bootstrap.notices import read_mail, read_routes
 from billingbot.bootstrap.settings import ConfigFile, Environment, read_file
-from billingbot.bootstrap.sign_in import read_company_sign_in
+from billingbot.bootstrap.sign_in import read_company_sign_in, read_seal
 from billingbot.core.disputes.house_texts import NO_TEXTS, HouseTexts
 from billingbot.core.errors import ConfigError
 from billingbot.core.evidence.usage import Subject
@@ -26,11 +27,14 @@ from billingbot.evidence.push import PushedAnswer
 from billingbot.evidence.sources import SupportSource, UsageSource
 from billingbot.flows.desk import CompanySignIn, Desk
 from billingbot.flows.receive import Endpoint
+from billingbot.identity.seal import NO_SEAL, Seal
 from billingbot.store import activity
 from billingbot.store.database import make_engine, transaction
 from billingbot.telling.mail import Mail
 from billingbot.telling.route import Route
 from billingbot.worker.doorbell import Broker, RedisBell, make_broker
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,7 @@ class Config:
     mail: Mail | None = None
     texts: HouseTexts = NO_TEXTS
     oidc: CompanySignIn | None = None
+    seal: Seal = NO_SEAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,22 +86,12 @@ def read_config(environment: Environment) -> Config:
         policy = read_policy(environment.policy)
     except ConfigError as fault:
         problems += fault.problems
-    routes: tuple[Route, ...] = ()
-    mail: Mail | None = None
-    try:
-        routes = read_routes(file)
-    except ConfigError as fault:
-        problems += fault.problems
-    try:
-        mail = read_mail(file)
-    except ConfigError as fault:
-        problems += fault.problems
-    texts = NO_TEXTS
-    try:
-        texts = read_house_texts(file, clauses=policy.clauses if policy is not None else None)
-    except ConfigError as fault:
-        problems += fault.problems
-    oidc = _company_sign_in(file, problems)
+    clauses = policy.clauses if policy is not None else None
+    routes = _told(problems, lambda: read_routes(file))
+    mail = _told(problems, lambda: read_mail(file))
+    texts = _told(problems, lambda: read_house_texts(file, clauses=clauses))
+    oidc = _told(problems, lambda: read_company_sign_in(file))
+    seal = _told(problems, lambda: read_seal(environment))
     if problems or accounts is None or evidence is None or policy is None:
         raise ConfigError(problems)
     return Config(
@@ -105,16 +100,18 @@ def read_config(environment: Environment) -> Config:
         accounts=accounts,
         evidence=evidence,
         policy=policy,
-        routes=routes,
+        routes=routes or (),
         mail=mail,
         oidc=oidc,
-        texts=texts,
+        seal=seal or NO_SEAL,
+        texts=texts or NO_TEXTS,
     )
 
 
-def _company_sign_in(file: ConfigFile, problems: list[str]) -> CompanySignIn | None:
+def _told(problems: list[str], read: Callable[[], T]) -> T | None:
+    """What was read; None where it could not be, and why is among the problems."""
     try:
-        return read_company_sign_in(file)
+        return read()
     except ConfigError as fault:
         problems += fault.problems
         return None
@@ -159,6 +156,7 @@ def runtime(config: Config, *, database_url: str, redis_url: str, pool_size: int
         routes=config.routes,
         mail=config.mail,
         oidc=config.oidc,
+        seal=config.seal,
         passwords=config.file.sign_in.passwords,
         texts=config.texts,
         disputes=config.file.disputes.terms(),

@@ -14,6 +14,7 @@ from billingbot.bootstrap.accounts import AccountSettings, NoAccountError, read_
 from billingbot.bootstrap.build import new_id, read_policy
 from billingbot.bootstrap.house_texts import read_house_texts
 from billingbot.bootstrap.settings import Environment, read_file
+from billingbot.bootstrap.sign_in import read_seal
 from billingbot.bootstrap.telemetry import strike_out
 from billingbot.core.errors import ConfigError
 from billingbot.core.evidence.usage import Subject
@@ -96,6 +97,7 @@ def desk_by_hand(
             disputes=file.disputes.terms(),
             comment_words=file.cancellation_comments.lists(),
             texts=read_house_texts(file, clauses=None),
+            seal=read_seal(environment),
         )
 
 

@@ -38,6 +38,8 @@ class Environment(BaseSettings):
     stripe_api_key: SecretStr | None = None
     stripe_webhook_secret: SecretStr | None = None
     """One, or several with commas between while one is being rotated."""
+    secrets_key: SecretStr | None = None
+    """What authenticators' secrets are encrypted by; several with commas between while one is being changed."""
     stripe_api_base: str | None = None
     stripe_livemode: bool = False
     config: Path = DEFAULT_CONFIG

@@ -2,10 +2,11 @@
 
 import os
 
-from billingbot.bootstrap.settings import ConfigFile
+from billingbot.bootstrap.settings import ConfigFile, Environment
 from billingbot.core.errors import ConfigError
 from billingbot.flows.desk import CompanySignIn
 from billingbot.identity.oidc import Oidc, is_safe
+from billingbot.identity.seal import Seal
 
 
 def read_company_sign_in(file: ConfigFile) -> CompanySignIn | None:
@@ -38,3 +39,13 @@ def read_company_sign_in(file: ConfigFile) -> CompanySignIn | None:
         roles=section.roles or None,
         proves_second_factor=section.second_factor,
     )
+
+
+def read_seal(environment: Environment) -> Seal:
+    """How secrets are kept that have to be read again. ConfigError for a key that is none."""
+    told = environment.secrets_key.get_secret_value() if environment.secrets_key else ""
+    try:
+        return Seal([key.strip() for key in told.split(",") if key.strip()])
+    except ValueError:
+        expected = "expected 32 random bytes in URL-safe base64: openssl rand -base64 32 | tr '+/' '-_'"
+        raise ConfigError([f"BILLINGBOT_SECRETS_KEY: {expected}"]) from None

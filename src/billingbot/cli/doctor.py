@@ -171,6 +171,7 @@ def _engines() -> Findings:
         yield Finding(what="Postgres", state=State.BAD, found=str(fault))
         return
     yield _tried("Postgres", lambda: _postgres(here))
+    yield _tried("authenticators", lambda: _authenticators(here))
     yield _tried("breaker", lambda: _breaker(here))
     yield _tried("agreement with Stripe", lambda: _agreement(here))
     if here.redis_url is None:
@@ -207,6 +208,32 @@ def _postgres(here: "Place") -> Finding:
         return Finding(what="Postgres", state=State.WARNING, found=found)
     found = f"migrated; {counts.jobs_due} jobs due, {counts.cases.get('review', 0)} cases wait for a person"
     return Finding(what="Postgres", state=State.OK, found=found)
+
+
+def _authenticators(here: "Place") -> Finding:
+    from billingbot.bootstrap.sign_in import read_seal
+    from billingbot.flows.access.sealing import how_sealed
+    from billingbot.store.database import make_engine, transaction
+    from billingbot.store.people import second_factors
+
+    engine = make_engine(here.database_url, pool_size=1)
+    try:
+        with transaction(engine) as connection:
+            kept = second_factors(connection)
+    finally:
+        engine.dispose()
+    what, has_key = "authenticators", here.environment.secrets_key is not None
+    told = how_sealed(read_seal(here.environment), kept.values())
+    if told.lost:
+        found = f"{told.lost} of {told.secrets} are sealed by a key that BILLINGBOT_SECRETS_KEY does not name"
+        return Finding(what=what, state=State.BAD, found=found)
+    if told.to_seal:
+        found = f"{told.to_seal} of {told.secrets} are not sealed by the first key: run billingbot users seal"
+        return Finding(what=what, state=State.WARNING, found=found)
+    if told.secrets and not has_key:
+        found = f"{told.secrets} stand readable in the database: set BILLINGBOT_SECRETS_KEY, then billingbot users seal"
+        return Finding(what=what, state=State.WARNING, found=found)
+    return Finding(what=what, state=State.OK, found=f"{told.secrets} sealed" if told.secrets else "none yet")
 
 
 def _breaker(here: "Place") -> Finding:

@@ -119,6 +119,21 @@ def reset(who: Who, by: By = me(), *, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def seal(by: By = me(), *, as_json: AsJson = False) -> None:
+    """Encrypts authenticators' secrets by the (first) key of BILLINGBOT_SECRETS_KEY. Safe to run again."""
+    from billingbot.flows.access.sealing import seal_again
+
+    with desk() as at:
+        done = seal_again(at, by=by)
+    if as_json:
+        show_json(done)
+        return
+    say(f"Sealed {done.to_seal} of {done.secrets} authenticators' secrets.")
+    if done.lost:
+        warn(f"{done.lost} were sealed by a key that is not named: name it, or users reset whoever cannot come in.")
+
+
+@app.command()
 def sessions(who: Who, *, as_json: AsJson = False) -> None:
     """The browsers in which a person is signed in."""
     from billingbot.flows.access.people import sessions_of

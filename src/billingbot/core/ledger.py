@@ -71,6 +71,7 @@ class EntryKind(StrEnum):
     PASSWORD_SET = "person.password_set"  # noqa: S105 # an act, not a secret
     SECOND_FACTOR_SET = "person.second_factor_set"
     SECOND_FACTOR_DROPPED = "person.second_factor_dropped"
+    SECOND_FACTOR_SEALED = "person.second_factor_sealed"
     RECOVERY_CODE_USED = "person.recovery_code_used"
     SESSION_REVOKED = "session.revoked"
     PERSONAL_DATA_SHOWN = "personal_data.shown"

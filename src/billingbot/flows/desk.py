@@ -21,6 +21,7 @@ from billingbot.core.policy import Policy
 from billingbot.evidence.sources import SupportSource, UsageSource
 from billingbot.gateway.client import StripeGateway
 from billingbot.identity.oidc import Oidc
+from billingbot.identity.seal import NO_SEAL, Seal
 from billingbot.store import jobs, ledger, policies
 from billingbot.store.database import transaction
 from billingbot.telling.mail import Mail
@@ -88,6 +89,8 @@ class Desk:
     """How far ahead of the banks' deadlines we want to be."""
     oidc: CompanySignIn | None = None
     """The company's own sign-in; None where people come in by link and password alone."""
+    seal: Seal = NO_SEAL
+    """How secrets are kept that have to be read again."""
     passwords: bool = True
     """Whether people come in by password; a link always opens, for the day when the company's sign-in is away."""
     powers: frozenset[Power] = ALL

@@ -146,6 +146,18 @@ def set_second_factor(
     _change(connection, person_id, totp_secret=secret, totp_last_step=last_step, recovery_digests=list(recovery))
 
 
+def second_factors(connection: Connection) -> Mapping[str, str]:
+    """The authenticators' secrets as they are kept, by person."""
+    query = sa.select(people.c.id, people.c.totp_secret).where(people.c.totp_secret.is_not(None))
+    return {row.id: row.totp_secret for row in connection.execute(query.order_by(people.c.id))}
+
+
+def reseal(connection: Connection, person_id: str, *, was: str, now: str) -> None:
+    """Keeps a secret another way, unless it has become another secret meanwhile."""
+    same = (people.c.id == person_id, people.c.totp_secret == was)
+    connection.execute(people.update().where(*same).values(totp_secret=now))
+
+
 def use_step(connection: Connection, person_id: str, step: int) -> None:
     """No code of this time step or an earlier one is taken any more."""
     _change(connection, person_id, totp_last_step=step)

@@ -72,7 +72,7 @@ def offer_second_factor(desk: Desk, own: Person) -> Offer:
         raise ConflictError("second factor: there is one already; drop it first")
     secret, step_secret = pyotp.random_base32(), secrets.token_urlsafe(32)
     with transaction(desk.db) as connection:
-        kept = {"secret": secret}
+        kept = {"secret": desk.seal.close(secret)}
         sign_in_steps.begin(
             connection, step_secret, StepPurpose.ENROLMENT, person_id=own.id, kept=kept, lasts=STEP_LASTS
         )
@@ -86,7 +86,7 @@ def offered(desk: Desk, own: Person, step_secret: str) -> Offer | None:
         found = sign_in_steps.look(connection, step_secret, StepPurpose.ENROLMENT)
     if found is None or found.person_id != own.id or found.tries >= MOST_CODES:
         return None
-    secret = str(found.kept["secret"])
+    secret = desk.seal.open(str(found.kept["secret"]))
     uri = pyotp.TOTP(secret).provisioning_uri(name=own.email or own.name, issuer_name=ISSUER)
     return Offer(secret=secret, uri=uri, step_secret=step_secret)
 
@@ -104,13 +104,13 @@ def confirm_second_factor(desk: Desk, own: Person, session: Session, step_secret
     with step(desk) as this:
         if people.get(this.db, own.id, lock=True).has_second_factor:
             raise ConflictError("second factor: there is one already")
-        secret = str(found.kept["secret"])
+        secret = desk.seal.open(str(found.kept["secret"]))
         at = step_at(secret, bare_code(code), database.now(this.db), after=None)
         if at is None:
             raise WrongError("code: is not the one that the authenticator shows now")
         sign_in_steps.end(this.db, step_secret)
         digests = [digest_of(bare_code(one)) for one in codes]
-        people.set_second_factor(this.db, own.id, secret=secret, last_step=at, recovery=digests)
+        people.set_second_factor(this.db, own.id, secret=desk.seal.close(secret), last_step=at, recovery=digests)
         ended = sessions.revoke_others(this.db, person_id=own.id, but=session.id)
         record(this, EntryKind.SECOND_FACTOR_SET, own.id, own.name, sessions=ended)
     return codes
@@ -121,7 +121,7 @@ def drop_second_factor(desk: Desk, own: Person, code: str) -> None:
     _count(desk, own)
     with step(desk) as this:
         person = people.get(this.db, own.id, lock=True)
-        if not take_code(this, person, code):
+        if not take_code(this, desk.seal, person, code):
             raise WrongError("code: is not the one that is shown now, or was used already")
         people.set_second_factor(this.db, own.id, secret=None, last_step=None, recovery=())
         record(this, EntryKind.SECOND_FACTOR_DROPPED, own.id, own.name)
