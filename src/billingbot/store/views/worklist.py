@@ -11,7 +11,9 @@ from sqlalchemy import Connection
 
 from billingbot.core.case import Case, CaseState
 from billingbot.core.decision import Priority
+from billingbot.core.disputes.life import APPEAL, BY_STRIPE, WANTS_ANSWER
 from billingbot.core.errors import InputError
+from billingbot.core.evidence.dossier import DISPUTE_STATUSES
 from billingbot.core.ids import Kind, is_id
 from billingbot.store import cases as case_rows
 from billingbot.store import mentions as mention_rows
@@ -26,6 +28,14 @@ MOST_COUNTED: Final = 1000
 _NOW: Final = sa.func.clock_timestamp()
 _ASLEEP: Final = sa.and_(cases.c.snoozed_until.is_not(None), cases.c.snoozed_until > _NOW)
 _OVERDUE: Final = cases.c.due_at < _NOW
+# As `core.disputes.life.answering` tells: answered, so that the bank's deadline is no more.
+_WITH_BANK: Final = sa.or_(
+    sa.and_(disputes.c.status.in_(DISPUTE_STATUSES), disputes.c.status.not_in(WANTS_ANSWER)),
+    sa.and_(
+        disputes.c.status != APPEAL,
+        sa.or_(disputes.c.submission_count > 0, sa.func.coalesce(disputes.c.submission_method, "") == BY_STRIPE),
+    ),
+)
 _FIELDS: Final = tuple(Case.__slots__)
 
 
@@ -103,7 +113,7 @@ def worklist(
     bank = (
         sa.select(sa.func.min(disputes.c.due_by))
         .where(disputes.c.account == cases.c.account, disputes.c.charge_id == cases.c.charge_id)
-        .where(disputes.c.kind.is_not(None), disputes.c.outcome.is_(None))
+        .where(disputes.c.kind.is_not(None), disputes.c.outcome.is_(None), ~_WITH_BANK)
         .scalar_subquery()
     )
     query = sa.select(*(cases.c[name] for name in _FIELDS), bank.label("bank_due_by")).where(*conditions(filters))

@@ -10,13 +10,26 @@ from typing import Any, Final
 from billingbot.core.access.person import person_key
 from billingbot.core.access.powers import Power, roles_with
 from billingbot.core.case import Case, CaseState
-from billingbot.core.decision import UNDECIDED_RULE, Blocker, Decision, Limit, Recommendation, RuleTrace, Truth
-from billingbot.core.facts import CATALOGUE, Fact, Facts, Known
+from billingbot.core.decision import Blocker, ConditionTrace, Decision, Recommendation, RuleTrace, Truth
+from billingbot.core.disputes.life import DisputeKind
+from billingbot.core.facts import CATALOGUE, Fact, Facts, FactValue, Known, Unknown
 from billingbot.core.letter import LetterState
 from billingbot.core.mode import Mode
 from billingbot.core.policy import Policy, approval_blockers
+from billingbot.core.refund import RefundState
 from billingbot.core.refund_terms import CancelWhen, RefundTerms
 from billingbot.store.views.case_story import CaseStory
+from billingbot.web.console.case_words import (
+    ADVICE,
+    BECAUSE,
+    BLOCKED,
+    CHANNELS,
+    HELD,
+    LABELS,
+    REFUSED,
+    STOPPED,
+    UNDECIDED,
+)
 from billingbot.web.console.wording import Reader, words
 
 GROUPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
@@ -24,64 +37,28 @@ GROUPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("Charge", ("charge",)),
     ("Usage", ("usage",)),
     ("Cancellation", ("cancellation",)),
-    ("History", ("history",)),
+    ("History", ("history", "abuse")),
     ("Disputes", ("dispute", "warning")),
     ("Request and desk", ("request", "desk")),
+)
+# What nothing can be known of where something else is not so: no first use without use.
+_MOOT: Final[Mapping[str, str]] = {
+    "usage.first_at": "usage.used",
+    "usage.last_at": "usage.used",
+    "warning.fraud_type": "warning.actionable",
+}
+UNDER_WAY: Final = frozenset(
+    {
+        RefundState.INTENDED,
+        RefundState.SUBMITTING,
+        RefundState.UNKNOWN,
+        RefundState.PENDING,
+        RefundState.REQUIRES_ACTION,
+    }
 )
 _CANCELS: Final = {
     CancelWhen.NOW: " and cancel the subscription",
     CancelWhen.PERIOD_END: " and end the plan with its period",
-}
-_BLOCKED: Final[Mapping[Blocker, str]] = {
-    Blocker.NOT_SUCCEEDED: "The charge did not succeed: no money was taken.",
-    Blocker.NOT_CAPTURED: "The charge was only reserved: no money was taken.",
-    Blocker.NOTHING_REFUNDABLE: "Nothing of the charge is left to refund.",
-    Blocker.MONEY_RETURNED: "The customer has the money already, through a dispute.",
-    Blocker.OPEN_CHARGEBACK: "A chargeback is open: a refund would pay it twice. Answer the dispute instead.",
-    Blocker.DISPUTE_FORBIDS: "A dispute of this charge forbids a refund at Stripe.",
-    Blocker.DISPUTE_WON: "A dispute about it was won.",
-    Blocker.PAID_TWICE: "It was refunded, and taken by the bank as well.",
-    Blocker.MONEY_UNCLEAR: "Where the money is cannot be told: there are several disputes, or one in a strange state.",
-}
-_HELD: Final[Mapping[str, str]] = {
-    Limit.MODE: "The policy grants this refund; the desk's mode leaves it to a person.",
-    Limit.AMOUNT: "The policy grants this refund; it is larger than the machine may pay.",
-    Limit.CURRENCY: "The policy grants this refund; nobody has set a limit in its currency.",
-    Limit.EARLIER_REFUND: "The policy grants this refund; the same customer, card or mailbox had one lately.",
-    Limit.DENIED_BEFORE: "The policy grants this refund; a person denied one of this charge before.",
-    Limit.DAILY_AMOUNT: "The policy grants this refund; the day's budget is spent.",
-    Limit.DAILY_COUNT: "The policy grants this refund; the day's count is reached.",
-    Limit.BREAKER: "The policy grants this refund; the breaker is open.",
-    Limit.MONEY: "The policy grants this refund; where the money is forbids it.",
-}
-_BECAUSE: Final[Mapping[str, str]] = {
-    Limit.MODE: "granted, the mode leaves it to you",
-    Limit.AMOUNT: "granted, above the machine's limit",
-    Limit.CURRENCY: "granted, no limit in its currency",
-    Limit.EARLIER_REFUND: "granted, had a refund lately",
-    Limit.DENIED_BEFORE: "granted, denied before",
-    Limit.DAILY_AMOUNT: "granted, the day's budget is spent",
-    Limit.DAILY_COUNT: "granted, the day's count is reached",
-    Limit.BREAKER: "granted, the breaker is open",
-    Limit.MONEY: "granted, the money forbids it",
-}
-_UNDECIDED: Final[Mapping[str, str]] = {
-    "mode-off": "The desk is off: nothing was looked at.",
-    "nobody-asked": "Nobody asked: comparing with Stripe opened this case.",
-    "refund-under-way": "A refund of this charge is under way already.",
-    UNDECIDED_RULE: "A rule could not be told, and it might forbid the refund.",
-}
-_ADVICE: Final[Mapping[Recommendation, str]] = {
-    Recommendation.REFUND: "Refund",
-    Recommendation.DECLINE: "Decline",
-    Recommendation.ACCEPT_DISPUTE: "Accept the dispute",
-    Recommendation.CONTEST_DISPUTE: "Contest the dispute",
-    Recommendation.NONE: "No advice",
-}
-_CHANNELS: Final = {
-    "inquiry": "A bank asks about",
-    "early_fraud_warning": "A card network warns of fraud on",
-    "dispute": "A bank has taken back",
 }
 
 
@@ -119,6 +96,8 @@ class FactLine:
     label: str
     meaning: str
     fact: Fact
+    is_moot: bool
+    """Not known, for there is nothing to know."""
 
     @property
     def is_known(self) -> bool:
@@ -135,6 +114,8 @@ class FactGroup:
     has_gap: bool
     source: str
     as_of: datetime
+    blank: str | None
+    """Why nothing of it is known, where one reason stands for all of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,13 +125,20 @@ class RuleLine:
     trace: RuleTrace
     summary: str
     is_deciding: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleRun:
+    """Rules one after the other of which the same was observed, told in one state, to be folded where they are many."""
+
     told: str
     tone: str
+    lines: tuple[RuleLine, ...]
 
 
 def because(reason: str | None) -> str:
     """Why a case waits, in a few words for a row of a list."""
-    return _BECAUSE.get(reason or "") or words(reason)
+    return BECAUSE.get(reason or "") or words(reason)
 
 
 def sentence(case: Case, facts: Facts | None, channel: str | None, reader: Reader) -> str:
@@ -158,7 +146,7 @@ def sentence(case: Case, facts: Facts | None, channel: str | None, reader: Reade
     amount = reader.money_text(case.amount_minor, case.currency)
     if case.amount_minor is None:
         return "Asks for money back; which charge is meant is not known yet."
-    opening = _CHANNELS.get(channel or "")
+    opening = CHANNELS.get(channel or "")
     start = f"{opening} {amount}" if opening else f"Asks for {amount} back"
     charged = facts.known("charge.created_at") if facts else None
     when = f", charged on {reader.day(charged)}" if isinstance(charged, datetime) else ""
@@ -170,10 +158,15 @@ def advice(case: Case, decision: Decision | None, policy: Policy | None, reader:
     """The recommendation with its reason and its clause."""
     recommended = case.recommendation or Recommendation.NONE
     rule = policy.rule(decision.rule) if decision and policy else None
-    why = _HELD.get(case.reason or "") or _UNDECIDED.get(case.reason or "")
-    told = [part for part in (why, rule.summary if rule and case.reason != UNDECIDED_RULE else None) if part]
-    clause = policy.clauses.get(case.clause) if policy and case.clause else None
-    headline = _ADVICE[recommended]
+    reason = case.reason or ""
+    why = HELD.get(reason) or UNDECIDED.get(reason) or STOPPED.get(reason)
+    if reason.startswith(REFUSED):
+        why = f"Stripe refused the refund: {words(reason.removeprefix(REFUSED))}. Nothing was paid."
+    # Once it came back for another reason, the rule that decided then says nothing of it.
+    decided = rule if rule and (reason in HELD or reason == rule.id) else None
+    told = [part for part in (why, decided.summary if decided else None) if part]
+    clause = policy.clauses.get(case.clause) if policy and case.clause and decided else None
+    headline = ADVICE[recommended]
     if recommended is Recommendation.REFUND:
         headline += f" {reader.money_text(case.amount_minor, case.currency)}"
     follows = recommended in {Recommendation.REFUND, Recommendation.DECLINE}
@@ -191,7 +184,8 @@ def paying(
     """What approving would do for this person, and what is in the way, with what to do about it."""
     page, case, facts = story.page, story.page.case, story.page.facts
     amount = facts.known("charge.refundable_minor") if facts else None
-    shown = reader.money_text(amount if isinstance(amount, int) else case.amount_minor, case.currency)
+    minor = amount if isinstance(amount, int) else case.amount_minor
+    shown = reader.money_text(minor, case.currency) if minor is not None else "it"
     cancels = _CANCELS.get(terms.cancel_subscription, "") if case.subscription_id else ""
     label, told = f"Refund {shown}{cancels}", None
     first = page.first_approval
@@ -220,7 +214,9 @@ def _obstacles(story: CaseStory, me: str, powers: frozenset[Power]) -> Iterator[
     elif page.facts is None:
         yield "Nothing was established yet: ask for the facts."
     else:
-        yield from (_BLOCKED[blocker] for blocker in approval_blockers(page.facts))
+        yield from (BLOCKED[blocker] for blocker in _blockers(story, page.facts))
+    if case.state is CaseState.REVIEW and any(line.refund.state in UNDER_WAY for line in page.refunds):
+        yield "A refund of it is under way already: wait until Stripe says how it ends."
     if first is not None and first.maker_key == person_key(me):
         yield "You have approved it; the second approval is a colleague's."
     elif first is not None and Power.CHECK not in powers:
@@ -228,65 +224,108 @@ def _obstacles(story: CaseStory, me: str, powers: frozenset[Power]) -> Iterator[
         yield f"{first.maker} has approved it; the second approval takes the role {roles}."
 
 
+def _blockers(story: CaseStory, facts: Facts) -> Iterator[Blocker]:
+    """By the facts, and by what has become known of disputes since; a chargeback says the rest."""
+    met = dict.fromkeys(approval_blockers(facts))
+    open_ones = [one for one in story.disputes if one.outcome is None]
+    if any(one.kind is DisputeKind.CHARGEBACK for one in open_ones):
+        met[Blocker.OPEN_CHARGEBACK] = None
+    if any(not one.dispute.is_charge_refundable for one in open_ones):
+        met[Blocker.DISPUTE_FORBIDS] = None
+    if Blocker.OPEN_CHARGEBACK in met:
+        met.pop(Blocker.DISPUTE_FORBIDS, None)
+    yield from met
+
+
+def gaps(case: Case, decision: Decision | None, facts: Facts | None) -> list[str]:
+    """Why facts that a decision needs are unknown: each reason once."""
+    if decision is None or facts is None or case.charge_id is None:
+        return []
+    unknown = [fact for name in _wanted(decision.missing) if isinstance(fact := facts[name], Unknown)]
+    return list(dict.fromkeys(fact.why for fact in unknown))
+
+
+def _wanted(missing: Sequence[str]) -> list[str]:
+    """What left rules undecided; and whether it was used, which each refund turns on."""
+    return [name for name in CATALOGUE if name in missing or name == "usage.used"]
+
+
 def fact_groups(facts: Facts, missing: Sequence[str]) -> list[FactGroup]:
     """The facts by what they are about; what stood in the way is a gap, and the source that most share is told once."""
     found = []
     for title, families in GROUPS:
         lines = [
-            FactLine(name=name, label=_label(name), meaning=spec.meaning, fact=facts[name])
+            FactLine(
+                name=name,
+                label=LABELS.get(name) or words(name.partition(".")[2].removesuffix("_minor")),
+                meaning=spec.meaning,
+                fact=facts[name],
+                is_moot=name in _MOOT and facts.known(_MOOT[name]) is False,
+            )
             for name, spec in CATALOGUE.items()
             if name.partition(".")[0] in families
         ]
         [((source, as_of), _)] = Counter((line.fact.source, line.fact.as_of) for line in lines).most_common(1)
-        gap = any(line.name in missing for line in lines if not line.is_known)
-        found.append(FactGroup(title=title, lines=tuple(lines), has_gap=gap, source=source, as_of=as_of))
+        gap = any(line.name in _wanted(missing) for line in lines if not line.is_known)
+        whys = {line.fact.why if isinstance(line.fact, Unknown) else None for line in lines}
+        blank = whys.pop() if len(whys) == 1 else None
+        group = FactGroup(title=title, lines=tuple(lines), has_gap=gap, source=source, as_of=as_of, blank=blank)
+        found.append(group)
     return found
 
 
-def _label(name: str) -> str:
-    return words(name.partition(".")[2].removesuffix("_minor"))
-
-
-def fact_value(line: FactLine, currency: str | None, reader: Reader) -> Any:
-    """A known fact's value as people read it."""
-    value = line.fact.value if isinstance(line.fact, Known) else None
+def fact_value(name: str, value: FactValue | None, currency: str | None, reader: Reader) -> Any:
+    """A fact's value as people read it."""
     match value:
+        case None:
+            return "unknown"
         case bool():
             return "yes" if value else "no"
         case datetime():
             return reader.when(value)
-        case int() if line.name.endswith("_minor"):
+        case int() if name.endswith("_minor"):
             return reader.money(value, currency)
+        case int() if name == "charge.percent_of_dispute_fee":
+            return f"{reader.number(value)} %"
         case int():
             return reader.number(value)
         case _:
-            return words(str(value))
+            return value.upper() if name == "charge.currency" else words(str(value))
 
 
-def rule_lines(decision: Decision, policy: Policy | None) -> list[tuple[bool, list[RuleLine]]]:
-    """The rules in order: passed, failed, unknown; the last is the one that decided. Those that failed one after the
-    other stand together, to be folded.
+def read_facts(condition: ConditionTrace, currency: str | None, reader: Reader) -> list[tuple[str, Any]]:
+    """The facts that a condition reads, by their labels, as they were."""
+    return [
+        (
+            LABELS.get(name) or words(name.removesuffix("_minor").replace(".", " ")),
+            fact_value(name, value, currency, reader),
+        )
+        for name, value in condition.facts.items()
+    ]
+
+
+_OBSERVED: Final = {
+    Truth.TRUE: ("applies", "apply", "done"),
+    Truth.FALSE: ("does not apply", "do not apply", "none"),
+    Truth.UNKNOWN: ("cannot be told", "cannot be told", "unknown"),
+}
+
+
+def rule_runs(decision: Decision, policy: Policy | None) -> list[RuleRun]:
+    """The rules in order, the last of which decided. Those of which the same was observed one after the other stand
+    together, and the deciding one alone.
     """
-    shown = {
-        Truth.TRUE: ("applies", "done"),
-        Truth.FALSE: ("does not apply", "none"),
-        Truth.UNKNOWN: ("cannot be told", "unknown"),
-    }
     lines = []
     for trace in decision.trace:
         rule = policy.rule(trace.rule) if policy else None
-        told, tone = shown[trace.observed]
-        lines.append(
-            RuleLine(
-                trace=trace,
-                summary=rule.summary if rule else "",
-                is_deciding=trace.rule == decision.rule,
-                told=told,
-                tone=tone,
-            )
-        )
-    failed = groupby(lines, key=lambda line: line.trace.observed is Truth.FALSE)
-    return [(folded, list(together)) for folded, together in failed]
+        summary = rule.summary if rule else ""
+        lines.append(RuleLine(trace=trace, summary=summary, is_deciding=trace.rule == decision.rule))
+    runs = []
+    for (observed, _), run in groupby(lines, key=lambda line: (line.trace.observed, line.is_deciding)):
+        together = tuple(run)
+        one, many, tone = _OBSERVED[observed]
+        runs.append(RuleRun(told=many if len(together) > 1 else one, tone=tone, lines=together))
+    return runs
 
 
 def snoozes(case: Case, latest: datetime | None, reader: Reader) -> list[tuple[str, datetime]]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from billingbot.core.ledger import Entry
 from billingbot.store.views.case_story import CaseStory
+from billingbot.web.console.casework import because
 from billingbot.web.console.wording import Reader, words
 
 
@@ -36,10 +37,19 @@ def _moment(until: object, reader: Reader) -> str:
     return reader.exact(datetime.fromisoformat(until)) if isinstance(until, str) else "later"
 
 
+def _decided(body: Mapping[str, Any]) -> str:
+    outcome = str(body.get("outcome"))
+    return f"{_OUTCOMES.get(outcome, words(outcome))}: {because(body.get('reason'))}"
+
+
+def _why(body: Mapping[str, Any]) -> str:
+    return f": {words(body['why'])}" if body.get("why") else ""
+
+
 _TOLD: Final[Mapping[str, Callable[[Mapping[str, Any], Reader], str]]] = {
     "case.opened": lambda body, _: f"Case opened, asked through {words(body.get('channel'))}",
     "case.joined": lambda body, _: "Another request joined" if "request" in body else "Joined another case",
-    "case.decided": lambda body, _: f"Decided: {words(body.get('outcome'))}, {words(body.get('reason'))}",
+    "case.decided": lambda body, _: _decided(body),
     "case.claimed": lambda _b, _: "Claimed",
     "case.released": lambda _b, _: "Put back into the queue",
     "case.noted": lambda _b, _: "Note",
@@ -58,12 +68,28 @@ _TOLD: Final[Mapping[str, Callable[[Mapping[str, Any], Reader], str]]] = {
     "refund.unknown": lambda _b, _: "No answer from Stripe: the outcome is unknown",
     "refund.changed": lambda body, _: f"Refund is {words(body.get('state') or body.get('to'))}",
     "refund.crossed": lambda _b, _: "A dispute met the refund",
+    "case.due_moved": lambda body, reader: f"Due {_moment(body.get('to'), reader)}, for the bank's deadline",
+    "case.bank_answered": lambda _b, _: "Closed: the bank has answered, and nobody else had asked",
+    "case.commented": lambda _b, _: "Left a comment when cancelling",
+    "cancellation.intended": lambda _b, _: "Subscription is to be cancelled",
+    "cancellation.attempted": lambda _b, _: "Cancellation sent to Stripe",
+    "cancellation.unknown": lambda _b, _: "No answer from Stripe: whether it was cancelled is unknown",
+    "cancellation.changed": lambda body, _: f"Cancellation is {words(body.get('to'))}{_why(body)}",
+    "dispute.changed": lambda body, _: f"Dispute: {words(body.get('kind'))} {words(body.get('to'))}",
+    "dispute.missed": lambda _b, _: "The bank's deadline passed without an answer",
+    "answer.drafted": lambda _b, _: "Answer to the bank drafted",
+    "answer.edited": lambda body, _: f"Answer to the bank edited: {words(body.get('field'))}",
+    "answer.asked": lambda body, _: f"First approval to {words(body.get('act'))} what the bank asks",
+    "answer.intended": lambda body, _: f"What the bank asks is to be answered: {words(body.get('act'))}",
+    "answer.attempted": lambda _b, _: "Answer sent to Stripe",
+    "answer.changed": lambda body, _: f"Answer is {words(body.get('to'))}{_why(body)}",
     "refund.adopted": lambda _b, _: "A refund made elsewhere was taken into the books",
     "link.marked_wrong": lambda body, _: f"Said not to be one person by {body.get('kind')}",
     "link.mark_taken_back": lambda body, _: f"Took back that they are not one person by {body.get('kind')}",
     "letter.written": lambda _b, _: "Reply handed in to be sent",
     "letter.ended": lambda body, _: f"Reply {words(body.get('state'))}",
 }
+_OUTCOMES: Final = {"refund": "Decided: refund", "review": "Left to a person", "close": "Decided: close"}
 _MONEY: Final = frozenset({"refund", "cancellation"})
 
 

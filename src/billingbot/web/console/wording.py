@@ -111,7 +111,7 @@ def span_words(span: timedelta) -> str:
         return f"{seconds} s"
     if seconds < 90 * 60:
         return f"{seconds // 60} min"
-    if seconds < 36 * 3600:
+    if seconds < 48 * 3600:
         return f"{seconds // 3600} h"
     return f"{seconds // 86400} days"
 

@@ -314,9 +314,12 @@ def _shown(here: Visit, found: CaseStory) -> dict[str, Any]:
             found, terms, wants_two=two, me=here.name, powers=here.desk.powers, reader=here.reader
         ),
         "groups": (casework.fact_groups(page.facts, page.decision.missing) if page.facts and page.decision else []),
-        "value": lambda line: casework.fact_value(line, case.currency, here.reader),
-        "rules": casework.rule_lines(page.decision, found.policy) if page.decision else [],
+        "gaps": casework.gaps(case, page.decision, page.facts),
+        "value": lambda line: casework.fact_value(line.name, line.fact.value, case.currency, here.reader),
+        "read_facts": lambda condition: casework.read_facts(condition, case.currency, here.reader),
+        "rules": casework.rule_runs(page.decision, found.policy) if page.decision else [],
         "candidates": casework.candidates(page.facts),
+        "instant": datetime.fromisoformat,
         "strip": _strip(here, found),
         "ties": here.read(case_links, case.id),
         "graph": drawings.link_graph,
@@ -328,11 +331,8 @@ def _shown(here: Visit, found: CaseStory) -> dict[str, Any]:
         "writable": writable,
         "sent": sent,
         "can_mail": here.desk.mail is not None,
-        "live": any(str(line.refund.state) in _UNDER_WAY for line in page.refunds),
+        "live": any(line.refund.state in casework.UNDER_WAY for line in page.refunds),
     }
-
-
-_UNDER_WAY: Final = frozenset({"intended", "submitting", "unknown", "pending", "requires_action"})
 
 
 def _channel(found: CaseStory) -> str | None:
