@@ -291,6 +291,7 @@ def test_the_doctor_names_what_is_wrong(settings: Settings) -> None:
         "Stripe, default": "bad",
         "notifications": "warning",
         "Postgres": "ok",
+        "authenticators": "ok",
         "breaker": "ok",
         "agreement with Stripe": "warning",
         "Redis": "ok",
