@@ -17,10 +17,10 @@ def text(answer: httpx.Response) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", answer.text)).split())
 
 
-def hidden(answer: httpx.Response) -> dict[str, str]:
+def hidden(answer: httpx.Response, action: str = "/replays") -> dict[str, str]:
     """The hidden fields of the dialog that confirms."""
-    form = answer.text.partition('action="/replays"')[2]
-    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form))
+    form = answer.text.partition(f'action="{action}"')[2].partition("</form>")[0]
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', unescape(form)))
 
 
 def test_what_fails_is_grouped_and_a_group_opens_its_jobs(console: Console, signed_in: SignedIn) -> None:
@@ -32,6 +32,10 @@ def test_what_fails_is_grouped_and_a_group_opens_its_jobs(console: Console, sign
     page = ops.get(unescape(group))
     assert all(f"/jobs/{job}" in page.text for job in jobs)
     assert "No job is here." in text(ops.get("/jobs?tab=failed&error_class=KeyError"))
+    past = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    assert jobs[0] in ops.get("/jobs", params={"tab": "failed", "since": past}).text
+    assert "No job is here." in text(ops.get("/jobs", params={"tab": "failed", "until": past}))
+    assert ops.get("/jobs?tab=failed&since=noon").status_code == 422
     assert "Dismissed 0" in text(ops.get("/jobs/tabs", headers={"HX-Request": "true"}))
     assert ops.get("/jobs?tab=lost").status_code == 422
     assert ops.get("/jobs/job_nobody").status_code == 404
@@ -44,7 +48,7 @@ def test_a_replay_does_what_was_confirmed_and_its_name_only_once(console: Consol
     preview = ops.get("/jobs/replay", params={"error_class": "StripeUnavailableError", "now": "true"})
     assert "Replay and pay up to 98.00 USD" in text(preview)
     fields = hidden(preview)
-    assert fields["ids"].split(",") == jobs
+    assert (fields["asked"], fields["through"]) == ("error_class=StripeUnavailableError", jobs[-1])
     assert (fields["confirmed"], fields["unknown"]) == ("usd:9800", "0")
 
     act = {**fields, "name": "incident / 1", "why": "Stripe is back", "rate": "50"}
@@ -69,7 +73,8 @@ def test_more_than_was_seen_is_never_paid(console: Console, signed_in: SignedIn)
     ops = signed_in(Role.OPS)
     fields = hidden(ops.get("/jobs/replay?now=true")) | {"name": "less", "why": "w", "agreed": "true"}
     assert ops.act("/replays", **{**fields, "confirmed": "usd:4900"}).status_code == 409
-    assert ops.act("/replays", **{**fields, "confirmed": "many"}).status_code == 422
+    for wrong in ({"confirmed": "many"}, {"through": "x"}, {"asked": "lost=1"}, {"as_of": "noon"}):
+        assert ops.act("/replays", **{**fields, **wrong}).status_code == 422, wrong
     assert console.shop.rows("SELECT name FROM replay_runs") == []
 
 
@@ -93,8 +98,12 @@ def test_a_run_stops_and_goes_on_within_what_the_rest_may_pay(console: Console, 
 def test_failed_jobs_are_put_away_with_a_reason(console: Console, signed_in: SignedIn) -> None:
     failed_payments(console.shop, 2)
     ops = signed_in(Role.OPS)
-    assert ops.act("/jobs/dismiss", error_class="StripeUnavailableError").status_code == 422
-    answer = ops.act("/jobs/dismiss", error_class="StripeUnavailableError", why="a test of ours")
+    preview = ops.get("/jobs/replay", params={"error_class": "StripeUnavailableError", "now": "true"})
+    assert "Put 2 failed jobs away for good" in text(preview)
+    assert "nothing of 98.00 USD is paid by them" in text(preview)
+    fields = hidden(preview, "/jobs/dismiss")
+    assert ops.act("/jobs/dismiss", **fields).status_code == 422
+    answer = ops.act("/jobs/dismiss", **fields, why="a test of ours")
     assert "2 jobs were put away." in answer.text
     assert "Dismissed 2" in text(ops.get("/jobs"))
 
@@ -165,11 +174,12 @@ def test_the_load_is_drawn(console: Console, signed_in: SignedIn) -> None:
 def test_who_may_not_run_sees_everything_and_changes_nothing(console: Console, signed_in: SignedIn, role: Role) -> None:
     jobs = failed_payments(console.shop, 1)
     somebody: Client = signed_in(role)
-    assert "Put away" not in somebody.get("/jobs?tab=failed").text
+    assert "put away" not in somebody.get("/jobs?tab=failed").text
     assert "Replay…" not in somebody.get(f"/jobs/{jobs[0]}").text
+    seen = {"asked": f"ids={jobs[0]}", "through": jobs[0], "as_of": datetime.now(UTC).isoformat()}
     acts = [
-        ("/replays", {"ids": jobs[0], "name": "n", "why": "w", "agreed": "true", "confirmed": "usd:4900"}),
-        ("/jobs/dismiss", {"ids": jobs[0], "why": "w"}),
+        ("/replays", {**seen, "name": "n", "why": "w", "agreed": "true", "confirmed": "usd:4900"}),
+        ("/jobs/dismiss", {**seen, "why": "w"}),
         ("/events/backfills", {"account": "default", "since": datetime.now(UTC).isoformat()}),
         ("/reconcile", {"account": "default"}),
     ]

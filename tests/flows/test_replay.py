@@ -16,7 +16,7 @@ from billingbot.core.replay import ItemState
 from billingbot.flows.casework import review
 from billingbot.flows.desk import step
 from billingbot.flows.replay.foretell import Effect, Preview
-from billingbot.flows.replay.replay import dismiss, preview, totals
+from billingbot.flows.replay.replay import dismiss, survey
 from billingbot.flows.replay.replay_runs import drive, start
 from billingbot.store.jobs import FailedFilter
 from tests.flows.shop import Shop
@@ -44,7 +44,7 @@ def fail(shop: Shop, actor: Actor, *, error_class: str = "StripeUnavailableError
 
 def told(shop: Shop) -> dict[str, Preview]:
     """The preview of every failed job, by job."""
-    return {one.job.id: one for one in preview(shop.desk, EVERY)}
+    return {one.job.id: one for one in survey(shop.desk, EVERY).previews}
 
 
 def again(shop: Shop, name: str = "incident", **wanted: Any) -> tuple[int, int, int]:
@@ -107,7 +107,7 @@ def test_a_case_that_a_person_has_only_because_its_job_gave_up_is_taken_back_and
     if actor is Actor.SUBMIT:
         shop.work(only=Actor.ASSESS)
     give_up(shop, actor)
-    [seen] = preview(shop.desk, FailedFilter(actor=actor))
+    [seen] = survey(shop.desk, FailedFilter(actor=actor)).previews
 
     assert [case.state for case in shop.cases_of(charge)] == [CaseState.REVIEW]
     assert seen.effect is Effect.MAY_PAY
@@ -124,7 +124,7 @@ def test_a_case_that_somebody_has_taken_stays_with_them(shop: Shop) -> None:
     [case] = shop.cases_of(charge)
     review.claim(shop.desk, shop.person(case.id))
 
-    [seen] = preview(shop.desk, EVERY)
+    [seen] = survey(shop.desk, EVERY).previews
     assert (seen.effect, "cases reassess" in seen.why) == (Effect.NOTHING, True)
     again(shop)
     shop.work()
@@ -220,10 +220,10 @@ def test_money_is_counted_once_per_refund_and_by_currency(shop: Shop) -> None:
     shop.ask(shop.charged_trial()[1], unused=True)
     fail(shop, Actor.ASSESS)
 
-    seen = preview(shop.desk, EVERY)
+    seen = survey(shop.desk, EVERY)
 
-    assert [one.effect for one in seen] == [Effect.MAY_PAY] * 4
-    sums = totals(seen)
+    assert [one.effect for one in seen.previews] == [Effect.MAY_PAY] * 4
+    sums = seen.totals
     assert sums.amounts == (Money(amount_minor=4900, currency="eur"), Money(amount_minor=4900, currency="usd"))
     assert sums.unknown == 1, "nobody knows the amount of a case that was never looked at"
 
@@ -235,7 +235,7 @@ def test_one_name_replays_a_job_once_even_where_it_fails_again(shop: Shop) -> No
     assert again(shop) == (1, 0, 0)
     shop.rows("UPDATE jobs SET state = 'failed', finished_at = now() WHERE id = :id RETURNING id", id=job)
     assert again(shop) == (1, 0, 0)
-    assert [one.job.id for one in preview(shop.desk, EVERY)] == [job], "and it stays failed"
+    assert list(told(shop)) == [job], "and it stays failed"
     assert again(shop, "a second night") == (1, 0, 0)
     [first, second] = entries(shop, "job.replayed")
     assert (first.subject, first.actor, first.account) == (job, "kim", "default")
@@ -286,7 +286,7 @@ def test_filters_choose_and_all_must_hold(shop: Shop) -> None:
     soon = row.finished_at + timedelta(seconds=1)
 
     def found(**wanted: Any) -> bool:
-        return bool(preview(shop.desk, FailedFilter(**wanted)))
+        return bool(survey(shop.desk, FailedFilter(**wanted)).count)
 
     case = shop.rows("SELECT subject FROM jobs WHERE id = :id", id=job)[0].subject
     assert found(ids=(job,), actor=Actor.ASSESS, error_class="StripeUnavailableError", account="default", case=case)
@@ -294,7 +294,7 @@ def test_filters_choose_and_all_must_hold(shop: Shop) -> None:
     for other in (
         {"actor": Actor.SUBMIT}, {"error_class": "ValueError"}, {"account": "second"}, {"since": soon},
         {"case": shop.desk.new_id(Kind.CASE)},
-        {"until": row.finished_at}, {"after": job}, {"ids": ()},
+        {"until": row.finished_at}, {"after": job}, {"ids": ()}, {"through": "job_0"},
     ):  # fmt: skip
         assert not found(**other), other
     with pytest.raises(NotFoundError, match="there is none"):
@@ -313,6 +313,32 @@ def test_a_dismissed_job_stays_readable_is_in_the_ledger_and_comes_back_no_more(
     assert (row.state, row.last_error) == ("dismissed", "away")
     [entry] = entries(shop, "job.dismissed")
     assert (entry.subject, entry.actor, entry.account) == (job, "kim", "default")
+
+
+def test_figures_are_over_all_jobs_where_only_the_oldest_are_told_one_by_one(shop: Shop) -> None:
+    shop.ask(shop.charged_trial()[1], unused=True)
+    shop.work(only=Actor.ASSESS)
+    job = fail(shop, Actor.SUBMIT)
+    shop.write(
+        "INSERT INTO jobs (id, actor, subject, state, attempts, run_at, finished_at)"
+        " SELECT 'job_' || lpad(n::text, 26, '0'), actor, subject, state, attempts, run_at, finished_at"
+        " FROM jobs, generate_series(1, 611) AS n WHERE id = :id",
+        id=job,
+    )
+
+    seen = survey(shop.desk, EVERY, told=3)
+    part = survey(shop.desk, EVERY, told=3, most=600)
+    assert (seen.count, len(seen.previews), seen.through, seen.is_cut) == (612, 3, job, False)
+    assert seen.totals.amounts == (Money(amount_minor=4900, currency="usd"),), "one refund, however many jobs"
+    assert (part.count, part.through, part.is_cut) == (600, f"job_{600:026}", True)
+
+    shop.write("UPDATE jobs SET finished_at = now() WHERE id = :id", id=f"job_{7:026}")  # replayed, and failed again
+    moved = list[int]()
+    away = dismiss(shop.desk, part.of(EVERY), by="kim", why="a test of ours", moved=moved.append)
+    assert (away, sum(moved)) == (599, 599)
+    assert list(told(shop)) == [f"job_{7:026}", *(f"job_{n:026}" for n in range(601, 612)), job]
+    assert len(entries(shop, "job.dismissed")) == 599
+    assert shop.ledger_flaws() == []
 
 
 @pytest.mark.parametrize(

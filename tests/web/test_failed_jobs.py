@@ -31,6 +31,9 @@ def test_failed_jobs_are_foretold_replayed_once_and_put_away(api: httpx.Client, 
         (job, "may_pay", None) for job in failed
     ]
     assert (dry["may_move"], dry["amounts_unknown"], dry["run"], dry["next"]) == ([], 2, None, None)
+    assert (dry["count"], dry["effects"]) == (2, {"may_pay": 2})
+    later = api.post(REPLAY, json={"filter": {"until": dry["as_of"], "after": failed[0]}, "dry_run": True}).json()
+    assert [one["job"] for one in later["jobs"]] == failed[1:]
     assert _states(api) == dict.fromkeys(failed, "failed")
 
     first = api.post(REPLAY, json={"ids": failed[:1], **ACT}).json()["run"]

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,13 +9,11 @@ import typer
 from billingbot.cli.output import money, progress, say, show_json, show_table, warn
 from billingbot.cli.reading import amount
 from billingbot.core.errors import InputError
-from billingbot.core.job import ENDED, JobState
 from billingbot.core.replay import DEFAULT_RATE, FASTEST_RATE, ItemState, ReplayRun, RunState
 
 if TYPE_CHECKING:
     from billingbot.flows.desk import Desk
-    from billingbot.flows.replay.foretell import Preview
-    from billingbot.flows.replay.replay import Totals
+    from billingbot.flows.replay.replay import Survey, Totals
     from billingbot.store.jobs import FailedFilter
 
 Name = Annotated[str, typer.Option(help="What it is for: under one name a replay runs once.")]
@@ -49,13 +46,12 @@ class Replay:
         self._at, self._name, self._why, self._by, self._rate = at, name, why, by, rate
         self._expected, self._yes, self._quiet = expected, yes, quiet
         self._of_events = of_events
-        self._states = ENDED if of_events else (JobState.FAILED,)
         self._earlier: ReplayRun | None = None
 
-    def previews(self, wanted: "FailedFilter", *, dry_run: bool) -> "tuple[Preview, ...]":
+    def look(self, wanted: "FailedFilter", *, dry_run: bool) -> "Survey":
         """What is to be run: the chosen jobs, or what is left of the replay that has this name already."""
         from billingbot.flows.replay import replay_runs
-        from billingbot.flows.replay.replay import preview
+        from billingbot.flows.replay.replay import survey
         from billingbot.store import replays as stored
         from billingbot.store.database import transaction
 
@@ -63,50 +59,48 @@ class Replay:
             with transaction(self._at.db) as connection:
                 self._earlier = stored.find(connection, self._name)
         if self._earlier is None:
-            return preview(self._at, wanted)
+            with progress("looking"):
+                return survey(self._at, wanted)
         if not self._quiet:
             warn(f"{self._name!r} is there already, {state_of(self._earlier)}: what is left of it")
-        left = replay_runs.remaining(self._at, self._name)
-        return left if dry_run or self._earlier.state is not RunState.DONE else ()
+        return replay_runs.remaining(self._at, self._name)
 
-    def run(self, previews: "tuple[Preview, ...]") -> ReplayRun | None:
+    def run(self, wanted: "FailedFilter", found: "Survey") -> ReplayRun | None:
         """Runs them, once somebody has agreed; None where there is nothing to run."""
         from billingbot.flows.replay import replay_runs
-        from billingbot.flows.replay.replay import totals
-        from billingbot.store.jobs import FailedFilter
 
         if self._earlier is None:
-            if not previews:
+            if not found.count:
                 return None
-            ask_first(f"Run {jobs_of(len(previews))} again?", yes=self._yes)
+            ask_first(f"Run {jobs_of(found.count)} again?", yes=self._yes)
             replay_runs.start(
                 self._at,
-                FailedFilter(ids=tuple(told.job.id for told in previews), states=self._states),
+                found.of(wanted),
                 name=self._name,
                 by=self._by,
                 why=self._why,
                 rate=self._rate,
-                confirmed=self._expected or totals(previews),
+                confirmed=self._expected or found.totals,
                 is_capped=self._expected is not None,
                 of_events=self._of_events,
             )
         elif self._earlier.state is RunState.DONE:
             return self._earlier
         else:
-            ask_first(f"Go on with {jobs_of(len(previews))}?", yes=self._yes)
+            ask_first(f"Go on with {jobs_of(found.count)}?", yes=self._yes)
             replay_runs.resume(self._at, self._name, by=self._by, expected=self._expected)
-        return self._drive(len(previews))
+        return self._drive(found.count)
 
     def whole(self, wanted: "FailedFilter", *, dry_run: bool) -> None:
         """Everything in order: shown, agreed to, run, told. Ends with 1 where it did not come to its end."""
-        previews = self.previews(wanted, dry_run=dry_run)
+        found = self.look(wanted, dry_run=dry_run)
         if not self._quiet:
-            show(previews)
-        run = None if dry_run else self.run(previews)
+            show(found)
+        run = None if dry_run else self.run(wanted, found)
         if self._quiet:
             from billingbot.web.api.jobs import ReplayAnswer
 
-            show_json(ReplayAnswer.of(previews, run))
+            show_json(ReplayAnswer.of(found, run))
         elif run is not None:
             tell(run)
         if run is not None and run.state is not RunState.DONE:
@@ -152,12 +146,9 @@ def expected(amounts: list[str] | None) -> "Totals | None":
     return Totals(amounts=tuple(amount("--expect-total", text) for text in amounts), unknown=0)
 
 
-def show(previews: "Sequence[Preview]") -> None:
+def show(found: "Survey") -> None:
     """What a replay of these jobs would do, and the money that it may move."""
-    from billingbot.flows.replay.foretell import Effect
-    from billingbot.flows.replay.replay import totals
-
-    if not previews:
+    if not found.count:
         say("No such job has failed.")
         return
     rows = (
@@ -169,12 +160,15 @@ def show(previews: "Sequence[Preview]") -> None:
             told.why,
             told.job.last_error,
         )
-        for told in previews
+        for told in found.previews
     )
     show_table(("id", "actor", "a replay", "amount", "because", "last error"), rows)
-    counts = ((effect, sum(told.effect is effect for told in previews)) for effect in Effect)
-    warn(", ".join(f"{count} {effect.replace('_', ' ')}" for effect, count in counts if count))
-    sums = totals(previews)
+    if len(found.previews) < found.count:
+        warn(f"These are the {len(found.previews)} oldest; the figures are of all.")
+    warn(", ".join(f"{count} {effect.replace('_', ' ')}" for effect, count in found.effects.items()))
+    if found.is_cut:
+        warn(f"These are {jobs_of(found.count)}, the oldest; there are more, for another turn.")
+    sums = found.totals
     if sums.amounts or sums.unknown:
         told = [str(amount) for amount in sums.amounts]
         told += [f"{sums.unknown} of an amount not known yet"] if sums.unknown else []

@@ -63,6 +63,8 @@ class FailedFilter(JobScope):
     """Failed ones, unless events are interpreted again."""
     after: str | None = None
     """Only jobs behind this id: oldest come first."""
+    through: str | None = None
+    """Only jobs up to this id."""
 
 
 ALL_FAILED: Final = FailedFilter()
@@ -241,17 +243,17 @@ def revive(connection: Connection, job_id: str, *, states: Sequence[JobState] = 
     False where it is in none of them, or no longer.
     """
     values = {"state": JobState.READY, "attempts": 0, "run_at": _NOW, "finished_at": None}
-    return _if_in(connection, job_id, states, values)
-
-
-def dismiss(connection: Connection, job_id: str) -> bool:
-    """Puts a failed job away for good. False where it is not failed, or no longer."""
-    return _if_in(connection, job_id, (JobState.FAILED,), {"state": JobState.DISMISSED})
-
-
-def _if_in(connection: Connection, job_id: str, states: Sequence[JobState], values: Mapping[str, object]) -> bool:
     changed = connection.execute(jobs.update().where(jobs.c.id == job_id, jobs.c.state.in_(states)).values(**values))
     return changed.rowcount == 1
+
+
+def dismiss(connection: Connection, job_ids: Sequence[str]) -> set[str]:
+    """Puts these failed jobs away for good; those that it was done to. The others are not failed, or no longer."""
+    mine = sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids), jobs.c.state == JobState.FAILED)
+    locked = mine.order_by(jobs.c.id).with_for_update()  # in one order: two people who put away never wait in a circle
+    ids = connection.execute(locked).scalars().all()
+    connection.execute(jobs.update().where(jobs.c.id.in_(ids)).values(state=JobState.DISMISSED))
+    return set(ids)
 
 
 def _wanted(wanted: FailedFilter) -> Iterator[sa.ColumnElement[bool]]:
@@ -260,6 +262,8 @@ def _wanted(wanted: FailedFilter) -> Iterator[sa.ColumnElement[bool]]:
         yield jobs.c.id.in_(wanted.ids)
     if wanted.after is not None:
         yield jobs.c.id > wanted.after
+    if wanted.through is not None:
+        yield jobs.c.id <= wanted.through
 
 
 def in_scope(scope: JobScope, moment: sa.Column[Any]) -> Iterator[sa.ColumnElement[bool]]:

@@ -1,6 +1,5 @@
 """`billingbot jobs replay` and `dismiss`: running failed jobs again under a name, or putting them away."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,8 +28,6 @@ from billingbot.core.job import Actor
 from billingbot.core.replay import DEFAULT_RATE, ItemState, ReplayRun, RunState
 
 if TYPE_CHECKING:
-    from billingbot.flows.desk import Desk
-    from billingbot.flows.replay.foretell import Preview
     from billingbot.store.jobs import FailedFilter
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", help="Only these, job_...; or: stop NAME")]
@@ -40,9 +37,6 @@ OfActor = Annotated[Actor | None, typer.Option(help="Only this kind of work.")]
 OfError = Annotated[str | None, typer.Option("--error", help="Only where the last failure was of this class.")]
 Since = Annotated[str | None, typer.Option(help="Given up at or after: ISO 8601 with a zone, or 90m, 36h, 7d ago.")]
 Until = Annotated[str | None, typer.Option(help="Given up before: the same.")]
-
-# So many jobs between two moves of the progress bar: each is a commit of some milliseconds.
-_AT_A_TIME = 20
 
 
 def replay(
@@ -112,15 +106,17 @@ def dismiss(
     wanted = _wanted(jobs, actor=actor, error=error, account=account, case=case, since=since, until=until)
     replaying.check(by=by, why=why)
     with desk(for_account=True) as at:
-        previews = replaying.preview(at, wanted)
+        with progress("looking"):
+            found = replaying.survey(at, wanted)
         if not as_json:
-            show(previews)
-        if previews:
-            ask_first(f"Put {jobs_of(len(previews))} away for good?", yes=yes)
-        count = _dismissed(at, previews, by=by, why=why)
+            show(found)
+        if found.count:
+            ask_first(f"Put {jobs_of(found.count)} away for good?", yes=yes)
+        with progress("putting away", total=found.count) as bar:
+            count = replaying.dismiss(at, found.of(wanted), by=by, why=why, moved=bar.forward)
     if as_json:
         show_json({"count": count})
-    elif previews:
+    elif found.count:
         say(f"{jobs_of(count)} put away.")
 
 
@@ -145,20 +141,6 @@ def _wanted(
         since=instant_or_ago("--since", since) if since else None,
         until=instant_or_ago("--until", until) if until else None,
     )
-
-
-def _dismissed(at: "Desk", previews: "Sequence[Preview]", *, by: str, why: str) -> int:
-    """Puts away exactly the jobs that were shown, a few at a time."""
-    from billingbot.flows.replay.replay import dismiss as put_away
-    from billingbot.store.jobs import FailedFilter
-
-    ids, count = [told.job.id for told in previews], 0
-    with progress("dismissing", total=len(ids)) as bar:
-        for start in range(0, len(ids), _AT_A_TIME):
-            part = tuple(ids[start : start + _AT_A_TIME])
-            count += put_away(at, FailedFilter(ids=part), by=by, why=why)
-            bar.forward(len(part))
-    return count
 
 
 def _row(run: ReplayRun) -> tuple[object, ...]:

@@ -1,7 +1,9 @@
 """Replay: what running failed jobs again would do, by what is stored now; and putting them away for good."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from billingbot.core.access.person import MOST_NAME, person
@@ -14,13 +16,15 @@ from billingbot.flows.casework.review import MOST_TEXT
 from billingbot.flows.desk import Desk, step
 from billingbot.flows.replay.foretell import Effect, Preview, account_of, foretell, policy_name
 from billingbot.flows.request import is_storable
-from billingbot.store import (
-    jobs,
-)
+from billingbot.store import database, jobs
 from billingbot.store.database import transaction
 from billingbot.store.jobs import ALL_FAILED, FailedFilter, FailedJob
 
-# Jobs told of in one transaction: some milliseconds each, so that the session's ten idle seconds are never near.
+# A look at a job takes less than a millisecond: whoever asks for so many waits some seconds, and a process bears them.
+MOST_AT_ONCE: Final = 10_000
+# So many are told of one by one, in full; of the others, what counts: how many, and the money.
+TOLD: Final = 500
+# Jobs looked at in one transaction: well within the session's ten idle seconds.
 _BATCH: Final = 200
 
 
@@ -32,45 +36,120 @@ class Totals:
     unknown: int
 
 
-def preview(desk: Desk, wanted: FailedFilter = ALL_FAILED, *, limit: int | None = None) -> tuple[Preview, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What a replay of many jobs would do: the oldest one by one, and the figures over all of them."""
+
+    previews: tuple[Preview, ...]
+    effects: Mapping[Effect, int]
+    totals: Totals
+    as_of: datetime
+    through: str | None
+    """The last job that was looked at; None where there is none."""
+    is_cut: bool
+    """Whether more jobs are behind that one: they are another replay's."""
+
+    @property
+    def count(self) -> int:
+        """How many jobs were looked at."""
+        return sum(self.effects.values())
+
+    def of(self, wanted: FailedFilter) -> FailedFilter:
+        """The same choice without jobs that were not looked at: those behind, and those that have failed since."""
+        until = self.as_of if wanted.until is None else min(wanted.until, self.as_of)
+        return replace(wanted, until=until, through=self.through)
+
+
+class Tally:
+    """Sums over previews, however many: the memory it takes is that of the cases and refunds that may be paid."""
+
+    def __init__(self) -> None:
+        self.effects: Counter[Effect] = Counter()
+        self._counted: set[str] = set()
+        self._sums: dict[str, Money] = {}
+        self._unknown = 0
+
+    def add(self, told: Preview) -> None:
+        """Counts it; money once for each case and refund."""
+        self.effects[told.effect] += 1
+        if told.effect is not Effect.MAY_PAY or told.job.subject in self._counted:
+            return
+        self._counted.add(told.job.subject)
+        if told.amount_minor is None or told.currency is None:
+            self._unknown += 1
+            return
+        amount = Money(amount_minor=told.amount_minor, currency=told.currency)
+        so_far = self._sums.get(amount.currency)
+        self._sums[amount.currency] = so_far + amount if so_far else amount
+
+    @property
+    def totals(self) -> Totals:
+        """The money, by currency."""
+        return Totals(amounts=tuple(self._sums[name] for name in sorted(self._sums)), unknown=self._unknown)
+
+
+def survey(desk: Desk, wanted: FailedFilter = ALL_FAILED, *, told: int = TOLD, most: int = MOST_AT_ONCE) -> Survey:
     """What a replay of these failed jobs would do, oldest first; changes nothing and asks nobody outside.
 
-    NotFoundError for an id that no job has; a named job that is not failed is simply not among them.
+    The first `told` are told of in full. NotFoundError for an id that no job has; a named job that is not failed is
+    simply not among them.
     """
     desk.require(Power.SEE)
-    told: list[Preview] = []
-    by_policy = policy_name(desk)
-    for batch in _batches(desk, wanted, limit):
+    tally, first, through = Tally(), list[Preview](), None
+    with transaction(desk.db) as connection:
+        as_of = database.now(connection)
+    for one in look(desk, wanted, told=told, most=most):
+        tally.add(one)
+        through = one.job.id
+        if len(first) < told:
+            first.append(one)
+    is_cut = False
+    if through is not None and tally.effects.total() == most:
         with transaction(desk.db) as connection:
-            told += [foretell(connection, desk, job, by_policy) for job in batch]
-    return tuple(told)
+            is_cut = bool(jobs.failed(connection, replace(wanted, after=through), limit=1))
+    return Survey(
+        previews=tuple(first),
+        effects=tally.effects,
+        totals=tally.totals,
+        as_of=as_of,
+        through=through,
+        is_cut=is_cut,
+    )
 
 
-def totals(previews: Iterable[Preview]) -> Totals:
-    """The money that these replays may move, by currency."""
-    once = {told.job.subject: told for told in previews if told.effect is Effect.MAY_PAY}
-    sums: dict[str, Money] = {}
-    unknown = 0
-    for told in once.values():
-        if told.amount_minor is None or told.currency is None:
-            unknown += 1
-            continue
-        amount = Money(amount_minor=told.amount_minor, currency=told.currency)
-        sums[amount.currency] = sums[amount.currency] + amount if amount.currency in sums else amount
-    return Totals(amounts=tuple(sums[currency] for currency in sorted(sums)), unknown=unknown)
+def look(desk: Desk, wanted: FailedFilter, *, told: int = 0, most: int = MOST_AT_ONCE) -> Iterator[Preview]:
+    """What a replay of each would do, a batch at a time, the first `told` in full. Raises as `survey` does."""
+    by_policy, count = policy_name(desk), 0
+    for batch in _batches(desk, wanted, most):
+        with transaction(desk.db) as connection:
+            previews = [
+                foretell(connection, desk, job, by_policy, in_full=count + place < told)
+                for place, job in enumerate(batch)
+            ]
+        count += len(batch)
+        yield from previews
 
 
-def dismiss(desk: Desk, wanted: FailedFilter, *, by: str, why: str, limit: int | None = None) -> int:
-    """Puts these failed jobs away for good, failures and all; returns how many. Raises as `replay` does."""
+def dismiss(
+    desk: Desk, wanted: FailedFilter, *, by: str, why: str, moved: Callable[[int], object] = lambda _: None
+) -> int:
+    """Puts these failed jobs away for good, failures and all; returns how many, MOST_AT_ONCE at the most.
+
+    A batch at a time: whoever dies in between has put away the oldest. `moved` hears how many more were looked at.
+    InputError for what cannot stand in the ledger, NotFoundError for an id that no job has.
+    """
     desk.require(Power.RUN)
     check(by=by, why=why)
     body = {"why_digest": digest(why.encode())}
     count = 0
-    for job in _each(desk, wanted, limit):
+    for batch in _batches(desk, wanted, MOST_AT_ONCE):
         with step(desk) as this:
-            if jobs.dismiss(this.db, job.id):
-                count += 1
-                this.record(_draft(EntryKind.JOB_DISMISSED, job, account_of(this.db, job), by, body))
+            done = jobs.dismiss(this.db, [job.id for job in batch])
+            for job in batch:
+                if job.id in done:
+                    this.record(_draft(EntryKind.JOB_DISMISSED, job, account_of(this.db, job), by, body))
+        count += len(done)
+        moved(len(batch))
     return count
 
 
@@ -87,19 +166,20 @@ def check(*, name: str | None = None, by: str, why: str) -> None:
 # ---------------------------------------------------------------- choosing
 
 
-def _each(desk: Desk, wanted: FailedFilter, limit: int | None) -> Iterator[FailedJob]:
-    for batch in _batches(desk, wanted, limit):
-        yield from batch
-
-
-def _batches(desk: Desk, wanted: FailedFilter, limit: int | None) -> Iterator[Sequence[FailedJob]]:
-    """The chosen jobs as they were at the start, read before anything is done to them."""
-    with transaction(desk.db) as connection:
-        if wanted.ids is not None and (unknown := jobs.missing(connection, wanted.ids)):
-            raise NotFoundError(f"job {unknown[0]}: there is none")
-        chosen = jobs.failed(connection, wanted, limit=limit)
-    for start in range(0, len(chosen), _BATCH):
-        yield chosen[start : start + _BATCH]
+def _batches(desk: Desk, wanted: FailedFilter, most: int) -> Iterator[Sequence[FailedJob]]:
+    """The chosen jobs, a batch at a time, each read when its turn comes."""
+    if wanted.ids is not None:
+        with transaction(desk.db) as connection:
+            if unknown := jobs.missing(connection, wanted.ids):
+                raise NotFoundError(f"job {unknown[0]}: there is none")
+    while most > 0:
+        with transaction(desk.db) as connection:
+            batch = jobs.failed(connection, wanted, limit=min(_BATCH, most))
+        if not batch:
+            return
+        yield batch
+        most -= len(batch)
+        wanted = replace(wanted, after=batch[-1].id)
 
 
 # ---------------------------------------------------------------- writing down

@@ -19,7 +19,7 @@ from billingbot.core.replay import DEFAULT_RATE, FASTEST_RATE, ItemState, Replay
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.recheck import reassess
 from billingbot.flows.replay.foretell import Effect, Preview, foretell, is_stranded, policy_name
-from billingbot.flows.replay.replay import Totals, check, preview, totals
+from billingbot.flows.replay.replay import MOST_AT_ONCE, Survey, Tally, Totals, check, look, survey
 from billingbot.store import cases, database, jobs, refunds, replays
 from billingbot.store.database import transaction
 from billingbot.store.jobs import FailedFilter
@@ -52,7 +52,8 @@ def start(
     `rate` in jobs a second. `confirmed` is what somebody agreed to: ConflictError where the jobs may pay more than
     that by now. With `is_capped` it also bounds what jobs of unknown amount come to. With `of_events` jobs that
     ended well are run again too, as `wanted` names them.
-    Raises InputError for what cannot be kept, NotFoundError for an id that no job has.
+    MOST_AT_ONCE jobs at the most, oldest first. Raises InputError for what cannot be kept, NotFoundError for an id
+    that no job has.
     """
     desk.require(Power.RUN)
     check(name=name, by=by, why=why)
@@ -61,8 +62,11 @@ def start(
     with transaction(desk.db) as connection:
         if (earlier := replays.find(connection, name)) is not None:
             return earlier
-    previews = preview(desk, wanted)
-    sums = totals(previews)
+    tally, items = Tally(), []
+    for told in look(desk, wanted):
+        tally.add(told)
+        items.append(_item(told))
+    sums = tally.totals
     agreed = confirmed or sums
     _must_not_exceed(sums, agreed, is_capped=is_capped)
     with step(desk) as this:
@@ -83,20 +87,18 @@ def start(
             ended_at=None,
             counts={},
         )
-        if replays.write(this.db, run, [_item(told) for told in previews]):
-            _record(
-                this, run, EntryKind.REPLAY_STARTED, by, {"jobs": len(previews), "why_digest": digest(why.encode())}
-            )
+        if replays.write(this.db, run, items):
+            _record(this, run, EntryKind.REPLAY_STARTED, by, {"jobs": len(items), "why_digest": digest(why.encode())})
         return replays.get(this.db, name)
 
 
-def remaining(desk: Desk, name: str) -> tuple[Preview, ...]:
+def remaining(desk: Desk, name: str) -> Survey:
     """What the jobs of a run whose turn has not come would do now. Raises NotFoundError."""
     desk.require(Power.SEE)
     with transaction(desk.db) as connection:
         run = replays.get(connection, name)
         ids = tuple(replays.waiting(connection, name))
-    return preview(desk, FailedFilter(ids=ids, states=_states(run)))
+    return survey(desk, FailedFilter(ids=ids, states=_states(run)))
 
 
 def resume(desk: Desk, name: str, *, by: str, expected: Totals | None = None, rest: Totals | None = None) -> ReplayRun:
@@ -108,7 +110,7 @@ def resume(desk: Desk, name: str, *, by: str, expected: Totals | None = None, re
     """
     desk.require(Power.RUN)
     person(by)
-    left = totals(remaining(desk, name))
+    left = remaining(desk, name).totals
     if rest is not None:
         _must_not_exceed(left, rest, is_capped=False)
     with step(desk) as this:
@@ -186,16 +188,14 @@ def let_go(desk: Desk, name: str, *, by: str) -> ReplayRun:
         return replays.get(this.db, name)
 
 
-def jobs_of_events(
-    desk: Desk, wanted: EventFilter, *, ids: Sequence[str] | None = None, limit: int | None = None
-) -> FailedFilter:
-    """The jobs that interpret these events again, for `preview` and `start(of_events=True)`.
+def jobs_of_events(desk: Desk, wanted: EventFilter, *, ids: Sequence[str] | None = None) -> FailedFilter:
+    """The jobs that interpret these events again, for `survey` and `start(of_events=True)`: one more than these take.
 
     NotFoundError for an id that no event has. An event whose job has not ended yet is not among them.
     """
     desk.require(Power.SEE)
     with transaction(desk.db) as connection:
-        chosen = events.jobs_of_events(connection, wanted, ids=ids, limit=limit)
+        chosen = events.jobs_of_events(connection, wanted, ids=ids, limit=MOST_AT_ONCE + 1)
     return FailedFilter(ids=tuple(chosen), states=ENDED)
 
 

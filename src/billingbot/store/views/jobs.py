@@ -91,11 +91,12 @@ class JobTab(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter(JobScope):
-    """Which jobs to show. `since` and `until` are about when they were made."""
+    """Which jobs to show. `since` and `until` are about when they were made; with `by_end`, about when they ended."""
 
     state: JobState | None = None
     tab: JobTab | None = None
     subject: str | None = None
+    by_end: bool = False
 
 
 ALL_JOBS: Final = JobFilter()
@@ -110,7 +111,7 @@ def job_list(
 
 
 def _wanted(filters: JobFilter) -> Iterator[sa.ColumnElement[bool]]:
-    yield from in_scope(filters, jobs.c.created_at)
+    yield from in_scope(filters, jobs.c.finished_at if filters.by_end else jobs.c.created_at)
     if filters.state is not None:
         yield jobs.c.state == filters.state
     if filters.subject is not None:

@@ -16,7 +16,7 @@ from billingbot.flows.replay import replay_runs
 from billingbot.store import backfills, views
 from billingbot.store.views.events import Consequence, EventFilter, ListedEvent, event_body, event_list, event_page
 from billingbot.web.api.fields import Body, Cursor, Instant, Person, Rows, Word, id_of
-from billingbot.web.api.jobs import MOST_JOBS, Act, ReplayAnswer, answer_to
+from billingbot.web.api.jobs import MOST_IDS, Act, ReplayAnswer, answer_to
 from billingbot.web.api.shown import Listed
 from billingbot.web.auth import SignedInRoute, TheDesk, bearer
 from billingbot.web.reading import read
@@ -64,7 +64,7 @@ class EventShown(BaseModel):
 class EventReplay(Act):
     """Events to interpret again, by their ids (ours or Stripe's) or by a filter."""
 
-    ids: Annotated[tuple[Word, ...] | None, Field(max_length=MOST_JOBS)] = None
+    ids: Annotated[tuple[Word, ...] | None, Field(max_length=MOST_IDS)] = None
     filter: EventWanted | None = None
 
 
@@ -140,7 +140,7 @@ def replay_events(wanted: EventReplay, desk: TheDesk) -> ReplayAnswer:
     if (wanted.ids is None) == (wanted.filter is None):
         raise InputError("ids", "expected either ids or a filter")
     chosen = wanted.filter.filter() if wanted.filter else EventFilter()
-    jobs = replay_runs.jobs_of_events(desk, chosen, ids=wanted.ids, limit=MOST_JOBS)
+    jobs = replay_runs.jobs_of_events(desk, chosen, ids=wanted.ids)
     return answer_to(desk, wanted, jobs, of_events=True)
 
 

@@ -1,7 +1,6 @@
 """`/api/v1/jobs`: what waits, what failed and why; and running failed jobs again, or putting them away."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Final, Self
 
@@ -17,7 +16,7 @@ from billingbot.flows.desk import Desk
 from billingbot.flows.replay import replay as replaying
 from billingbot.flows.replay import replay_runs
 from billingbot.flows.replay.foretell import Effect, Preview
-from billingbot.flows.replay.replay import Totals
+from billingbot.flows.replay.replay import Survey, Totals
 from billingbot.store import replays, views
 from billingbot.store.jobs import FailedFilter
 from billingbot.web.api.fields import Body, Count, Cursor, Instant, Person, Prose, Rows, Word, YesNo, id_of
@@ -25,8 +24,8 @@ from billingbot.web.api.shown import AmountShown, Listed
 from billingbot.web.auth import SignedInRoute, TheDesk, bearer
 from billingbot.web.reading import read
 
-# Each job is told of in some milliseconds: so many are there well before a client gives up waiting.
-MOST_JOBS: Final = 500
+# Ids that a client names itself; a filter chooses more (`flows.replay.replay.MOST_AT_ONCE`).
+MOST_IDS: Final = 500
 # Currencies of one replay: more than any account takes.
 _MOST_CURRENCIES: Final = 50
 
@@ -72,7 +71,7 @@ class FailedWanted(Body):
 class Dismissal(Body):
     """Failed jobs to put away, by their ids or by a filter; who, and why."""
 
-    ids: Annotated[tuple[Word, ...] | None, Field(max_length=MOST_JOBS)] = None
+    ids: Annotated[tuple[Word, ...] | None, Field(max_length=MOST_IDS)] = None
     filter: FailedWanted | None = None
     by: Person
     why: Prose
@@ -121,7 +120,7 @@ class Act(Body):
 class ReplayWanted(Act):
     """Failed jobs to run again, by their ids or by a filter."""
 
-    ids: Annotated[tuple[Word, ...] | None, Field(max_length=MOST_JOBS)] = None
+    ids: Annotated[tuple[Word, ...] | None, Field(max_length=MOST_IDS)] = None
     filter: FailedWanted | None = None
 
 
@@ -184,24 +183,30 @@ class RunShown(BaseModel):
 
 
 class ReplayAnswer(BaseModel):
-    """The preview, the money that may move (each refund once), and the replay that begins: null for a dry run."""
+    """What a replay does: `jobs` are the 500 oldest one by one; all figures are over every job that is chosen."""
 
     jobs: list[PreviewShown]
-    may_move: list[AmountShown]
+    count: int
+    effects: dict[Effect, int]
+    may_move: Annotated[list[AmountShown], Field(description="Each case and refund once")]
     amounts_unknown: int
-    run: RunShown | None
-    next: str | None
+    as_of: Annotated[datetime, Field(description="As `filter.until`, it leaves out what has failed since")]
+    run: Annotated[RunShown | None, Field(description="The replay that begins; null for a dry run")]
+    next: Annotated[str | None, Field(description="Where there are more than one replay takes: `filter.after`")]
 
     @classmethod
-    def of(cls, previews: Sequence[Preview], run: ReplayRun | None, *, following: str | None = None) -> Self:
+    def of(cls, found: Survey, run: ReplayRun | None) -> Self:
         """The answer from outside."""
-        sums = replaying.totals(previews)
+        sums = found.totals
         return cls(
-            jobs=[PreviewShown.of(told) for told in previews],
+            jobs=[PreviewShown.of(told) for told in found.previews],
+            count=found.count,
+            effects=dict(found.effects),
             may_move=[AmountShown.of(amount.amount_minor, amount.currency) for amount in sums.amounts],
             amounts_unknown=sums.unknown,
+            as_of=found.as_of,
             run=RunShown.of(run) if run else None,
-            next=following,
+            next=found.through if found.is_cut else None,
         )
 
 
@@ -255,7 +260,7 @@ def show_job(job_id: str, desk: TheDesk) -> JobPageShown:
 
 @router.post("/replay", summary="Run failed jobs again, or see what that would do")
 def replay_jobs(wanted: ReplayWanted, desk: TheDesk) -> ReplayAnswer:
-    """Up to 500 jobs, oldest first; `next` goes into `filter.after`. Workers run them, at the rate; see `/replays`.
+    """Up to 10,000 jobs, oldest first; `next` goes into `filter.after`. Workers run them, at the rate; see `/replays`.
 
     A name that was used before begins nothing: the answer tells how that replay stands.
     """
@@ -264,34 +269,32 @@ def replay_jobs(wanted: ReplayWanted, desk: TheDesk) -> ReplayAnswer:
 
 @router.post("/dismiss", summary="Put failed jobs away for good")
 def dismiss_jobs(wanted: Dismissal, desk: TheDesk) -> DismissAnswer:
-    """Up to 500 jobs, oldest first; they stay readable under `state=dismissed`."""
+    """Up to 10,000 jobs, oldest first, a batch at a time; they stay readable under `state=dismissed`."""
     chosen = _chosen(wanted.ids, wanted.filter)
-    return DismissAnswer(count=replaying.dismiss(desk, chosen, by=wanted.by, why=wanted.why, limit=MOST_JOBS))
+    return DismissAnswer(count=replaying.dismiss(desk, chosen, by=wanted.by, why=wanted.why))
 
 
 def answer_to(desk: Desk, wanted: Act, chosen: FailedFilter, *, of_events: bool = False) -> ReplayAnswer:
     """Tells what a replay of these jobs would do, and has it begin unless it is a dry run."""
     if not wanted.dry_run:
         replaying.check(name=wanted.name or "", by=wanted.by or "", why=wanted.why or "")
-    previews = replaying.preview(desk, chosen, limit=MOST_JOBS)
-    following = previews[-1].job.id if len(previews) == MOST_JOBS else None
+    found = replaying.survey(desk, chosen)
     if wanted.dry_run:
-        return ReplayAnswer.of(previews, None, following=following)
-    seen = replace(chosen, ids=tuple(told.job.id for told in previews))  # no others than the answer tells of
+        return ReplayAnswer.of(found, None)
     run = replay_runs.start(
         desk,
-        seen,
+        found.of(chosen),  # no others than the answer tells of
         name=wanted.name or "",
         by=wanted.by or "",
         why=wanted.why or "",
         rate=wanted.rate,
-        confirmed=_expected(wanted.expect_total) or replaying.totals(previews),
+        confirmed=_expected(wanted.expect_total) or found.totals,
         is_capped=wanted.expect_total is not None,
         of_events=of_events,
     )
     if run.state is RunState.RUNNING and not run.is_held:
         replay_runs.enqueue(desk, run.name)
-    return ReplayAnswer.of(previews, run, following=following)
+    return ReplayAnswer.of(found, run)
 
 
 def _expected(amounts: Sequence[AmountWanted] | None) -> Totals | None:

@@ -38,6 +38,11 @@ _PLACES: Final[Mapping[Actor, str]] = {
     Actor.BACKTEST: "/policy/backtests/",
     Actor.NOTIFY: "/notices?kind=",
 }
+_ENDED: Final[Mapping[JobTab, str]] = {
+    JobTab.FAILED: "given up",
+    JobTab.DISMISSED: "given up",
+    JobTab.DONE: "done",
+}
 _SPANS: Final[Mapping[str, tuple[timedelta, timedelta, str]]] = {
     "day": (timedelta(days=1), timedelta(minutes=15), "the last 24 hours"),
     "week": (timedelta(days=7), timedelta(hours=1), "the last 7 days"),
@@ -76,7 +81,8 @@ def jobs(here: Here, query: Annotated[JobQuery, Query()]) -> Response:
         groups = here.read(failing)
         shown = [(group, _href(group.error_class, group.frame)) for group in groups]
         return here.show("jobs/failing.html", groups=shown, **common)
-    filters = views.JobFilter(**query.model_dump(exclude={"after"}))
+    by_end = query.tab in _ENDED  # as a replay of the same filter chooses them
+    filters = views.JobFilter(**query.model_dump(exclude={"after"}), by_end=by_end)
     page = here.read(views.job_list, filters, after=query.after)
     asked = {name: value for name, value in query.given.items() if name != "after"}
     chosen = {name: value for name, value in asked.items() if name != "tab"}
@@ -86,7 +92,7 @@ def jobs(here: Here, query: Annotated[JobQuery, Query()]) -> Response:
         filters=query,
         more=f"/jobs?{urlencode({**asked, 'after': page.next})}" if page.next else None,
         replay=f"/jobs/replay?{urlencode(chosen)}",
-        chosen=chosen,
+        span=_ENDED.get(query.tab, "made"),
         **common,
     )
 

@@ -1,13 +1,11 @@
 """Replays: what running jobs or events again would do, in money; a run while it goes; and putting jobs away."""
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Annotated, Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from fastapi import APIRouter, Form, Query
-from pydantic import Field
+from pydantic import Field, ValidationError
 from starlette.responses import Response
 
 from billingbot.core.errors import InputError
@@ -17,15 +15,14 @@ from billingbot.core.money import Money
 from billingbot.core.replay import DEFAULT_RATE, FASTEST_RATE, ItemState, ReplayRun, RunState
 from billingbot.flows.replay import replay as replaying
 from billingbot.flows.replay import replay_runs
-from billingbot.flows.replay.foretell import Effect, Preview
-from billingbot.flows.replay.replay import Totals
+from billingbot.flows.replay.replay import Survey, Totals
 from billingbot.store import replays
 from billingbot.store.jobs import FailedFilter
 from billingbot.store.views.events import EventFilter
 from billingbot.store.views.runs import RunItem, run_items
 from billingbot.web.api.events import EventWanted
-from billingbot.web.api.fields import Cursor
-from billingbot.web.api.jobs import MOST_JOBS
+from billingbot.web.api.fields import Cursor, Instant
+from billingbot.web.api.jobs import MOST_IDS
 from billingbot.web.console.asked import Asked
 from billingbot.web.console.door import ConsoleRoute
 from billingbot.web.console.pages.jobs import FailedQuery
@@ -34,7 +31,9 @@ from billingbot.web.console.visit import Here, Visit
 router = APIRouter(route_class=ConsoleRoute)
 
 _RUNS_SHOWN: Final = 50
-_IDS_LENGTH: Final = MOST_JOBS * 40
+# Told of one by one: what somebody may read before agreeing; the figures are over all.
+_TOLD: Final = 100
+_IDS_LENGTH: Final = MOST_IDS * 40
 
 
 class JobsWanted(FailedQuery):
@@ -42,12 +41,6 @@ class JobsWanted(FailedQuery):
 
     ids: Annotated[str | None, Field(max_length=_IDS_LENGTH)] = None
     now: bool = False
-
-
-class PutAway(JobsWanted):
-    """Failed jobs that are put away, and why."""
-
-    why: Annotated[str, Field(max_length=5000)]
 
 
 class EventsWanted(Asked, EventWanted):
@@ -74,46 +67,51 @@ class Agreed(Asked):
         return found
 
 
-class Wanted(Agreed):
+class Seen(Asked):
+    """Which jobs a preview told of: what it was asked for, and how far it looked."""
+
+    asked: Annotated[str, Field(max_length=_IDS_LENGTH)] = ""
+    """The parameters of the preview's address."""
+    as_of: Instant
+    through: Annotated[str, Field(max_length=100)]
+    of_events: bool = False
+
+    def jobs(self, here: Visit) -> FailedFilter:
+        """The same jobs again, without any that has failed since. InputError for what no preview wrote."""
+        if not is_id(Kind.JOB, self.through):
+            raise InputError("through", "expected the last job of the preview")
+        try:
+            chosen = _chosen(here, dict(parse_qsl(self.asked)), of_events=self.of_events)
+        except ValidationError:
+            raise InputError("asked", "expected what the preview was asked for") from None
+        until = min(chosen.until or self.as_of, self.as_of)
+        return replace(chosen, until=until, through=self.through)
+
+
+class PutAway(Seen):
+    """Failed jobs that are put away, and why."""
+
+    why: Annotated[str, Field(max_length=5000)]
+
+
+class Wanted(Agreed, Seen):
     """The form that begins a replay: the jobs that the preview told of, and what was agreed to."""
 
-    ids: Annotated[str, Field(min_length=1, max_length=_IDS_LENGTH)]
     name: Annotated[str, Field(max_length=200)]
     why: Annotated[str, Field(max_length=5000)]
     rate: Annotated[int, Field(ge=1, le=FASTEST_RATE)] = DEFAULT_RATE
-    of_events: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Told:
-    """A preview for the page that shows it."""
-
-    previews: Sequence[Preview]
-    sums: Totals
-    counts: Counter[Effect]
-    confirmed: str
-    ids: str
-    is_cut: bool
 
 
 @router.get("/jobs/replay")
 def preview_jobs(here: Here, query: Annotated[JobsWanted, Query()]) -> Response:
     """What a replay of these failed jobs would do; the page comes at once, and the figures follow."""
-    if not _is_part(here) and not query.now:
-        return _waiting_page(here, "/jobs/replay", query.given, of_events=False)
-    filters = query.model_dump(exclude={"ids", "now"})
-    told = _told(here, FailedFilter(ids=_ids(query.ids), **filters))
-    return _preview(here, told, of_events=False)
+    return _preview(here, "/jobs/replay", query, of_events=False)
 
 
 @router.get("/events/replay")
 def preview_events(here: Here, query: Annotated[EventsWanted, Query()]) -> Response:
     """The same for events: those that ended well are interpreted again too."""
-    if not _is_part(here) and not query.now:
-        return _waiting_page(here, "/events/replay", query.given, of_events=True)
-    ids = tuple(query.ids.split(",")) if query.ids else None
-    chosen = replay_runs.jobs_of_events(here.desk, EventFilter() if ids else query.filter(), ids=ids, limit=MOST_JOBS)
-    return _preview(here, _told(here, chosen), of_events=True)
+    return _preview(here, "/events/replay", query, of_events=True)
 
 
 @router.post("/replays")
@@ -123,7 +121,7 @@ def begin(here: Here, wanted: Annotated[Wanted, Form()]) -> Response:
     earlier = here.read(replays.find, wanted.name)
     run = replay_runs.start(
         here.desk,
-        FailedFilter(ids=_ids(wanted.ids)),
+        wanted.jobs(here),
         name=wanted.name,
         by=here.name,
         why=wanted.why,
@@ -140,8 +138,7 @@ def begin(here: Here, wanted: Annotated[Wanted, Form()]) -> Response:
 @router.post("/jobs/dismiss")
 def dismiss(here: Here, wanted: Annotated[PutAway, Form()]) -> Response:
     """Puts failed jobs away for good."""
-    filters = FailedFilter(ids=_ids(wanted.ids), **wanted.model_dump(exclude={"ids", "now", "why"}))
-    count = replaying.dismiss(here.desk, filters, by=here.name, why=wanted.why, limit=MOST_JOBS)
+    count = replaying.dismiss(here.desk, wanted.jobs(here), by=here.name, why=wanted.why)
     return here.go("/jobs", said=f"{here.reader.number(count)} {'job was' if count == 1 else 'jobs were'} put away.")
 
 
@@ -190,8 +187,9 @@ def stop(here: Here, name: str) -> Response:
 def before_resuming(here: Here, name: str) -> Response:
     """What the rest of it would do now."""
     found = here.read(replays.get, name)
-    previews = replay_runs.remaining(here.desk, name)
-    return here.show("replays/resume.html", run=found, told=_counted(previews), path=_path(name))
+    rest = replay_runs.remaining(here.desk, name)
+    confirmed = _confirmed(rest)
+    return here.show("replays/resume.html", run=found, told=rest, confirmed=confirmed, path=_path(name))
 
 
 @router.post("/replays/{name}/resume")
@@ -212,42 +210,36 @@ def _is_part(here: Visit) -> bool:
     return "hx-request" in here.request.headers
 
 
-def _waiting_page(here: Visit, path: str, asked: dict[str, str], *, of_events: bool) -> Response:
-    part = f"{path}?{urlencode(asked)}"
-    whole = f"{path}?{urlencode({**asked, 'now': 'true'})}"
-    return here.show(
-        "replays/preview.html", part=part, whole=whole, told=None, of_events=of_events, **_form_words(here)
-    )
-
-
-def _preview(here: Visit, told: _Told, *, of_events: bool) -> Response:
-    template = "replays/told.html" if _is_part(here) else "replays/preview.html"
-    return here.show(template, part=None, whole=None, told=told, of_events=of_events, **_form_words(here))
-
-
-def _form_words(here: Visit) -> dict[str, Any]:
-    return {
+def _preview(here: Visit, path: str, query: "JobsWanted | EventsWanted", *, of_events: bool) -> Response:
+    asked = {name: value for name, value in query.given.items() if name != "now"}
+    common: dict[str, Any] = {
+        "of_events": of_events,
+        "asked": urlencode(asked),
         "name": f"{here.reader.now:%Y-%m-%d %H:%M:%S} {here.name}"[:100],
         "rate": DEFAULT_RATE,
         "fastest": FASTEST_RATE,
-        "most": MOST_JOBS,
     }
+    if not _is_part(here) and not query.now:
+        whole = f"{path}?{urlencode({**asked, 'now': 'true'})}"
+        part = f"{path}?{urlencode(asked)}"
+        return here.show("replays/preview.html", part=part, whole=whole, told=None, **common)
+    told = replaying.survey(here.desk, _chosen(here, asked, of_events=of_events), told=_TOLD)
+    template = "replays/told.html" if _is_part(here) else "replays/preview.html"
+    return here.show(template, part=None, whole=None, told=told, confirmed=_confirmed(told), **common)
 
 
-def _told(here: Visit, chosen: FailedFilter) -> _Told:
-    return _counted(replaying.preview(here.desk, chosen, limit=MOST_JOBS))
+def _chosen(here: Visit, asked: dict[str, str], *, of_events: bool) -> FailedFilter:
+    """The jobs that a preview of this address is about."""
+    if not of_events:
+        query = JobsWanted.model_validate(asked)
+        return FailedFilter(ids=_ids(query.ids), **query.model_dump(exclude={"ids", "now"}))
+    wanted = EventsWanted.model_validate(asked)
+    ids = tuple(wanted.ids.split(",")) if wanted.ids else None
+    return replay_runs.jobs_of_events(here.desk, EventFilter() if ids else wanted.filter(), ids=ids)
 
 
-def _counted(previews: Sequence[Preview]) -> _Told:
-    sums = replaying.totals(previews)
-    return _Told(
-        previews=previews,
-        sums=sums,
-        counts=Counter(told.effect for told in previews),
-        confirmed=" ".join(f"{amount.currency}:{amount.amount_minor}" for amount in sums.amounts),
-        ids=",".join(told.job.id for told in previews),
-        is_cut=len(previews) == MOST_JOBS,
-    )
+def _confirmed(told: Survey) -> str:
+    return " ".join(f"{amount.currency}:{amount.amount_minor}" for amount in told.totals.amounts)
 
 
 def _totals(text: str, unknown: int) -> Totals:
@@ -265,8 +257,8 @@ def _ids(text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
     ids = tuple(text.split(","))
-    if len(ids) > MOST_JOBS or not all(is_id(Kind.JOB, one) for one in ids):
-        raise InputError("ids", f"expected at most {MOST_JOBS} ids of jobs, separated by commas")
+    if len(ids) > MOST_IDS or not all(is_id(Kind.JOB, one) for one in ids):
+        raise InputError("ids", f"expected at most {MOST_IDS} ids of jobs, separated by commas")
     return ids
 
 
