@@ -39,8 +39,8 @@ class People:
     """Cases that wait for the approval of somebody else than this person."""
     _asked: "deque[tuple[str, str]]" = field(default_factory=deque)
     """Acceptances that wait to be confirmed, with who asked."""
-    _banks: set[str] = field(default_factory=set)
-    """Disputes that somebody has in hand."""
+    _banks: set[tuple[str, str]] = field(default_factory=set)
+    """Disputes that somebody has in hand, by what they are."""
     _stop: threading.Event = field(default_factory=threading.Event)
     _resting: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -124,12 +124,12 @@ class Person:
         """Sends the drafted answer of some disputes, gives some up, and leaves the others to the queue."""
         waiting = self.api.get("/api/v1/disputes", params={"open": "true", "limit": 100}).json()["items"]
         for dispute in waiting:
-            told = dispute["id"]
-            if dispute["answering"] != "awaited" or told in self.people._banks or told[-1] > "m":
+            name, asked = dispute["id"], (dispute["id"], dispute["kind"])  # an inquiry may become a chargeback
+            if dispute["answering"] != "awaited" or asked in self.people._banks or name[-1] > "s":
                 continue
-            done = self._send(told) if told[-1] < "a" else self._ask_to_accept(told)
+            done = self._send(name) if name[-1] < "a" else self._ask_to_accept(name)
             if done:
-                self.people._banks.add(told)
+                self.people._banks.add(asked)
 
     def _send(self, dispute: str) -> bool:
         page = self.api.get(f"/api/v1/disputes/{dispute}/answer").json()

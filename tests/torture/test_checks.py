@@ -286,7 +286,14 @@ def in_queue(*, due_in_hours: int | None = 20) -> dict[str, Any]:
 
 
 def an_answer(state: str = "done", kind: str = "send", **other: Any) -> dict[str, Any]:
-    known = {"id": "ans_1", "dispute_id": "dp_1", "charge_id": "ch_1", "kind": kind, "state": state}
+    known = {
+        "id": "ans_1",
+        "dispute_id": "dp_1",
+        "charge_id": "ch_1",
+        "kind": kind,
+        "state": state,
+        "stage": "chargeback",
+    }
     return {**known, "amount_minor": AMOUNT, "currency": "usd", "first_by": None, "decided_by": "kim", **other}
 
 
@@ -317,7 +324,7 @@ def test_a_bank_that_waits_for_nobody_is_noticed(seen: Evidence) -> None:
 
 @pytest.mark.parametrize(
     ("sent", "answers"),
-    [(2, [an_answer()]), (1, []), (0, [an_answer()]), (1, [an_answer("unknown")])],
+    [(2, [an_answer()]), (2, [an_answer()] * 2), (1, []), (0, [an_answer()]), (1, [an_answer("unknown")])],
 )
 def test_an_answer_that_went_twice_or_is_told_wrongly_is_noticed(
     seen: Evidence, sent: int, answers: list[dict[str, Any]]
@@ -326,13 +333,18 @@ def test_an_answer_that_went_twice_or_is_told_wrongly_is_noticed(
     assert broken(seen, **disputed(found, cases=in_queue(), answers=answers)) == {"answers"}
 
 
+def test_an_inquiry_and_the_chargeback_that_it_became_take_an_answer_each(seen: Evidence) -> None:
+    both = [an_answer(stage="inquiry"), an_answer()]
+    assert broken(seen, **disputed(dispute("under_review", sent=2), cases=in_queue(), answers=both)) == set()
+
+
 @pytest.mark.parametrize(
     ("ended", "answers", "checks"),
     [
         (1, [an_answer(kind="accept")], set()),
         (1, [], {"accepted"}),
         (0, [an_answer(kind="accept")], {"accepted"}),
-        (2, [an_answer(kind="accept")], {"accepted"}),
+        (2, [an_answer(kind="accept")] * 2, {"accepted"}),
         (0, [an_answer("asked", kind="accept")], set()),
     ],
 )
