@@ -45,7 +45,7 @@ def erase(
     with desk() as at:
         if not yes:
             with progress("Looking through the events") as steps:
-                held = preview(at, email, moved=steps.forward)
+                held = preview(at, email, moved=steps.forward).held
             _ask_first(held)
         with progress("Erasing") as steps:
             done = erase_kept(at, email, by=by, moved=steps.forward)

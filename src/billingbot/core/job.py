@@ -33,6 +33,8 @@ class Actor(StrEnum):
     """Its argument is an account."""
     CLOSE_MONTH = "close_month"
     """Its argument is the closing of a month."""
+    PERSONAL_DATA = "personal_data"
+    """Its argument is a search for personal data, or one as `search/forget`."""
     REPLAY = "replay"
     """Its argument is the name of the run."""
 

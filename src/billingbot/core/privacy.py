@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Final
 
 ERASED: Final = "(erased on request)"
@@ -45,6 +47,42 @@ class Held:
     def counted(self) -> dict[str, int]:
         """The counts that are not zero."""
         return {one.name: getattr(self, one.name) for one in fields(self) if getattr(self, one.name)}
+
+
+class SearchState(StrEnum):
+    """Where a search for a customer's personal data stands."""
+
+    LOOKING = "looking"
+    FOUND = "found"
+    """Somebody may look at what was found, and agree that it goes."""
+    ERASING = "erasing"
+    ERASED = "erased"
+    DROPPED = "dropped"
+    """Nobody agreed within the day, or somebody said no; the address is forgotten."""
+    FAILED = "failed"
+
+
+# Long enough for a second thought; the address does not lie around for longer.
+FOUND_LASTS: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """A search for the personal data of whoever has an address, and what came of it. The address is not here."""
+
+    id: str
+    state: SearchState
+    asked_by: str
+    agreed_by: str | None
+    rows_total: int | None
+    """Of the inbox, to be looked through; None until they are counted."""
+    rows_done: int
+    held: Held | None
+    """What was found; None until it was looked for."""
+    erased: Held | None
+    """What has gone so far, and what stays until it ends."""
+    began_at: datetime
+    ended_at: datetime | None
 
 
 def bare_event(body: bytes) -> bytes:

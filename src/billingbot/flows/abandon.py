@@ -3,6 +3,7 @@
 from billingbot.core.case import CaseState
 from billingbot.core.job import Actor, Job
 from billingbot.core.notice import Notice, NoticeKind
+from billingbot.core.privacy import SearchState
 from billingbot.core.refund import RefundState
 from billingbot.core.trying import BacktestState
 from billingbot.flows.assess import give_up
@@ -15,7 +16,7 @@ from billingbot.flows.notify import tell
 from billingbot.flows.replay.replay_runs import interrupt
 from billingbot.flows.settle import show_to_person
 from billingbot.flows.submit import withdraw_unsent
-from billingbot.store import backfills, backtests, cases, months, notices, refunds
+from billingbot.store import backfills, backtests, cases, months, notices, refunds, searches
 
 
 def abandon(this: Step, job: Job) -> None:  # noqa: C901, PLR0912 - one case per kind of job
@@ -50,6 +51,8 @@ def abandon(this: Step, job: Job) -> None:  # noqa: C901, PLR0912 - one case per
             backfills.fail(this.db, job.subject)
         case Actor.BACKTEST:
             backtests.end(this.db, job.subject, BacktestState.FAILED, why="its worker gave up; the job says why")
+        case Actor.PERSONAL_DATA:
+            searches.end(this.db, job.subject.partition("/")[0], SearchState.FAILED)
         case Actor.CLOSE_MONTH:
             months.fail(this.db, job.subject, why="its worker gave up; the job says why")
         case (

@@ -4,7 +4,8 @@ Whoever dies in between leaves whole pieces done and the rest findable: the dige
 last. Running it again does what is left, and nothing twice.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -18,18 +19,31 @@ from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.privacy import Held, customer_of, shown_event
 from billingbot.flows.desk import Desk, step
-from billingbot.store import privacy
+from billingbot.store import privacy, searches
 from billingbot.store.database import transaction
 from billingbot.store.privacy import Customer, OneCase, OneDispute, Slice
+from billingbot.store.searches import Finds
 
 # Rows of the inbox in one look: ten megabytes of events or so, read within a second.
 SLICE: Final = 2_000
 
 
-def preview(desk: Desk, email: str, *, moved: Callable[[], object] = lambda: None) -> Held:
-    """What is held of whoever has this address, and how much of it stays until it ends. Changes nothing."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What is held of somebody, and where it is."""
+
+    held: Held
+    customers: Set[Customer]
+    events: Sequence[str]
+
+
+def preview(desk: Desk, email: str, *, moved: Callable[[], object] = lambda: None) -> Found:
+    """What is held of whoever has this address, and how much of it stays until it ends. Changes nothing.
+
+    `moved` is called at each stretch of the inbox, which is looked through twice.
+    """
     desk.require(Power.MANAGE)
-    email = _address(email)
+    email = address_of(email)
     customers, cases, disputes = _find(desk, email, moved)
     with transaction(desk.db) as connection:
         held = [privacy.held_by(connection, case) for case in cases if not case.is_open]
@@ -38,21 +52,42 @@ def preview(desk: Desk, email: str, *, moved: Callable[[], object] = lambda: Non
             comments=privacy.comments(connection, customers),
             digests=privacy.digests(connection, customers),
         )
-    events = sum(len(found.rows) for found in _slices(desk, email, customers, moved))
-    texts = Held(disputes=sum(not one.is_open for one in disputes), events=events)
-    return sum([*held, texts, rest], _under_way(cases, disputes))
+    events = [inbox_id for found in _slices(desk, email, customers, moved) for inbox_id, _, _ in found.rows]
+    texts = Held(disputes=sum(not one.is_open for one in disputes), events=len(events))
+    whole = sum([*held, texts, rest], _under_way(cases, disputes))
+    return Found(held=whole, customers=customers, events=events)
 
 
 def show(desk: Desk, email: str, *, by: str, moved: Callable[[], object] = lambda: None) -> dict[str, Any]:
     """Everything that is kept of whoever has this address; that it was looked at stands in the ledger."""
     desk.require(Power.MANAGE)
-    email = _address(email)
+    email = address_of(email)
     customers, cases, disputes = _find(desk, email, moved)
-    events = [
-        {"id": inbox_id, "account": account, "event": shown_event(body)}
-        for found in _slices(desk, email, customers, moved)
-        for inbox_id, account, body in found.rows
-    ]
+    rows = [row for found in _slices(desk, email, customers, moved) for row in found.rows]
+    return _shown(desk, desk.new_id(Kind.ERASURE), customers, cases, disputes, rows, by=by)
+
+
+def shown_again(desk: Desk, search_id: str, email: str, finds: Finds, *, by: str) -> dict[str, Any]:
+    """The same of what a search found, without looking through the inbox again."""
+    desk.require(Power.MANAGE)
+    with transaction(desk.db) as connection:
+        cases = list(privacy.cases_of(connection, email, finds.customers))
+        disputes = privacy.disputes_of(connection, cases)
+        rows = privacy.events_of(connection, finds.events)
+    return _shown(desk, search_id, finds.customers, cases, disputes, rows, by=by)
+
+
+def _shown(  # all that was found
+    desk: Desk,
+    subject: str,
+    customers: Collection[Customer],
+    cases: Sequence[OneCase],
+    disputes: Sequence[OneDispute],
+    rows: Sequence[tuple[str, str, bytes]],
+    *,
+    by: str,
+) -> dict[str, Any]:
+    events = [{"id": inbox_id, "account": account, "event": shown_event(body)} for inbox_id, account, body in rows]
     with step(desk) as this:
         kept: dict[str, Any] = {
             "customers": [{"account": account, "customer": customer} for account, customer in sorted(customers)],
@@ -62,19 +97,21 @@ def show(desk: Desk, email: str, *, by: str, moved: Callable[[], object] = lambd
             "digests": privacy.digests(this.db, customers),
         }
         body = {"cases": len(cases), "events": len(events)}
-        subject = this.new_id(Kind.ERASURE)
         kind = EntryKind.PERSONAL_DATA_SHOWN
         this.record(Draft(kind=kind, account="", subject=subject, actor=person(by), body=body))
     return kept
 
 
-def erase(desk: Desk, email: str, *, by: str, moved: Callable[[], object] = lambda: None) -> Held:
+def erase(
+    desk: Desk, email: str, *, by: str, search_id: str | None = None, moved: Callable[[], object] = lambda: None
+) -> Held:
     """Erases what can go of whoever has this address; what was erased, and what stays until it ends.
 
-    Cases first, then answers to banks, then events, and last the digests by which all of it is found.
+    Cases first, then answers to banks, then events, and last the digests by which all of it is found. Where a search
+    was agreed to, it books each piece.
     """
     desk.require(Power.MANAGE)
-    email, erasure = _address(email), desk.new_id(Kind.ERASURE)
+    email, erasure = address_of(email), search_id or desk.new_id(Kind.ERASURE)
     customers, cases, disputes = _find(desk, email, moved)
     done = _under_way(cases, disputes)
     for case in cases:
@@ -101,6 +138,7 @@ def _piece(desk: Desk, erasure: str, by: str, subject: str, work: Callable[[Conn
             body = {"erasure": erasure, **held.counted()}
             kind = EntryKind.PERSONAL_DATA_ERASED
             this.record(Draft(kind=kind, account="", subject=subject, actor=person(by), body=body))
+            searches.book(this.db, erasure, held)
     return held
 
 
@@ -149,7 +187,8 @@ def _under_way(cases: list[OneCase], disputes: list[OneDispute]) -> Held:
     return Held(open_cases=sum(case.is_open for case in cases), open_disputes=sum(one.is_open for one in disputes))
 
 
-def _address(email: str) -> str:
+def address_of(email: str) -> str:
+    """The address in its one spelling. InputError where it is none."""
     found = mail_address(email)
     if normalise_email(found) is None:
         raise InputError("email", "expected an address such as ada@example.com")

@@ -1,6 +1,6 @@
 """Where a customer's personal data is: found by their address, shown, and written over for good."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -235,6 +235,17 @@ def events_holding(
         .order_by(inbox.c.id)
     )
     return Slice(up_to=up_to, rows=tuple((row.id, row.account, bytes(row.body)) for row in rows))
+
+
+def rows_of_inbox(connection: Connection) -> int:
+    """How many events are stored."""
+    return int(connection.execute(sa.select(sa.func.count()).select_from(inbox)).scalar_one())
+
+
+def events_of(connection: Connection, ids: Collection[str]) -> Sequence[tuple[str, str, bytes]]:
+    """These events: id, account and body."""
+    query = sa.select(inbox.c.id, inbox.c.account, inbox.c.body).where(inbox.c.id.in_(ids)).order_by(inbox.c.id)
+    return [(row.id, row.account, bytes(row.body)) for row in connection.execute(query)]
 
 
 def erase_events(connection: Connection, found: Slice) -> int:

@@ -10,6 +10,7 @@ import structlog
 
 from billingbot.core.errors import BillingbotError, LeaseLostError, RetryLaterError
 from billingbot.core.job import MOST_ATTEMPTS, Actor, Job, backoff
+from billingbot.flows import privacy_searches
 from billingbot.flows.abandon import abandon
 from billingbot.flows.assess import assess
 from billingbot.flows.books import months
@@ -52,6 +53,7 @@ VERBS: Final[Mapping[Actor, Callable[[Desk, Job], None]]] = {
     Actor.REPLAY: carry_on,
     Actor.READ_SETTLEMENTS: read_settlements,
     Actor.CLOSE_MONTH: months.carry_on,
+    Actor.PERSONAL_DATA: privacy_searches.carry_on,
 }
 
 log = structlog.get_logger(__name__)

@@ -244,6 +244,10 @@ def _tell_finance(_connection: Connection, job: FailedJob, _by_policy: str) -> P
     return Preview(job=job, effect=Effect.DECIDES, why="reads balance transactions, and decides no case", account="")
 
 
+def _tell_search(_connection: Connection, job: FailedJob, _by_policy: str) -> Preview:
+    return Preview(job=job, effect=Effect.NOTHING, why="the search has ended, and its address is forgotten", account="")
+
+
 def _tell_notify(_connection: Connection, job: FailedJob, _by_policy: str) -> Preview:
     return Preview(job=job, effect=Effect.DECIDES, why="sends the notices that wait, and decides nothing", account="")
 
@@ -323,4 +327,5 @@ _TELL: Final[Mapping[Actor, Callable[[Connection, FailedJob, str], Preview]]] = 
     Actor.READ_SETTLEMENTS: _tell_finance,
     Actor.CLOSE_MONTH: _tell_finance,
     Actor.WATCH_DISPUTE: _tell_watch,
+    Actor.PERSONAL_DATA: _tell_search,
 }

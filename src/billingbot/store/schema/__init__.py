@@ -36,7 +36,14 @@ from billingbot.store.schema.money import cancellations, refund_attempts, refund
 from billingbot.store.schema.office import api_keys, breakers, ledger_entries, modes, notice_deliveries, notices
 from billingbot.store.schema.people import approvals, cases, letters, notes, requests
 from billingbot.store.schema.queue import case_visits, mentions, queue_views
-from billingbot.store.schema.staff import people, sessions, sign_in_links, sign_in_steps, sign_in_tries
+from billingbot.store.schema.staff import (
+    people,
+    personal_data_searches,
+    sessions,
+    sign_in_links,
+    sign_in_steps,
+    sign_in_tries,
+)
 from billingbot.store.schema.verdicts import decisions, policies, policy_editions, shadow_verdicts, shadows
 from billingbot.store.schema.watch import backtests, notice_marks, queue_samples, source_hours, source_states
 
@@ -81,6 +88,7 @@ __all__ = [
     "notice_marks",
     "notices",
     "people",
+    "personal_data_searches",
     "policies",
     "policy_editions",
     "purchase_facts",

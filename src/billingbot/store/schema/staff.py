@@ -1,4 +1,4 @@
-"""Who may sign in, the browsers that are signed in, and one-time links."""
+"""Who may sign in, the browsers that are signed in, one-time links; and what admins look for in a customer's name."""
 
 from sqlalchemy import (
     ARRAY,
@@ -17,6 +17,7 @@ from sqlalchemy import (
 from billingbot.core.access.person import Theme
 from billingbot.core.access.powers import Role
 from billingbot.core.access.session import LinkPurpose, SignedInBy, StepPurpose
+from billingbot.core.privacy import SearchState
 from billingbot.store.schema.base import metadata, one_of, time
 
 _ROLES = ", ".join(f"'{role}'" for role in Role)
@@ -104,4 +105,22 @@ sign_in_tries = Table(
     Column("tries", Integer, nullable=False),
     time("since"),
     Index("ix_sign_in_tries_since", "since"),
+)
+
+# Searches for a customer's personal data. The address is sealed where there is a key, and goes when a search ends.
+personal_data_searches = Table(
+    "personal_data_searches",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("state", Text, CheckConstraint(one_of("state", SearchState), name="state"), nullable=False),
+    Column("address", Text),
+    Column("asked_by", Text, nullable=False),
+    Column("agreed_by", Text),
+    Column("rows_total", BigInteger),
+    Column("rows_done", BigInteger, nullable=False, server_default="0"),
+    Column("held", Text),
+    Column("finds", Text),
+    Column("erased", Text),
+    time("began_at", now=True),
+    time("ended_at", optional=True),
 )

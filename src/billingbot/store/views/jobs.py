@@ -192,6 +192,7 @@ def _case_id(connection: Connection, job: JobLine) -> str | None:
             | Actor.BACKTEST
             | Actor.READ_SETTLEMENTS
             | Actor.CLOSE_MONTH
+            | Actor.PERSONAL_DATA
         ):
             return None
 
