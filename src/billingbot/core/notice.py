@@ -66,6 +66,8 @@ GOOD_NEWS: Final = frozenset(
     {NoticeKind.BREAKER_CLOSED, NoticeKind.CASE_OPENED, NoticeKind.DISPUTE_WON, NoticeKind.TEST}
 )
 """Kinds that ask nobody to act."""
+UNRUNG: Final = frozenset({NoticeKind.CASE_OPENED})
+"""Kinds that ring no bell in the console: the queue counts its cases itself, and shows them better."""
 
 
 # A subject that is an id has one address for ever; what is told of an account or a kind leads to where people act.

@@ -10,6 +10,7 @@ from tests.console.failing import failed_payments
 
 def test_the_front_page_is_one_screen_and_rings(console: Console, browser_page: BrowserPage) -> None:
     shop = console.shop
+    page = browser_page(Role.APPROVER)
     for _ in range(3):
         shop.ask(shop.charged_trial()[1])
     shop.work()
@@ -19,8 +20,8 @@ def test_the_front_page_is_one_screen_and_rings(console: Console, browser_page: 
         case = shop.ask(shop.charged_trial()[1]).case
         shop.work()
         shop.rows(
-            "UPDATE cases SET opened_at = opened_at - CAST(:age AS interval), due_at = due_at - CAST(:age AS interval)"
-            " WHERE id = :id RETURNING id",
+            "UPDATE cases SET opened_at = opened_at - CAST(:age AS interval),"
+            " due_at = clock_timestamp() + interval '3 hours' - CAST(:age AS interval) WHERE id = :id RETURNING id",
             age=age,
             id=case.id,
         )
@@ -29,7 +30,6 @@ def test_the_front_page_is_one_screen_and_rings(console: Console, browser_page: 
     shop.work()
     shop.do("deadlines")
     shop.do("watch")
-    page = browser_page(Role.APPROVER)
     page.goto("/")
     page.locator(".bell-count").wait_for()
     looked_at(page, "front")

@@ -28,12 +28,13 @@ def tell_of_deadlines(desk: Desk) -> int:
 
 
 def _waits(case: Due) -> Notice:
+    reason = (case.reason or "none told").replace("-", " ")
     return Notice(
         kind=NoticeKind.CASE_OPENED,
         account=case.account,
         subject=case.id,
         headline=f"a case waits for a person: {_amount(case.amount_minor, case.currency)}",
-        body=f"Reason: {case.reason or 'none told'}. Whoever takes it finds what was found and what the policy says.",
+        body=f"Reason: {reason}. Whoever takes it finds what was found and what the policy says.",
     )
 
 

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from billingbot.core.ids import Kind, first_id
-from billingbot.core.notice import NoticeKind, NoticeState
+from billingbot.core.notice import GROUPED_WITHIN, UNRUNG, NoticeKind, NoticeState
 from billingbot.store import database
-from billingbot.store.schema import notice_deliveries, notice_marks, notices
+from billingbot.store.schema import notice_deliveries, notice_marks, notices, people
 from billingbot.store.views.paging import PAGE_ROWS, Page, newest_first
 
 
@@ -39,6 +39,28 @@ class NoticeLine:
     state: NoticeState
     told_at: datetime
     deliveries: tuple[DeliveryLine, ...] = ()
+
+
+def in_groups(lines: Sequence[NoticeLine]) -> list[tuple[NoticeLine, ...]]:
+    """Notices, newest first, as a message would tell them: those of a kind that came within minutes of each other, and
+    of which the same became, together.
+    """
+    groups: list[list[NoticeLine]] = []
+    for line in lines:
+        met = groups[-1] if groups else []
+        if met and _same(met[0], line) and met[-1].told_at - line.told_at <= GROUPED_WITHIN:
+            met.append(line)
+        else:
+            groups.append([line])
+    return [tuple(group) for group in groups]
+
+
+def _same(one: NoticeLine, other: NoticeLine) -> bool:
+    outcomes = [
+        (line.kind, line.state, [(sent.route, sent.state, sent.why) for sent in line.deliveries])
+        for line in (one, other)
+    ]
+    return outcomes[0] == outcomes[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,21 +108,26 @@ def _line(row: sa.Row[Any]) -> NoticeLine:
 
 MOST_UNREAD: Final = 99
 """A bell that says more than this says nothing more."""
+_MOST_LOOKED_AT: Final = 1000
 
 
 def unread(connection: Connection, person: str) -> int:
-    """How many notices came since this person last looked at them, up to one more than MOST_UNREAD.
+    """How many notices came since this person last looked at them, up to one more than MOST_UNREAD; of the newest
+    thousand, and without those that ring no bell.
 
-    Whoever has never looked has those of the last day before them: all that ever was would be no news.
+    Whoever has never looked has those of the last day before them, since they came here: what was before is no news.
     """
     mark = sa.select(notice_marks.c.seen_to).where(notice_marks.c.person == person).scalar_subquery()
     day = first_id(Kind.NOTICE, database.now(connection) - timedelta(days=1))
+    came = sa.select(people.c.created_at).where(people.c.name == person).scalar_subquery()
     newer = (
-        sa.select(sa.literal(1))
-        .select_from(notices)
+        sa.select(notices.c.kind, notices.c.told_at)
         .where(notices.c.id > sa.func.coalesce(mark, day))
         .order_by(notices.c.id.desc())  # from the newest on: what is read already is never looked at
-        .limit(MOST_UNREAD + 1)
+        .limit(_MOST_LOOKED_AT)
         .subquery()
     )
-    return int(connection.execute(sa.select(sa.func.count()).select_from(newer)).scalar_one())
+    ringing = sa.select(sa.func.count()).where(
+        newer.c.kind.not_in(UNRUNG), newer.c.told_at >= sa.func.coalesce(came, newer.c.told_at)
+    )
+    return min(int(connection.execute(ringing).scalar_one()), MOST_UNREAD + 1)

@@ -1,6 +1,6 @@
 """Notices: what people were told, what became of each at each destination, and what each person has not seen yet."""
 
-from typing import Annotated
+from typing import Annotated, Final
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query
@@ -8,13 +8,16 @@ from starlette.responses import Response
 
 from billingbot.core.notice import Notice, NoticeKind, NoticeState, page_of
 from billingbot.flows import notify
-from billingbot.store.views.notices import MOST_UNREAD, NoticeFilter, NoticeLine, notice_list, unread
+from billingbot.store.views.notices import MOST_UNREAD, NoticeFilter, NoticeLine, in_groups, notice_list, unread
 from billingbot.web.api.fields import Cursor, Word
 from billingbot.web.console.asked import Asked
 from billingbot.web.console.door import ConsoleRoute
 from billingbot.web.console.visit import Here
 
 router = APIRouter(route_class=ConsoleRoute)
+
+# They stand in groups, so that many are few rows.
+_ROWS: Final = 200
 
 
 class NoticeQuery(Asked):
@@ -36,12 +39,12 @@ class Seen(Asked):
 def notices(here: Here, query: Annotated[NoticeQuery, Query()]) -> Response:
     """What was told, newest first."""
     filters = NoticeFilter(**query.model_dump(exclude={"after"}))
-    page = here.read(notice_list, filters, after=query.after)
+    page = here.read(notice_list, filters, after=query.after, limit=_ROWS)
     asked = {name: value for name, value in query.given.items() if name != "after"}
     return here.show(
         "notices/page.html",
         page=page,
-        rows=[(line, _page_of(line)) for line in page.items],
+        groups=[[(line, _page_of(line)) for line in group] for group in in_groups(page.items)],
         filters=query,
         kinds=[(kind.value, kind.value.replace("_", " ")) for kind in NoticeKind],
         states=[(state.value, _STATES[state]) for state in NoticeState],

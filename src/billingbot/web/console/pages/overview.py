@@ -9,20 +9,23 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from billingbot.core.access.powers import Power
+from billingbot.core.disputes.life import Answering
 from billingbot.core.errors import RetryLaterError
 from billingbot.core.policy.rules import Limits
 from billingbot.store import sources
 from billingbot.store.sources import SourceState
-from billingbot.store.views.disputes import DisputeFilter, dispute_list
+from billingbot.store.views.disputes import DisputeFilter, DisputeLine, dispute_list
 from billingbot.store.views.front import Front, Pace, front
-from billingbot.web.console import charts
+from billingbot.web.console.casework import because
 from billingbot.web.console.door import ConsoleRoute
 from billingbot.web.console.visit import Here, Visit
-from billingbot.web.console.wording import seconds_words
+from billingbot.web.console.wording import seconds_words, words
 
 router = APIRouter(route_class=ConsoleRoute)
 
-_DEADLINES: Final = 6
+_DEADLINES: Final = 8
+# What is with the bank stands among the open disputes as well, and awaits nothing of us.
+_DISPUTES_READ: Final = 50
 # The scheduler takes its sample each minute; three missed ones are no slow minute.
 _SCHEDULER_LATE: Final = timedelta(minutes=4)
 _JOBS_LATE_SECONDS: Final = 60.0
@@ -38,12 +41,24 @@ class _Word:
     is_grave: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Deadline:
+    """Something that is due: to a bank, or within the desk."""
+
+    at: datetime
+    href: str
+    said: str
+    amount_minor: int | None
+    currency: str | None
+    assignee: str | None
+
+
 @router.get("/")
 def overview(here: Here) -> Response:
     """Everything at a glance; a page that stands open keeps itself up to date."""
     accounts = tuple(sorted(here.desk.accounts))
     found = here.read(front, person=here.name, accounts=accounts, deadlines=_DEADLINES)
-    disputes = here.read(dispute_list, DisputeFilter(open=True), limit=_DEADLINES).items
+    disputes = here.read(dispute_list, DisputeFilter(open=True), limit=_DISPUTES_READ).items
     states = here.read(sources.states)
     limits = _limits(here)
     part = "hx-request" in here.request.headers
@@ -52,13 +67,45 @@ def overview(here: Here) -> Response:
         front=found,
         today=_today(found, limits),
         count_max=limits.daily_count_max if limits else None,
-        ages=_ages(here, found),
+        ages_title=_ages_title(here, found),
+        ages_most=max((bar.cases for bar in found.ages), default=0),
         pace=_pace(found.this_month, found.last_month),
-        disputes=[line for line in disputes if line.dispute.due_by is not None],
+        deadlines=_deadlines(found, disputes),
         troubles=list(_troubles(here, found, states, limits)),
         sources=states,
         may_check=here.may(Power.CHECK),
     )
+
+
+def _deadlines(found: Front, disputes: Sequence[DisputeLine]) -> list[_Deadline]:
+    """The next deadlines, soonest first. A case whose bank waits is told of by the bank's deadline alone."""
+    awaited = [line for line in disputes if line.answering in {Answering.AWAITED, Answering.MISSED}]
+    due = [
+        _Deadline(
+            at=line.dispute.due_by,
+            href=f"/disputes/{line.dispute.id}",
+            said=f"answer to the bank: {words(line.kind)}",
+            amount_minor=line.dispute.amount_minor,
+            currency=line.dispute.currency,
+            assignee=line.assignee,
+        )
+        for line in awaited
+        if line.dispute.due_by is not None
+    ]
+    told = {line.case_id for line in awaited}
+    due += [
+        _Deadline(
+            at=case.due_at,
+            href=f"/cases/{case.id}",
+            said=because(case.reason),
+            amount_minor=case.amount_minor,
+            currency=case.currency,
+            assignee=case.assignee,
+        )
+        for case in found.next_cases
+        if case.id not in told
+    ]
+    return sorted(due, key=lambda one: one.at)[:_DEADLINES]
 
 
 def _limits(here: Visit) -> Limits | None:
@@ -79,29 +126,18 @@ def _today(found: Front, limits: Limits | None) -> list[dict[str, Any]]:
             "automatic_minor": one.automatic_minor,
             "limit_minor": limits.daily_amount_max.get(one.currency) if limits else None,
         }
-        for one in found.today
+        for one in sorted(found.today, key=lambda one: (one.account, -one.refunds, one.currency))
     ]
 
 
-def _ages(here: Visit, found: Front) -> Any:
+def _ages_title(here: Visit, found: Front) -> str:
     total = sum(bar.cases for bar in found.ages)
     overdue = sum(bar.overdue for bar in found.ages)
     number = here.reader.number
     if not total:
-        title = "No case waits for a person"
-    else:
-        title = f"{number(total)} {'case waits' if total == 1 else 'cases wait'} for a person"
-        title += f", {number(overdue)} overdue" if overdue else ", none overdue"
-    bars = [
-        charts.Bar(
-            label=bar.label,
-            value=bar.cases,
-            told=f"{number(bar.cases)} {bar.label}" + (f", {number(bar.overdue)} overdue" if bar.overdue else ""),
-            href="/queue",
-        )
-        for bar in found.ages
-    ]
-    return charts.bars(title, bars, empty="Cases appear here when the policy hands one over.")
+        return "No case waits for a person"
+    title = f"{number(total)} {'case waits' if total == 1 else 'cases wait'} for a person"
+    return title + (f", {number(overdue)} overdue" if overdue else ", none overdue")
 
 
 def _pace(now: Pace, before: Pace) -> dict[str, Any]:
