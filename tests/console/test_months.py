@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from billingbot.core.access.powers import Role
-from tests.console.conftest import Console, SignedIn
+from tests.console.conftest import Client, Console, SignedIn
 from tests.flows.test_months import month_at_stripe, refunded, settle
 
 
@@ -36,6 +36,8 @@ def test_a_month_is_closed_read_signed_and_frozen_by_finance(console: Console, s
         assert told in page
     signed = finance.act(f"/months/{month}/sign", account="default", digest=digest, why="")
     assert "is signed and frozen" in signed.text
+    [kept] = console.shop.rows("SELECT ledger_seq AS seq FROM months")
+    assert f"Entries {kept.seq} to {kept.seq + 1} are as they were written" in since_signed(finance)
     assert "Sign…" not in signed.text
     again = finance.act("/months/close", account="default", month=month)
     assert again.status_code == 409
@@ -114,6 +116,26 @@ def test_a_touched_entry_is_found_by_whoever_looks(console: Console, signed_in: 
     assert "Entry 2 was changed after it was written." in support.get("/ledger/verification").text
     assert "does not hold" in support.get("/ledger/2").text
     assert "does not hold" not in support.get("/ledger/3").text
+
+
+def test_a_chain_written_anew_does_not_hold_against_the_hash_under_a_signature(
+    console: Console, signed_in: SignedIn
+) -> None:
+    month, digest = drawn(console, signed_in)
+    finance = signed_in(Role.FINANCE)
+    assert f"Verify since {month} was signed" not in finance.get("/ledger").text
+    finance.act(f"/months/{month}/sign", account="default", digest=digest, why="")
+    assert f"Verify since {month} was signed" in finance.get("/ledger").text
+    [kept] = console.shop.rows("SELECT ledger_seq AS seq FROM months")
+    with console.shop.owner.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE ledger_entries DISABLE TRIGGER ALL")
+        connection.exec_driver_sql("UPDATE months SET ledger_hash = repeat('1', 64)")
+    assert f"Entry {kept.seq} has not the hash that was kept when {month} was signed." in since_signed(finance)
+
+
+def since_signed(someone: Client) -> str:
+    """What the page tells of the entries from the newest signature on."""
+    return someone.get("/ledger/verification?kept=true").text
 
 
 def test_the_bytes_of_an_entry_prove_it_without_us(console: Console, signed_in: SignedIn) -> None:

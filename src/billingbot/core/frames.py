@@ -35,10 +35,12 @@ class Raised:
 def own_frame(traceback: str) -> str:
     """Where in our code it broke, without the line, so that it stays the same over releases; empty where nowhere.
 
-    Of a chain the last exception counts: `flows/submit.py in submit`.
+    Of a chain the last exception counts: `flows/submit.py in submit`. The gateway is where every refusal of Stripe
+    comes out: of it counts who called it.
     """
     own = [frame for raised in chain(traceback)[-1:] for frame in raised.frames if frame.is_own]
     own = own or [frame for raised in chain(traceback) for frame in raised.frames if frame.is_own]
+    own = [frame for frame in own if not frame.path.startswith("gateway/")] or own
     return f"{own[-1].path} in {own[-1].function}" if own else ""
 
 

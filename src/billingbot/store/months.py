@@ -173,6 +173,13 @@ def head_or_none(connection: Connection) -> tuple[int, str | None]:
     return (row.seq, row.hash) if row else (0, None)
 
 
+def under_signature(connection: Connection) -> Closing | None:
+    """The signed month that keeps the newest head of the ledger, of any account; None before one is signed."""
+    query = sa.select(*_columns()).where(months.c.ledger_seq.is_not(None)).order_by(months.c.ledger_seq.desc())
+    row = connection.execute(query.limit(1)).one_or_none()
+    return _closing(row) if row else None
+
+
 def content(connection: Connection, closing_id: str) -> bytes | None:
     """The statement's canonical bytes, as their digest was taken; None before it is drawn."""
     packed = connection.execute(sa.select(months.c.statement).where(months.c.id == closing_id)).scalar_one_or_none()

@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from billingbot.core.canonical import canonical_bytes
 from billingbot.core.errors import NotFoundError
-from billingbot.core.ledger import EntryKind
+from billingbot.core.ledger import EntryKind, Flaw
 from billingbot.store import months, views
 from billingbot.store.views.ledger import ledger_before, ledger_entry, verify_stretch
 from billingbot.web.api.fields import Word
@@ -35,9 +35,10 @@ class LedgerQuery(Asked):
 
 
 class StretchQuery(Asked):
-    """From where the chain is verified on, and the hash that stands there."""
+    """Behind which entry the chain is walked on, and the flaws so far; `kept` from the entry under a signature on."""
 
     after: Annotated[int, Field(ge=0, le=_MOST_SEQ)] = 0
+    kept: bool = False
     flaws: Annotated[int, Field(ge=0, le=10**9)] = 0
 
 
@@ -57,15 +58,29 @@ def entries(here: Here, query: Annotated[LedgerQuery, Query()]) -> Response:
         more=f"/ledger?{urlencode({**given, 'before': page.next})}" if page.next else None,
         seq=seq,
         head=head,
+        kept=here.read(months.under_signature),
     )
 
 
 @router.get("/ledger/verification")
 def verification(here: Here, query: Annotated[StretchQuery, Query()]) -> Response:
-    """One stretch of the chain, and the next: the page asks until the end is reached."""
-    found = here.read(verify_stretch, after=query.after, limit=_STRETCH)
+    """One stretch of the chain, and the next: the page asks until the end is reached.
+
+    The whole of it, or from the entry on whose hash stands under the last signed month: that much proves that nothing
+    behind the signature was touched, and leaves what lies before to the whole walk.
+    """
+    kept = here.read(months.under_signature) if query.kept else None
+    after, found = query.after, tuple[Flaw, ...]()
+    if kept and kept.ledger_seq and not after:
+        after = kept.ledger_seq - 1
+        entry = here.read(ledger_entry, kept.ledger_seq)
+        if entry is None or entry.hash != kept.ledger_hash:
+            found = (Flaw(seq=kept.ledger_seq, what=f"has not the hash that was kept when {kept.month} was signed"),)
+    stretch = here.read(verify_stretch, after=after, limit=_STRETCH)
+    told = (*found, *stretch.flaws)
     seq, _ = here.read(months.head_or_none)
-    return here.show("ledger/verification.html", found=found, flaws=query.flaws + len(found.flaws), seq=seq)
+    count = query.flaws + len(told)
+    return here.show("ledger/verification.html", found=stretch, told=told, flaws=count, seq=seq, kept=kept)
 
 
 @router.get("/ledger/head.txt")
