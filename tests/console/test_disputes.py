@@ -32,6 +32,10 @@ def test_the_list_tells_what_is_due_and_what_disputes_cost(console: Console, sig
     assert "0 %" in page  # of one that was decided for fraud, none was won
     assert f"/disputes/{dispute}" not in support.get("/disputes?reason=fraudulent").text
     assert support.get("/disputes?kind=quarrel").status_code == 422
+    rows = support.get("/disputes/rows?show=ended").text
+    assert f'data-row="default/{lost}"' in rows
+    assert dispute not in rows
+    assert "<html" not in rows
 
 
 def test_the_page_reads_as_a_document_doubts_first(console: Console, signed_in: SignedIn) -> None:

@@ -15,7 +15,7 @@ from tests.console.work import all_kinds, in_review
 
 
 def listed(page: str) -> list[str]:
-    return re.findall(r'data-case="(case_\w+)"', page)
+    return re.findall(r'data-row="(case_\w+)"', page)
 
 
 def tabs(page: str) -> dict[str, str]:

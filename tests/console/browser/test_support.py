@@ -12,6 +12,7 @@ from billingbot.flows.casework.review import claim, deny
 from tests.console.browser.looks import assert_accessible, keep_picture
 from tests.console.conftest import BrowserPage, Console
 from tests.console.work import all_kinds, in_review
+from tests.flows.test_answering import disputed
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -105,7 +106,7 @@ def test_two_browsers_race_on_one_case_and_the_slower_loses_nothing_it_typed(
 
 
 def at_row(page: Page) -> str:
-    return str(page.locator("#list tr.at").get_attribute("data-case"))
+    return str(page.locator("#list tr.at").get_attribute("data-row"))
 
 
 def test_the_queue_updates_itself_and_does_not_move_under_the_cursor(
@@ -115,14 +116,14 @@ def test_the_queue_updates_itself_and_does_not_move_under_the_cursor(
     opened = in_review(shop, 3)
     page = browser_page(Role.SUPPORT, name="Ann")
     page.goto("/queue")
-    rows = page.locator("#list tr[data-case]")
+    rows = page.locator("#list tr[data-row]")
     expect(rows).to_have_count(3)
     page.keyboard.press("j")
     page.keyboard.press("j")
     chosen = at_row(page)
     [gone, *_] = [case_id for case_id in opened if case_id != chosen]
     claim(shop.desk, shop.person(chosen, "Ben"))
-    expect(page.locator(f"tr[data-case={chosen}]")).to_contain_text("Ben")
+    expect(page.locator(f"tr[data-row={chosen}]")).to_contain_text("Ben")
     deny(shop.desk, shop.person(gone, "Ben"), reason="it was used", reply=None)
     expect(rows).to_have_count(2)
     [new] = in_review(shop)
@@ -131,10 +132,33 @@ def test_the_queue_updates_itself_and_does_not_move_under_the_cursor(
     assert at_row(page) == chosen
     expect(page.get_by_role("link", name=re.compile("^Waiting"))).to_contain_text("3")
     page.locator("#fresh").click()
-    expect(page.locator(f"tr[data-case={new}]")).to_be_visible()
+    expect(page.locator(f"tr[data-row={new}]")).to_be_visible()
     page.wait_for_load_state("load")
     page.keyboard.press("j")
     page.keyboard.press("j")  # the first row is with Ben
     page.keyboard.press("c")
     expect(page.get_by_role("heading", name="Advice: Refund 49.00 USD")).to_be_visible()
     assert [shop.case(case_id).assignee for case_id in [*opened, new]].count("Ann") == 1
+
+
+def test_the_list_of_disputes_updates_itself_and_does_not_move_under_the_cursor(
+    console: Console, browser_page: BrowserPage
+) -> None:
+    shop = console.shop
+    _, _, first = disputed(shop)
+    page = browser_page(Role.SUPPORT, name="Ann")
+    page.goto("/disputes")
+    rows = page.locator("#list tr[data-row]")
+    expect(rows).to_have_count(1)
+    page.keyboard.press("j")
+    disputed(shop)
+    expect(page.locator("#fresh")).to_have_text("1 new dispute — show")
+    expect(rows).to_have_count(1)
+    shop.stripe.move_dispute(first, "lost")
+    shop.deliver()
+    shop.work()
+    expect(page.locator("#list tr.gone")).to_have_count(1)
+    assert at_row(page) == f"default/{first}"
+    page.locator("#fresh").click()
+    expect(page.locator("#list tr.gone")).to_have_count(0)
+    expect(rows).to_have_count(1)

@@ -18,7 +18,8 @@ from billingbot.flows.disputes import accepting, answer_page, drafting, editing,
 from billingbot.flows.disputes.drafting import AnswerAct
 from billingbot.store import answer_drafts, answers
 from billingbot.store.views.dispute_figures import DisputeFigures, FigureFilter, ReasonFigure, dispute_figures
-from billingbot.store.views.disputes import DisputeFilter, dispute_list, dispute_page
+from billingbot.store.views.disputes import DisputeFilter, DisputeLine, dispute_list, dispute_page
+from billingbot.store.views.paging import Page
 from billingbot.web.api.fields import Cursor, Word
 from billingbot.web.console.asked import Asked
 from billingbot.web.console.door import ConsoleRoute
@@ -94,9 +95,7 @@ class AcceptForm(Asked):
 @router.get("/disputes")
 def listed(here: Here, query: Annotated[ListQuery, Query()]) -> Response:
     """What is due first, with figures of what disputes cost and how often they are won."""
-    wanted = query.model_dump(exclude={"after", "show"})
-    filters = DisputeFilter(**wanted, open=_SHOWN[query.show])
-    page = here.read(dispute_list, filters, after=query.after)
+    page = _page(here, query)
     figures = here.read(dispute_figures, FigureFilter(account=query.account)) if query.after is None else None
     given = {name: value for name, value in query.given.items() if name != "after"}
     return here.show(
@@ -110,8 +109,21 @@ def listed(here: Here, query: Annotated[ListQuery, Query()]) -> Response:
         outcomes=[(one.value, one.value.replace("_", " ")) for one in DisputeOutcome],
         accounts=[(name, name) for name in sorted(here.desk.accounts)],
         tones=TONES,
+        address=urlencode(given),
+        here_now=urlencode(query.given),
         more=f"/disputes?{urlencode({**given, 'after': page.next})}" if page.next else None,
     )
+
+
+@router.get("/disputes/rows")
+def rows(here: Here, query: Annotated[ListQuery, Query()]) -> Response:
+    """The same list as it is now, for a page that updates itself."""
+    return here.show("disputes/rows.html", page=_page(here, query), tones=TONES)
+
+
+def _page(here: Visit, query: ListQuery) -> Page[DisputeLine]:
+    filters = DisputeFilter(**query.model_dump(exclude={"after", "show"}), open=_SHOWN[query.show])
+    return here.read(dispute_list, filters, after=query.after)
 
 
 @router.get("/disputes/{dispute_id}")
