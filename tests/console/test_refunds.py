@@ -138,7 +138,7 @@ def test_an_export_follows_the_filter(console: Console, signed_in: SignedIn) -> 
 
 
 @pytest.mark.parametrize("form", [Form.CSV, Form.XLSX])
-@pytest.mark.parametrize("text", ["=1+1", "+49", "-cmd|' /C calc'!A0", "@SUM(A1)", "\tx"])
+@pytest.mark.parametrize("text", ["=1+1", "+49", "-cmd|' /C calc'!A0", "@SUM(A1)", "\tx", "\uff1d1+1"])
 def test_no_cell_is_a_formula(form: Form, text: str) -> None:
     columns = (Column(name="text", holds=Holds.TEXT, told="what somebody wrote"),)
     content = b"".join(written(Sheet(name="x", columns=columns, rows=[(text,)]), form))

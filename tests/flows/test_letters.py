@@ -167,6 +167,35 @@ def test_a_text_with_dots_and_umlauts_arrives_as_it_was_written(office: PostOffi
 
 
 @pytest.mark.parametrize(
+    "subject", ["=?utf-8?q?=0ABcc:_eve@example.com?=", "x =?utf-8?b?CkJjYzogZXZl?=", "a\nBcc: eve"]
+)
+def test_no_subject_adds_a_header(office: PostOffice, subject: str) -> None:
+    mail = Mail(url=office.url, sender="refunds@example.com")
+    mail.send(to="ada@example.com", subject=subject, text="x", letter_id="ltr_1")
+    (message,) = office.taken
+    assert "Bcc" not in message
+    assert message["Auto-Submitted"] == "auto-generated"
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "ada@example.com, eve@example.com",
+        "ada@example.com\nBcc: eve@example.com",
+        "=?utf-8?q?=0ABcc:x?=@example.com",
+        "Eve <ada@example.com>",
+        "é@example.com",
+        "a@b@c",
+        "",
+    ],
+)
+def test_a_letter_goes_to_one_address_and_to_nothing_that_only_looks_like_one(office: PostOffice, to: str) -> None:
+    with pytest.raises(MailRefusedError) as caught:
+        Mail(url=office.url, sender="refunds@example.com").send(to=to, subject="x", text="x", letter_id="ltr_1")
+    assert (office.taken, str(caught.value)) == ([], "mail: the customer's address is none that a server takes")
+
+
+@pytest.mark.parametrize(
     ("url", "sender", "says"),
     [
         ("http://example.com", "a@example.com", "expected a URL such as smtps://"),

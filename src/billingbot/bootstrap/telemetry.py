@@ -53,21 +53,35 @@ def set_up(log_format: Literal["auto", "json", "pretty"], level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for noisy in ("stripe", "httpx", "urllib3", "dramatiq", "alembic", "uvicorn.access"):
+    for noisy in (
+        "stripe",
+        "httpx",
+        "httpcore",
+        "python_multipart",
+        "urllib3",
+        "dramatiq",
+        "alembic",
+        "uvicorn.access",
+    ):
         logging.getLogger(noisy).setLevel(logging.WARNING)  # their info lines carry URLs and bodies
 
 
 def strike_out(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Replaces what must not stand in a log: values under private names, and patterns in every text."""
     for name, value in event.items():
-        if name in _PRIVATE_NAMES:
-            event[name] = "[struck out]"
-        elif isinstance(value, str):
-            event[name] = _clean(value)
+        if not name.startswith("_"):  # what structlog needs of its own, and takes out again
+            event[name] = "[struck out]" if name in _PRIVATE_NAMES else _clean(value)
     return event
 
 
-def _clean(text: str) -> str:
+def _clean(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: "[struck out]" if name in _PRIVATE_NAMES else _clean(one) for name, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean(one) for one in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = str(value)
     for pattern, instead in _STRUCK:
         text = pattern.sub(instead, text)
     return text

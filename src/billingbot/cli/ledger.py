@@ -23,6 +23,7 @@ from billingbot.cli.output import (
     warn,
 )
 from billingbot.cli.session import database, read
+from billingbot.core.form import safe_cell
 from billingbot.core.ledger import GENESIS, Entry, Flaw, flaws
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 _COLUMNS: Final = ("seq", "at", "kind", "account", "subject", "actor", "body", "previous_hash", "hash")
-# Spreadsheets run a cell that begins with one of these as a formula (OWASP: CSV injection); a quote makes it text.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 # One touched entry makes two or three flaws; whoever sees so many needs a backup, not a longer list.
 _MOST_FLAWS: Final = 100
 _STRIDE: Final = 500  # of a million entries, two thousand steps
@@ -221,7 +220,7 @@ def _write_csv(sink: TextIO, entries: Iterable[Entry]) -> int:
     writer.writerow(_COLUMNS)
     for entry in entries:
         fields = {**plain(entry), "body": _body(entry)}
-        writer.writerow([_safe(str(fields[name])) for name in _COLUMNS])
+        writer.writerow([safe_cell(str(fields[name])) for name in _COLUMNS])
         count += 1
     return count
 
@@ -232,10 +231,6 @@ def _write_jsonl(sink: TextIO, entries: Iterable[Entry]) -> int:
         sink.write(json.dumps(plain(entry), ensure_ascii=False, separators=(",", ":")) + "\n")
         count += 1
     return count
-
-
-def _safe(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _row(entry: "Entry") -> tuple[object, ...]:

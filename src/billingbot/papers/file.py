@@ -10,6 +10,8 @@ from fpdf.fonts import FontFace
 from billingbot.papers.pdf import NAME, Sheet, begun, printable
 
 _LABEL_MM: Final = 42
+# In the narrowest of our columns some fifty lines, which a page holds.
+_MOST_CELL: Final = 250
 _GREY: Final = 95
 _RULE: Final = 190
 
@@ -84,8 +86,14 @@ def _table(sheet: Sheet, section: Section) -> None:
         for cells in (section.columns, *section.rows):
             row = table.row()
             for cell in cells:
-                row.cell(printable(cell)[0])
+                row.cell(_cell(cell))
     sheet.ln(1)
+
+
+def _cell(text: str) -> str:
+    """One line of bounded length: a row that is higher than a page cannot be printed at all."""
+    line = " ".join(printable(text)[0].split())
+    return line if len(line) <= _MOST_CELL else f"{line[:_MOST_CELL]}…"
 
 
 def _text(sheet: Sheet, text: str, *, size: int, height: float, grey: bool = False) -> None:

@@ -15,10 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xlsxwriter
 
-from billingbot.core.form import Form
+from billingbot.core.form import Form, safe_cell
 
-# What a spreadsheet would take for a formula. https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _PIECE: Final = 64 * 1024
 # Rows of one row group: large enough to compress well, small enough to hold in memory.
 _GROUP: Final = 20_000
@@ -117,12 +115,7 @@ def _plain(value: Any) -> str:
         case int():
             return str(value)
         case _:
-            return safe(str(value))
-
-
-def safe(text: str) -> str:
-    """The text as a cell that no spreadsheet runs."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+            return safe_cell(str(value))
 
 
 def _xlsx(sheet: Sheet, file: IO[bytes]) -> None:
@@ -161,7 +154,7 @@ def _xlsx(sheet: Sheet, file: IO[bytes]) -> None:
                 case int():
                     page.write_number(count, index, value)
                 case _:
-                    page.write_string(count, index, safe(str(value)))
+                    page.write_string(count, index, safe_cell(str(value)))
     page.autofilter(0, 0, max(count, 1), len(sheet.columns) - 1)
     book.close()
 

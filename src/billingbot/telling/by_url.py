@@ -37,7 +37,7 @@ def _destination(url: str) -> Any:
 
 
 def _send(destination: Any, message: Message) -> None:
-    from apprise import NotifyType
+    from apprise import NotifyFormat, NotifyType
 
     logger = logging.getLogger("apprise")
     logger.propagate = False  # it may quote a destination; what of it is fit to be kept is read below
@@ -45,7 +45,9 @@ def _send(destination: Any, message: Message) -> None:
     logger.addHandler(heard)
     kind = NotifyType.INFO if message.is_good_news else NotifyType.WARNING
     try:
-        sent = destination.notify(body=message.body, title=message.title, notify_type=kind)
+        sent = destination.notify(
+            body=message.body, title=message.title, notify_type=kind, body_format=NotifyFormat.TEXT
+        )
     except Exception as fault:  # noqa: BLE001 - whatever a plugin throws, as below
         # A plugin's own fault: its class is told, its text may hold the URL.
         raise NotSentError(f"the destination's plugin failed ({type(fault).__name__})") from None

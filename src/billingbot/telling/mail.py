@@ -1,5 +1,6 @@
 """Mail to customers over SMTP: one message, one server, and an exact answer whether it was taken."""
 
+import re
 import smtplib
 import ssl
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from billingbot.core.errors import BillingbotError
 # Each step of the conversation; ten of them end well within a job's lease only where none takes longer than this.
 TIMEOUT_SECONDS: Final = 5
 _PORTS: Final = {"smtps": 465, "smtp+starttls": 587, "smtp": 25}
+# One address of ASCII and nothing beside it: no name, no list, no control character, nothing that reads as encoded.
+_ADDRESS: Final = re.compile(r"(?!.*=\?)[^\s@<>,;:\"()\\]+@[^\s@<>,;:\"()\\]+", re.ASCII)
 _HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -74,8 +77,12 @@ class Mail:
         _taken(answer)
 
     def _message(self, to: str, subject: str, text: str, letter_id: str) -> EmailMessage:
+        if not (_ADDRESS.fullmatch(to) and to.isascii() and to.isprintable()):
+            raise MailRefusedError("mail: the customer's address is none that a server takes")
         message = EmailMessage()
-        message["From"], message["To"], message["Subject"] = self.sender, to, subject
+        # A subject that looks encoded would be decoded, and what comes out need not be one line (CVE-2024-6923).
+        plain = " ".join(subject.replace("=?", "= ?").split())
+        message["From"], message["To"], message["Subject"] = self.sender, to, plain
         if self.reply_to:
             message["Reply-To"] = self.reply_to
         message["Date"] = formatdate(usegmt=True)

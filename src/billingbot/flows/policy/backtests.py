@@ -17,6 +17,7 @@ from billingbot.core.access.powers import Power
 from billingbot.core.backtest import Flip, Tally
 from billingbot.core.backtest_report import Report, report
 from billingbot.core.errors import ConflictError, InputError
+from billingbot.core.form import safe_cell
 from billingbot.core.ids import Kind
 from billingbot.core.job import Actor, Job
 from billingbot.core.ledger import Draft, EntryKind
@@ -48,8 +49,6 @@ FLIP_COLUMNS: Final = (
     "facts",
     "person",
 )
-# What a spreadsheet would take for a formula.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 # What a page lists one by one: the largest. All of them, up to the other bound, are in the CSV.
 _SHOWN_FLIPS: Final = 200
 # Some fifteen megabytes packed: who flips more of the past has found that out without reading each of them.
@@ -187,7 +186,7 @@ def flip_row(flip: Flip) -> tuple[Any, ...]:
         "; ".join(f"{name}={value}" for name, value in flip.facts.items()),
         flip.person,
     )
-    return tuple(f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell for cell in row)
+    return tuple(safe_cell(cell) if isinstance(cell, str) else cell for cell in row)
 
 
 def _decided(desk: Desk, job: Job, found: Backtest, texts: backtests.Texts) -> tuple[Result, bytes] | None:
