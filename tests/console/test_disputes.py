@@ -43,7 +43,10 @@ def test_the_page_reads_as_a_document_doubts_first(console: Console, signed_in: 
     page = signed_in(Role.SUPPORT).get(f"/disputes/{dispute}").text
     for told in ("49.00", "to respond", "What the policy thinks", "What the customer&#39;s account did", "as of"):
         assert told in page
-    assert "Send to the bank" not in page  # support drafts; whoever may check sends
+    assert "Send to the bank" in page
+    assert "Accept…" not in page  # giving up is for whoever may check
+    about = [page.index(f'id="{name}"') for name in ("access_activity_log", "uncategorized_text", "receipt")]
+    assert about == sorted(about)  # what decides comes first, papers come last and folded
     content = current(console.shop, dispute).content
     assert content is not None
     assert all(page.index(str(doubt)[:20]) < page.index("The answer, version") for doubt in content.doubts)
@@ -64,6 +67,7 @@ def test_a_field_is_edited_left_out_and_said_again_in_place(console: Console, si
 
 
 def test_the_answer_is_sent_once_by_whoever_may(console: Console, signed_in: SignedIn) -> None:
+    console.shop.allow(second_approval_above={"usd": 1000})
     _, _, dispute = disputed(console.shop)
     path = f"/disputes/{dispute}"
     assert signed_in(Role.SUPPORT).act(f"{path}/send", **fields(1)).status_code == 403

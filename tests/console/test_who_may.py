@@ -51,7 +51,7 @@ TAKES: Final = {
     "POST /disputes/{dispute_id}/drop": _P.DECIDE,
     "POST /disputes/{dispute_id}/edit": _P.DECIDE,
     "POST /disputes/{dispute_id}/restore": _P.DECIDE,
-    "POST /disputes/{dispute_id}/send": _P.CHECK,
+    "POST /disputes/{dispute_id}/send": _P.DECIDE,
     "POST /disputes/{dispute_id}/stage": _P.DECIDE,
     "POST /disputes/{dispute_id}/take-back": _P.CHECK,
     "POST /events/backfills": _P.RUN,

@@ -272,16 +272,19 @@ def alter(shop: Shop, dispute: str, change: dict[str, Any]) -> None:
         (held["evidence_details"] if name == "submission_method" else held)[name] = value
 
 
-def test_sending_takes_the_power_to_check_and_staging_the_power_to_decide(shop: Shop) -> None:
+def test_a_large_amount_takes_the_power_to_check_and_any_other_the_power_to_decide(shop: Shop) -> None:
+    shop.allow(second_approval_above={"usd": 4899})
     _, _, dispute = disputed(shop)
     desk = shop.desk
     shop.desk = replace(desk, powers=frozenset({Power.SEE, Power.DECIDE}))
     for verb in (sending.send, accepting.ask_to_accept):
         with pytest.raises(ForbiddenError, match="approver"):
             verb(shop.desk, act(dispute))
+    assert {one.act: one.power for one in answer_page.answer_page(shop.desk, dispute).acts}["send"] is Power.CHECK
     sending.stage(shop.desk, act(dispute))
+    shop.work()
     shop.desk = replace(desk, powers=frozenset({Power.SEE}))
-    for verb in (sending.stage, drafting.draft_again):
+    for verb in (sending.stage, sending.send, drafting.draft_again):
         with pytest.raises(ForbiddenError):
             verb(shop.desk, act(dispute))
 

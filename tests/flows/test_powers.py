@@ -95,7 +95,7 @@ VERBS: Final = {
     "casework.review.deny": _P.DECIDE,
     "casework.review.note": _P.DECIDE,
     "casework.review.release": _P.DECIDE,
-    "disputes.sending.send": _P.CHECK,
+    "disputes.sending.send": _P.DECIDE,
     "disputes.sending.stage": _P.DECIDE,
     "policy.shadow.start_shadow": _P.PUBLISH,
     "policy.shadow.stop_shadow": _P.PUBLISH,

@@ -18,6 +18,7 @@ from billingbot.core.disputes.answering import (
 )
 from billingbot.core.disputes.life import Stage
 from billingbot.core.evidence.dossier import Dispute
+from billingbot.core.policy.rules import Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +33,23 @@ class NextAct:
 
 
 def next_acts(
-    content: DraftContent | None, intents: Sequence[AnswerIntent], standing: Standing | None, now: datetime
+    content: DraftContent | None,
+    intents: Sequence[AnswerIntent],
+    standing: Standing | None,
+    now: datetime,
+    *,
+    to_send: Power,
 ) -> tuple[NextAct, ...]:
-    """The acts in the order in which people take them. By the dispute as last read; None where it never was."""
-    return tuple(_acts(content, intents, standing, now))
+    """The acts in the order in which people take them. By the dispute as last read; None where it never was.
+
+    `to_send` is the power that sending takes, by the amount.
+    """
+    return tuple(_acts(content, intents, standing, now, to_send))
+
+
+def power_to_send(limits: Limits, dispute: Dispute) -> Power:
+    """The power that sending an answer about this amount takes."""
+    return Power.CHECK if limits.wants_two(dispute.amount_minor, dispute.currency) else Power.DECIDE
 
 
 def standing_by_books(dispute: Dispute, at_inquiry: int) -> Standing:
@@ -44,7 +58,11 @@ def standing_by_books(dispute: Dispute, at_inquiry: int) -> Standing:
 
 
 def _acts(
-    content: DraftContent | None, intents: Sequence[AnswerIntent], standing: Standing | None, now: datetime
+    content: DraftContent | None,
+    intents: Sequence[AnswerIntent],
+    standing: Standing | None,
+    now: datetime,
+    to_send: Power,
 ) -> Iterator[NextAct]:
     over = _over(intents, standing.stage if standing else Stage.CHARGEBACK)
     asked = next((one for one in intents if one.state is AnswerState.ASKED), None)
@@ -54,7 +72,7 @@ def _acts(
     yield _act("draft", Power.DECIDE, None, "Asks Stripe and all sources again; what people wrote stays.")
     yield _act("edit", Power.DECIDE, over or (None if content else "nothing is drafted yet"), "Makes a new version.")
     yield _act("stage", Power.DECIDE, unfit, "Puts it on the dispute at Stripe, without sending it to the bank.")
-    yield _act("send", Power.CHECK, unfit, "Sends it to the bank. Banks take one answer: it cannot be changed after.")
+    yield _act("send", to_send, unfit, "Sends it to the bank. Banks take one answer: it cannot be changed after.")
     yield _act("accept", Power.CHECK, open_, "Asks to give the dispute up: nothing happens before it is confirmed.")
     if asked is not None:
         whom = "Somebody else confirms" if asked.needs_second else "Confirms"

@@ -20,7 +20,7 @@ MOST_PAGES_OF: Final[Mapping[str, int]] = {"mastercard": 19}
 
 
 class Field(StrEnum):
-    """A field of the evidence. The order is the one in which people read it."""
+    """A field of the evidence."""
 
     PRODUCT_DESCRIPTION = "product_description"
     CUSTOMER_NAME = "customer_name"
@@ -117,6 +117,20 @@ _ELSE: Final = frozenset(Field) - {_F.DUPLICATE_CHARGE_EXPLANATION, _F.DUPLICATE
 def wanted(reason: str) -> frozenset[Field]:
     """The fields that help against a claim of this reason, by Stripe's word for it."""
     return _ALWAYS | _BY_REASON.get(reason, _ELSE)
+
+
+def reading_order(reason: str) -> tuple[Field, ...]:
+    """All fields in the order in which a person reads an answer to a claim of this reason: what decides it, the course
+    of the charge, who bought what, and at last the papers, which say the same at length.
+    """
+    decides = wanted(reason) - _ALWAYS
+
+    def place(field: Field) -> int:
+        if field in PAPERS:
+            return 3
+        return 0 if field in decides else 1 if field is _F.UNCATEGORIZED_TEXT else 2
+
+    return tuple(sorted(Field, key=place))
 
 
 def length(text: str) -> int:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from billingbot.core.access.powers import Power
-from billingbot.core.disputes.answer_acts import NextAct, next_acts, standing_by_books
+from billingbot.core.disputes.answer_acts import NextAct, next_acts, power_to_send, standing_by_books
 from billingbot.core.disputes.answer_draft import DraftContent, Piece
 from billingbot.core.disputes.answering import AnswerIntent, AnswerState
 from billingbot.core.disputes.contest_value import ContestValue, contest_value
-from billingbot.core.disputes.evidence_fields import TITLES, Field, most_pages
+from billingbot.core.disputes.evidence_fields import TITLES, Field, most_pages, reading_order
 from billingbot.core.errors import NotFoundError
 from billingbot.core.evidence.dossier import Dispute
 from billingbot.core.policy.undisputed import Opinion
@@ -95,6 +95,8 @@ def answer_page(desk: Desk, dispute_id: str, *, account: str | None = None) -> A
     content = record.version.content if record.version else None
     papers = papers_of(record.draft, content.fields) if content else {}
     dispute = record.dispute.dispute if record.dispute else None
+    standing = standing_by_books(dispute, record.at_inquiry) if dispute else None
+    to_send = power_to_send(desk.policy_for(None).limits, dispute) if dispute else Power.CHECK
     return AnswerPage(
         account=record.draft.account,
         dispute_id=dispute_id,
@@ -113,9 +115,7 @@ def answer_page(desk: Desk, dispute_id: str, *, account: str | None = None) -> A
         pages=sum(paper.pages for paper in papers.values()),
         most_pages=most_pages(content.brand if content else None),
         intents=record.intents,
-        acts=next_acts(
-            content, record.intents, standing_by_books(dispute, record.at_inquiry) if dispute else None, record.at
-        ),
+        acts=next_acts(content, record.intents, standing, record.at, to_send=to_send),
         changes=record.changes,
     )
 
@@ -158,7 +158,7 @@ def _worth(desk: Desk, content: DraftContent | None, record: AnswerRecord) -> Co
 
 
 def _lines(content: DraftContent, papers: Mapping[Field, Paper], record: AnswerRecord) -> Iterator[FieldLine]:
-    for field in Field:
+    for field in reading_order(content.reason):
         piece, why_not = content.pieces.get(field), content.left_out.get(field)
         if piece is not None or why_not is not None:
             yield _line(field, piece or Piece(), why_not, papers.get(field), record)

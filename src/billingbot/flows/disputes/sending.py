@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from billingbot.core.access.person import person
 from billingbot.core.access.powers import Power
-from billingbot.core.disputes.answer_acts import standing_in
+from billingbot.core.disputes.answer_acts import power_to_send, standing_in
 from billingbot.core.disputes.answer_draft import fields_digest, shortcomings
 from billingbot.core.disputes.answering import AnswerIntent, AnswerKind, AnswerState, Standing, stands_in_the_way
 from billingbot.core.disputes.evidence_fields import MOST_BYTES_IN_ALL, PAPERS, Field, most_pages
@@ -37,10 +37,12 @@ def stage(desk: Desk, act: AnswerAct) -> AnswerIntent:
 def send(desk: Desk, act: AnswerAct, *, with_theirs: bool = False) -> AnswerIntent:
     """Has the draft sent to the bank: once, for ever. Otherwise as `stage`.
 
+    Above the policy's `second_approval_above` it takes the power to check: whoever may refund an amount alone may
+    contest one alone. As with all acts here the amount is Stripe's, just read.
     Evidence that somebody put on the dispute in the Dashboard would go with it, or be replaced: ForbiddenError names
     it, unless `with_theirs` says that this is meant.
     """
-    desk.require(Power.CHECK)
+    desk.require(Power.DECIDE)
     return _put(desk, act, AnswerKind.SEND, decided_by=person(act.by), with_theirs=with_theirs)
 
 
@@ -60,6 +62,8 @@ class _Ready:
 
 def _put(desk: Desk, act: AnswerAct, kind: AnswerKind, *, decided_by: str, with_theirs: bool) -> AnswerIntent:
     ready = _ready(desk, act, with_theirs=with_theirs)
+    if kind is AnswerKind.SEND:
+        desk.require(power_to_send(desk.policy_for(None).limits, ready.standing.dispute))
     with step(desk) as this:
         draft = find_draft(this, act)
         if draft.version != ready.draft.version:

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Form, Query
 from pydantic import Field as Setting
 from starlette.responses import Response
 
-from billingbot.core.disputes.answer_acts import standing_in
+from billingbot.core.disputes.answer_acts import power_to_send, standing_in
 from billingbot.core.disputes.answer_draft import DraftContent, shortcomings
 from billingbot.core.disputes.answering import AnswerKind, AnswerState
 from billingbot.core.disputes.contest_value import WinRate
-from billingbot.core.disputes.evidence_fields import LONGEST_FIELD, PAPERS, TITLES, Field
+from billingbot.core.disputes.evidence_fields import LONGEST_FIELD, PAPERS, TITLES, Field, reading_order
 from billingbot.core.disputes.life import Answering, DisputeKind, DisputeOutcome, Stage, stage_of
 from billingbot.flows.disputes import accepting, answer_page, drafting, editing, sending
 from billingbot.flows.disputes.drafting import AnswerAct
@@ -27,6 +27,8 @@ from billingbot.web.console.visit import Here, Visit
 
 router = APIRouter(route_class=ConsoleRoute)
 
+# A text that fits on one line beside its title.
+_SHORT: Final = 70
 _SHOWN: Final[Mapping[str, bool | None]] = {"open": True, "ended": False, "all": None}
 TONES: Final[Mapping[str, str]] = {
     Answering.AWAITED: "wait",
@@ -161,6 +163,7 @@ def dispute(here: Here, dispute_id: str, account: Annotated[str | None, Query(ma
         titles=TITLES,
         addable=[(one.value, TITLES[one]) for one in Field if content and one not in content.pieces],
         answerable=line.answering is Answering.AWAITED,
+        to_send=power_to_send(here.desk.policy_for(None).limits, line.dispute),
         tones=TONES,
         answer_tones=_ANSWER_TONES,
         longest=LONGEST_FIELD,
@@ -247,12 +250,20 @@ def _back(here: Visit, dispute_id: str, form: DraftForm | AcceptForm, said: str)
 
 
 def _pieces(content: DraftContent | None) -> list[dict[str, Any]]:
-    """The draft's fields in the order in which people read them."""
+    """The draft's fields in the order in which people read them; papers that nobody touched are folded."""
     if content is None:
         return []
     return [
-        {"field": field.value, "title": TITLES[field], "piece": piece, "says": piece.says, "is_paper": field in PAPERS}
-        for field in Field
+        {
+            "field": field.value,
+            "title": TITLES[field],
+            "piece": piece,
+            "says": piece.says,
+            "is_paper": field in PAPERS,
+            "folded": field in PAPERS and not piece.is_touched,
+            "is_short": piece.says is not None and len(piece.says.text) < _SHORT and "\n" not in piece.says.text,
+        }
+        for field in reading_order(content.reason)
         if (piece := content.pieces.get(field)) is not None
     ]
 
