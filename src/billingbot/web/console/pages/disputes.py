@@ -1,6 +1,7 @@
 """Disputes: what is due first, what they cost; and one dispute with its answer as a document to read, edit and send."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
@@ -29,6 +30,8 @@ router = APIRouter(route_class=ConsoleRoute)
 
 # A text that fits on one line beside its title.
 _SHORT: Final = 70
+# Sources answer one after another; what they said within this was said in one look.
+_SAME_LOOK: Final = timedelta(minutes=1)
 _SHOWN: Final[Mapping[str, bool | None]] = {"open": True, "ended": False, "all": None}
 TONES: Final[Mapping[str, str]] = {
     Answering.AWAITED: "wait",
@@ -261,6 +264,7 @@ def _pieces(content: DraftContent | None) -> list[dict[str, Any]]:
             "says": piece.says,
             "is_paper": field in PAPERS,
             "folded": field in PAPERS and not piece.is_touched,
+            "is_of_another_time": piece.says is not None and abs(piece.says.as_of - content.read_at) >= _SAME_LOOK,
             "is_short": piece.says is not None and len(piece.says.text) < _SHORT and "\n" not in piece.says.text,
         }
         for field in reading_order(content.reason)
