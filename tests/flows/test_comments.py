@@ -18,11 +18,11 @@ def heard(shop: Shop) -> None:
     shop.work()
 
 
-def cancel(shop: Shop, trial: Trial, comment: str = WORDS, **more: Any) -> None:
+def cancel(shop: Shop, trial: Trial, comment: str = WORDS, feedback: str = "unused", **more: Any) -> None:
     shop.stripe.post(
         f"/subscriptions/{trial.subscription}",
         cancel_at_period_end=True,
-        cancellation_details={"comment": comment, "feedback": "unused"},
+        cancellation_details={"comment": comment, "feedback": feedback},
         **more,
     )
 
@@ -42,7 +42,7 @@ def test_a_comment_opens_one_case_for_a_person_and_pays_nothing(shop: Shop) -> N
     assert (case.state, case.reason, case.recommendation) == (CaseState.REVIEW, "cancellation-comment", "none")
     assert (case.customer_id, case.subscription_id, case.amount_minor) == (trial.customer, trial.subscription, 4900)
     [comment] = page(shop, case.id).comments
-    assert (comment.comment, comment.feedback, comment.matched) == (WORDS, "unused", ("en: refund*",))
+    assert (comment.comment, comment.feedback, comment.matched) == (WORDS, "unused", ("en: refund*", "feedback: unused"))
     assert page(shop, case.id).requests == ()
     shop.assert_not_paid(charge)
 
@@ -64,7 +64,7 @@ def test_what_the_customer_wrote_stands_in_no_ledger_and_no_log(
 
 def test_a_comment_that_asks_for_nothing_opens_nothing(shop: Shop) -> None:
     trial, charge = shop.charged_trial()
-    cancel(shop, trial, "Too expensive")
+    cancel(shop, trial, "Too expensive", feedback="too_expensive")
     heard(shop)
     assert shop.cases_of(charge) == []
 
@@ -81,6 +81,46 @@ def test_where_nothing_was_charged_or_all_was_given_back_there_is_no_case(shop: 
     heard(shop)
     assert shop.cases_of(charge) == []
     assert len(shop.rows("SELECT digest FROM cancellation_comments WHERE case_id IS NULL")) == 2
+
+
+def test_not_used_asks_for_the_charge_at_the_end_of_a_trial_and_for_no_other(shop: Shop) -> None:
+    trial, charge = shop.charged_trial()
+    cancel(shop, trial, "")
+    heard(shop)
+    [case] = shop.cases_of(charge)
+    [said] = page(shop, case.id).comments
+    assert (case.reason, said.comment, said.matched) == ("cancellation-comment", "", ("feedback: unused",))
+    shop.assert_not_paid(charge)
+
+    other, second = shop.charged_trial()
+    with shop.owner.begin() as connection:  # as if it were the charge of a later month
+        connection.exec_driver_sql("DELETE FROM conversions WHERE charge_id = %s", (second,))
+    cancel(shop, other, "")
+    heard(shop)
+    assert [one.charge_id for one in map(shop.case, [case.id])] == [charge]
+    shop.assert_not_paid(second)
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["as it happened", "the other way round"])
+def test_what_was_said_before_anything_was_charged_is_read_once_it_is(shop: Shop, order: int) -> None:
+    trial = shop.start_trial()
+    heard(shop)
+    shop.stripe.post(
+        f"/subscriptions/{trial.subscription}",
+        cancellation_details={"comment": WORDS, "feedback": "unused"},
+    )
+    if order > 0:
+        heard(shop)
+        assert shop.rows("SELECT id FROM cases") == []
+    charge = shop.ends_in_charge(trial)
+    heard(shop)
+    [case] = shop.cases_of(charge)
+    assert (case.state, case.reason) == (CaseState.REVIEW, "cancellation-comment")
+    assert [one.comment for one in page(shop, case.id).comments] == [WORDS]
+    shop._seen.clear()
+    heard(shop)
+    assert len(shop.cases_of(charge)) == 1
+    shop.assert_not_paid(charge)
 
 
 def test_a_comment_is_read_on_the_case_that_is_open_already(shop: Shop) -> None:
@@ -104,7 +144,10 @@ def test_another_comment_on_the_same_subscription_is_read_on_the_same_case(shop:
     cancel(shop, trial, "Ich will mein Geld zurück")
     heard(shop)
     [case] = shop.cases_of(charge)
-    assert [one.matched for one in page(shop, case.id).comments] == [("en: refund*",), ("de: geld zurück*",)]
+    assert [one.matched for one in page(shop, case.id).comments] == [
+        ("en: refund*", "feedback: unused"),
+        ("de: geld zurück*", "feedback: unused"),
+    ]
     assert case.reason == "cancellation-comment"
 
 

@@ -49,6 +49,7 @@ def unlink(
     _show(read(lambda connection: case_links(connection, case)), as_json=as_json)
     if not as_json:
         say("", f"To have it decided without this link: billingbot cases reassess {case} --why ...")
+        say("Limits on automatic refunds to one card or mailbox hold as before; beyond them a person approves.")
 
 
 def relink(

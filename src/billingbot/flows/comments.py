@@ -1,8 +1,11 @@
 """Comments: who cancelled and wrote that they want money back is read by a person; a request it is not."""
 
+from collections.abc import Sequence
+
 from billingbot.core.canonical import canonical_bytes, digest
 from billingbot.core.case import Case, CaseState
-from billingbot.core.evidence.comments import REASON, matches
+from billingbot.core.errors import RetryLaterError
+from billingbot.core.evidence.comments import ASKING_FEEDBACK, REASON, matches
 from billingbot.core.evidence.dossier import Charge, Subscription
 from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
@@ -10,44 +13,67 @@ from billingbot.core.request import NamedBy
 from billingbot.flows.assess import give_up
 from billingbot.flows.desk import Account, Desk, Step, step
 from billingbot.flows.recheck import reassess
-from billingbot.store import cases, comments, requests
+from billingbot.store import cases, comments, conversions, requests
 from billingbot.store.database import transaction
 
 
 def hear_comment(desk: Desk, account: Account, subscription: Subscription) -> None:
     """Opens a case for a person, or touches the open one, once per subscription and comment.
 
-    Nothing is decided by what a customer wrote, and nothing paid. No case where nothing was charged, or all of the
-    last charge was given back. Raises StripeFaultError kinds where Stripe cannot be read.
+    Nothing is decided by what a customer wrote, and nothing paid. What was said before anything was charged is kept,
+    and read once a trial has turned into a charge (`hear_kept`). No case where all of the last charge was given back.
+    Raises StripeFaultError kinds where Stripe cannot be read, RetryLaterError where it was charged while we looked.
     """
-    comment = subscription.cancellation_comment
-    if not comment or subscription.our_cancellation_id is not None:
+    feedback, comment = subscription.cancellation_feedback, subscription.cancellation_comment or ""
+    if subscription.our_cancellation_id is not None:
         return
-    matched = [str(match) for match in matches(comment, desk.comment_words)]
-    if not matched:
+    words = [str(match) for match in matches(comment, desk.comment_words)]
+    asks = feedback in ASKING_FEEDBACK
+    if not words and not asks:
         return
-    written = digest(canonical_bytes([subscription.cancellation_feedback, comment]))
+    matched = [*words, f"feedback: {feedback}"] if asks else words
+    written = digest(canonical_bytes([feedback, comment]))
     with transaction(desk.db) as connection:
         if comments.is_known(connection, account.name, subscription.id, written):
             return
     charge = _last_charge(account, subscription)
     with step(desk) as this:
+        comments.lock(this.db, account.name, subscription.id)
+        converted = conversions.charge_of(this.db, account.name, subscription.id)
+        if charge is None and converted is not None:
+            raise RetryLaterError(f"subscription {subscription.id}: was charged while its comment was read")
         if charge is not None:
             cases.lock_charge(this.db, account.name, charge.id)
         is_new = comments.notice(
-            this.db,
-            account.name,
-            subscription.id,
-            written,
-            feedback=subscription.cancellation_feedback,
-            comment=comment,
-            matched=matched,
+            this.db, account.name, subscription.id, written, feedback=feedback, comment=comment, matched=matched
         )
-        if not is_new or charge is None:
-            return
-        case = _case(this, account, subscription, charge)
-        if case is None:
-            return
+        # "Not used" is the policy's ground for a trial's charge alone; on any other charge it asks for nothing.
+        if is_new and charge is not None and (words or charge.id == converted):
+            _put_before_a_person(this, account, subscription, charge, [(written, matched)])
+
+
+def hear_kept(this: Step, account: Account, subscription: Subscription, charge: Charge) -> None:
+    """What was said about this subscription before its trial turned into this charge opens a case now, in the
+    transaction that notices the conversion.
+    """
+    comments.lock(this.db, account.name, subscription.id)
+    kept = comments.kept(this.db, account.name, subscription.id)
+    if kept:
+        cases.lock_charge(this.db, account.name, charge.id)
+        _put_before_a_person(this, account, subscription, charge, [(one.digest, one.matched) for one in kept])
+
+
+def _put_before_a_person(
+    this: Step,
+    account: Account,
+    subscription: Subscription,
+    charge: Charge,
+    said: Sequence[tuple[str, Sequence[str]]],
+) -> None:
+    case = _case(this, account, subscription, charge)
+    if case is None:
+        return
+    for written, matched in said:
         comments.belongs(this.db, account.name, subscription.id, written, case_id=case.id)
         body = {"subscription": subscription.id, "comment_digest": written, "matched": matched}
         kind = EntryKind.CASE_COMMENTED

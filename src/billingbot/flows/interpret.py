@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import assert_never
 
-from sqlalchemy import Connection
-
 from billingbot.core.errors import StripeNotFoundError
-from billingbot.core.evidence.dossier import CHARGEBACK_OPEN, INQUIRY_OPEN, Customer, Dispute, Subscription
+from billingbot.core.evidence.dossier import CHARGEBACK_OPEN, INQUIRY_OPEN, Charge, Customer, Dispute, Subscription
 from billingbot.core.evidence.trial import charged_at_end, earlier_paid
 from billingbot.core.ids import Kind
 from billingbot.core.job import Job
@@ -27,8 +25,8 @@ from billingbot.core.signals import (
     signal_of,
 )
 from billingbot.flows.breaks import Breaks
-from billingbot.flows.comments import hear_comment
-from billingbot.flows.desk import Account, Desk, step
+from billingbot.flows.comments import hear_comment, hear_kept
+from billingbot.flows.desk import Account, Desk, Step, step
 from billingbot.flows.disputes.deadlines import follow_deadline
 from billingbot.flows.disputes.drafting import want_draft
 from billingbot.flows.disputes.news import tell_news
@@ -98,8 +96,8 @@ def _notice_conversion(desk: Desk, account: Account, invoice_id: str) -> None:
     """Stores a conversion where the invoice is a trial-end charge by the exact predicate; a request it is not."""
     found = conversion_of(desk, account, invoice_id)
     if found is not None:
-        with transaction(desk.db) as connection:
-            notice(connection, found)
+        with step(desk) as this:
+            notice(this, account, found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,16 +105,17 @@ class NewConversion:
     """A conversion that is not stored yet, with what is to be remembered of its trial."""
 
     conversion: conversions.Conversion
+    charge: Charge
     subscription: Subscription
     customer: Customer | None
     fingerprint: str | None
 
 
-def notice(connection: Connection, found: NewConversion) -> bool:
-    """Stores it, once per charge. True where it is new."""
-    account = found.conversion.account
-    remember(connection, account, found.subscription, found.customer, also_card=found.fingerprint)
-    return conversions.notice(connection, found.conversion)
+def notice(this: Step, account: Account, found: NewConversion) -> bool:
+    """Stores it, once per charge, and hears what was said before it. True where it is new."""
+    remember(this.db, account.name, found.subscription, found.customer, also_card=found.fingerprint)
+    hear_kept(this, account, found.subscription, found.charge)
+    return conversions.notice(this.db, found.conversion)
 
 
 def conversion_of(desk: Desk, account: Account, invoice_id: str) -> NewConversion | None:
@@ -156,6 +155,7 @@ def conversion_of(desk: Desk, account: Account, invoice_id: str) -> NewConversio
     )
     return NewConversion(
         conversion=conversion,
+        charge=charge,
         subscription=subscription,
         customer=dossier.customer,
         fingerprint=charge.fingerprint,

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
+from billingbot.store import database
 from billingbot.store.schema import cancellation_comments
 
 
@@ -64,6 +66,24 @@ def notice(
     return written.one_or_none() is not None
 
 
+def lock(connection: Connection, account: str, subscription_id: str) -> None:
+    """Holds what is said about a subscription until the transaction ends: a comment and the charge it was made before
+    find each other, whichever is noticed first. To be taken before the charge's own lock.
+    """
+    database.advisory_lock(connection, f"comment:{account}:{subscription_id}")
+
+
+def kept(connection: Connection, account: str, subscription_id: str) -> tuple[Comment, ...]:
+    """Those on a subscription that nobody has read yet, since there was nothing to decide; oldest first."""
+    c = cancellation_comments.c
+    rows = connection.execute(
+        _select()
+        .where(c.account == account, c.subscription_id == subscription_id, c.case_id.is_(None))
+        .order_by(c.noticed_at)
+    )
+    return tuple(map(_comment, rows))
+
+
 def belongs(connection: Connection, account: str, subscription_id: str, digest: str, *, case_id: str) -> None:
     """Says on which case the comment is read."""
     c = cancellation_comments.c
@@ -77,9 +97,13 @@ def belongs(connection: Connection, account: str, subscription_id: str, digest: 
 def of_case(connection: Connection, case_id: str) -> tuple[Comment, ...]:
     """The comments that are read on this case, oldest first."""
     c = cancellation_comments.c
-    rows = connection.execute(
-        sa.select(*(c[name] for name in Comment.__slots__))
-        .where(c.case_id == case_id)
-        .order_by(c.noticed_at, c.subscription_id)
-    )
-    return tuple(Comment(**{**row._mapping, "matched": tuple(row.matched)}) for row in rows)
+    rows = connection.execute(_select().where(c.case_id == case_id).order_by(c.noticed_at, c.subscription_id))
+    return tuple(map(_comment, rows))
+
+
+def _select() -> sa.Select[Any]:
+    return sa.select(*(cancellation_comments.c[name] for name in Comment.__slots__))
+
+
+def _comment(row: sa.Row[Any]) -> Comment:
+    return Comment(**{**row._mapping, "matched": tuple(row.matched)})

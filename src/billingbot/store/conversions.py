@@ -34,6 +34,18 @@ def is_noticed(connection: Connection, account: str, invoice_id: str) -> bool:
     return bool(connection.execute(sa.select(found)).scalar_one())
 
 
+def charge_of(connection: Connection, account: str, subscription_id: str) -> str | None:
+    """The charge at the end of this subscription's trial, where one is noticed; the newest of several."""
+    query = (
+        sa.select(conversions.c.charge_id)
+        .where(conversions.c.account == account, conversions.c.subscription_id == subscription_id)
+        .order_by(conversions.c.charged_at.desc())
+        .limit(1)
+    )
+    found: str | None = connection.execute(query).scalar_one_or_none()
+    return found
+
+
 def notice(connection: Connection, conversion: Conversion) -> bool:
     """Stores it, once per charge. True where it is new."""
     row = {name: getattr(conversion, name) for name in Conversion.__slots__}

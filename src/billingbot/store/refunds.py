@@ -302,6 +302,9 @@ def automatic_refunds(
 ) -> tuple[int, int, int]:
     """Automatic refunds within the window to this customer, this card and this mailbox.
 
+    What people marked as no link counts all the same: a mark says who somebody is, and a limit says how often a machine
+    pays one card or mailbox. A mark that is wrong must not let it pay twice; a person may still approve.
+
     `other_than` names a charge that does not count: the one being decided.
     """
 

@@ -11,6 +11,10 @@ from typing import Final
 REASON: Final = "cancellation-comment"
 """What a case says that was opened for such a comment: nobody asked yet, a person reads it."""
 
+# Stripe's word for "I did not use it": the policy's ground for the charge at a trial's end (clause unused-trial). It is
+# the customer's word and no evidence of non-use. https://docs.stripe.com/api/subscriptions/object
+ASKING_FEEDBACK: Final = frozenset({"unused"})
+
 # Words and phrases, by language; a star stands for any letters. Every list is tried on every comment, for a comment
 # does not say what it is written in. None of them proves anything: "no refund needed" matches as well.
 DEFAULT_WORDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(

@@ -30,8 +30,10 @@ def unlink(desk: Desk, act: Act, between: Between, *, why: str, for_everybody: b
     """Marks the link as wrong: for these two and this kind, in later cases too, until somebody takes it back.
 
     `for_everybody` marks what the two share instead (a card that many have, an office's device): it links nobody from
-    then on. The case is not decided anew by this; whoever wants that asks for it. Twice comes to the same. Raises
-    InputError where the two share nothing of this kind, ConflictError where the case has changed.
+    then on. The limits on automatic refunds to one card or mailbox hold as before (see `store.refunds`): no mark opens
+    the way for a machine to pay twice. The case is not decided anew by this; whoever wants that asks for it. Twice
+    comes to the same. Raises InputError where the two share nothing of this kind, ConflictError where the case has
+    changed.
     """
     desk.require(Power.DECIDE)
     why = text_of("why", why)

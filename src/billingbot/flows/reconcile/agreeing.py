@@ -97,7 +97,7 @@ def agree_on_conversion(at: Round, charge_id: str) -> None:
     if missed is None:
         return
     with step(at.desk) as this:
-        if notice(this.db, missed):
+        if notice(this, at.account, missed):
             one = missed.conversion
             found = Side(amount_minor=one.amount_minor, currency=one.currency)
             what = Mismatch(

@@ -37,6 +37,7 @@ conversions = Table(
     time("noticed_at", now=True),
     UniqueConstraint("account", "charge_id"),
     Index("ix_conversions_invoice_id", "account", "invoice_id"),
+    Index("ix_conversions_subscription_id", "account", "subscription_id"),
 )
 
 # Who had a trial; by which card and mailbox stands in customer_identities.

@@ -135,7 +135,7 @@ def case_page(connection: Connection, case_id: str) -> CasePage:
         timeline=tuple(timeline(connection, case_id)),
         disputes=disputes_of_charge(connection, case.account, case.charge_id) if case.charge_id else (),
         letters=letter_rows.of_case(connection, case_id),
-        comments=comment_rows.of_case(connection, case_id),
+        comments=_comments(connection, case),
         first_approval=approval_rows.waiting(connection, case_id),
     )
 
