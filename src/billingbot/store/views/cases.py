@@ -206,6 +206,12 @@ def _conditions(filters: CaseFilter) -> list[sa.ColumnElement[bool]]:
     return conditions
 
 
+def _comments(connection: Connection, case: Case) -> tuple[comment_rows.Comment, ...]:
+    """Those read on this case, and those on its subscription that are read on none."""
+    kept = comment_rows.kept(connection, case.account, case.subscription_id) if case.subscription_id else ()
+    return (*comment_rows.of_case(connection, case.id), *kept)
+
+
 def _decisions(connection: Connection, case_id: str) -> tuple[DecisionLine, ...]:
     columns = [decisions.c[name] for name in DecisionLine.__slots__]
     rows = connection.execute(
