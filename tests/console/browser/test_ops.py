@@ -1,5 +1,7 @@
 """Ops in a real browser: from a failing group to a replay that ends, with the money told before."""
 
+from urllib.parse import urlsplit
+
 from playwright.sync_api import Page
 
 from billingbot.core.access.powers import Role
@@ -68,6 +70,15 @@ def test_what_ops_look_at_beside_jobs_holds_too(console: Console, browser_page: 
     shop.usage.down = False
     shop.do("watch")
     page = browser_page(Role.OPS)
+    unasked: dict[str, bool] = {}
+    page.on(
+        "request",
+        lambda one: (
+            unasked.update({urlsplit(one.url).path: "x-unasked" in one.headers})
+            if "hx-request" in one.headers
+            else None
+        ),
+    )
     page.goto("/jobs/load")
     looked_at(page, "load")
     page.goto("/events?type=invoice.paid")
@@ -78,6 +89,8 @@ def test_what_ops_look_at_beside_jobs_holds_too(console: Console, browser_page: 
     page.get_by_label("About").fill(trial.customer)
     page.get_by_role("button", name="Ask").click()
     page.get_by_role("table", name="What the sources say").wait_for()
+    # What a page asks by itself is no sign of life, what somebody clicked is: sessions end by it.
+    assert (unasked["/notices/bell"], unasked["/sources/ask"]) == (True, False)
     looked_at(page, "sources")
     page.goto("/reconcile")
     page.keyboard.press("b")
