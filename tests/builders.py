@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ NOW = CHARGED + timedelta(days=2)
 AMOUNT = 4900
 
 
+@cache
 def shipped_policy() -> Policy:
-    """The policy as shipped."""
+    """The policy as shipped, compiled once per process: nothing can change it."""
     return load_policy(POLICY_FILE.read_bytes(), filename="policy.toml")
 
 

@@ -27,11 +27,11 @@ from billingbot.gateway.client import StripeGateway
 from billingbot.gateway.envelope import decode
 from billingbot.sandbox.server import RunningSandbox, running_sandbox
 from billingbot.store import cases, ledger
-from billingbot.store.database import make_engine
 from billingbot.store.schema import jobs as jobs_table
 from billingbot.worker.run import run
 from billingbot.worker.schedule import TASKS
 from tests.builders import shipped_policy
+from tests.desks import engine_on
 from tests.engines.shared import Database
 
 LONG_AGO = timedelta(days=3650)
@@ -125,7 +125,7 @@ class Shop:
         self.policy: Policy = shipped_policy()
         gateway = StripeGateway("default", "rk_test_shop", False, api_base=stripe.url)
         self.desk = Desk(
-            db=make_engine(database.app_url, pool_size=20),
+            db=engine_on(database.app_url, pool_size=20),
             accounts={"default": Account(name="default", livemode=False, stripe=gateway)},
             usage=(self.usage,),
             support=(self.support,),

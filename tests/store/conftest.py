@@ -5,15 +5,14 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import Engine
+from tests.desks import engine_on
 from tests.engines.shared import Database
-
-from billingbot.store.database import make_engine
 
 
 @pytest.fixture
 def db(database: Database) -> Iterator[Engine]:
     """The application's own engine, in its least role."""
-    engine = make_engine(database.app_url, pool_size=20)
+    engine = engine_on(database.app_url, pool_size=20)
     yield engine
     engine.dispose()
 

@@ -20,9 +20,9 @@ from billingbot.core.evidence.usage import Span, Subject, UsageReport
 from billingbot.flows.desk import Account, Desk
 from billingbot.flows.receive import Endpoint
 from billingbot.gateway.client import StripeGateway
-from billingbot.store.database import make_engine
 from billingbot.web.serve import ImpatientProtocol, config
 from tests.builders import shipped_policy
+from tests.desks import engine_on
 
 SECRET = "whsec_street"
 SECOND_SECRET = "whsec_street_after_rotation"
@@ -53,7 +53,7 @@ class PushedUsage:
 def open_desk(url: str) -> Desk:
     """A desk with two accounts, one of them live, and one push source; nobody calls Stripe."""
     return Desk(
-        db=make_engine(url, pool_size=10),
+        db=engine_on(url),
         accounts={
             name: Account(
                 name=name,
