@@ -6,6 +6,8 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip install --quiet
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Set on some machines, and then every one of our many processes compiles all our sources again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo up test torture check bench record lock clean
 

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,10 @@ from tests.engines.shared import (
 
 if TYPE_CHECKING:
     from billingbot.sandbox.server import RunningSandbox
+
+# Set on some machines; the hundreds of processes that tests start would each compile all our sources again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 _USERS = pytest.StashKey[IO[bytes]]()
 _STOP_SECONDS = 10

@@ -5,7 +5,6 @@ import io
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pyarrow.parquet as pq
 import pytest
 from pypdf import PdfReader
@@ -13,6 +12,7 @@ from pypdf import PdfReader
 from billingbot.core.access.powers import ALL, Power
 from billingbot.flows.switch import create_key
 from billingbot.web.app import make_app
+from tests.calls import visitor
 from tests.cli.terminal import KEYS, typed
 from tests.engines.shared import Database
 from tests.flows.conftest import shop as shop  # noqa: PLC0414  # pytest finds the fixture by this name
@@ -67,7 +67,7 @@ def test_the_same_through_the_api(shop: Shop) -> None:
     charge = refunded(shop)
     settle(shop)
     month = str(month_at_stripe(shop))
-    with served(make_app(shop.desk, endpoints())) as url, httpx.Client(base_url=url, timeout=30) as api:
+    with served(make_app(shop.desk, endpoints())) as url, visitor(url) as api:
 
         def use(**key: Any) -> None:
             api.headers["Authorization"] = f"Bearer {create_key(shop.desk, **key, by='tests')}"

@@ -25,6 +25,7 @@ from billingbot.engines.processes import started_at
 from billingbot.sandbox.server import RunningSandbox
 from billingbot.store.database import make_engine
 from billingbot.store.migrate import drift, is_current
+from tests.calls import tls
 from tests.cli.conftest import Start
 from tests.cli.terminal import KEYS, run, typed
 from tests.engines.shared import Database, SharedPostgres, plain
@@ -130,7 +131,7 @@ def test_the_local_stripe_runs_until_it_is_told_to_stop(start: Start, tmp_path: 
     port, log = _free_port(), tmp_path / "sandbox.log"
     stripe = start({}, log, "sandbox", "--port", str(port), "--start-at", "2026-03-01T00:00:00Z")
     _eventually(lambda: _answers(f"http://127.0.0.1:{port}/_sandbox/health"))
-    clock = httpx.get(f"http://127.0.0.1:{port}/_sandbox/clock").json()
+    clock = httpx.get(f"http://127.0.0.1:{port}/_sandbox/clock", verify=tls()).json()
     assert clock["iso"].startswith("2026-03-01T00:00:00")
     taken = run({}, "sandbox", "--port", str(port))
     assert taken.code == 1
@@ -270,7 +271,7 @@ def _is_ready(port: int) -> bool:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=2, trust_env=False).is_success
+        return httpx.get(url, timeout=2, trust_env=False, verify=tls()).is_success
     except httpx.HTTPError:
         return False
 

@@ -16,6 +16,7 @@ from billingbot.core.access.powers import Role
 from billingbot.flows.access import people, sign_in
 from billingbot.web.app import make_app
 from billingbot.web.console.visit import COOKIE
+from tests.calls import tls
 from tests.flows.conftest import shop as shop  # noqa: PLC0414  # pytest finds the fixture by this name
 from tests.flows.shop import Shop
 from tests.web.street import endpoints, served
@@ -73,7 +74,7 @@ def console(shop: Shop) -> Iterator[Console]:
 @pytest.fixture
 def stranger(console: Console) -> Iterator[Client]:
     """Nobody whom we know."""
-    with Client(base_url=console.url, timeout=30) as client:
+    with Client(base_url=console.url, timeout=30, verify=tls()) as client:
         yield client
 
 
@@ -87,7 +88,7 @@ def signed_in(console: Console) -> Iterator[SignedIn]:
 
         def come(*roles: Role, name: str | None = None) -> Client:
             secret = console.session(*roles, name=name or "-".join(roles))
-            client = stack.enter_context(Client(base_url=console.url, timeout=30, follow_redirects=True))
+            client = stack.enter_context(Client(base_url=console.url, timeout=30, verify=tls(), follow_redirects=True))
             client.cookies.set(COOKIE, secret)
             found = re.search(r'"X-CSRF-Token": "(\w+)"', client.get("/").text)
             assert found, "every page carries the mark"

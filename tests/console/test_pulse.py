@@ -13,6 +13,7 @@ from billingbot.flows.casework.review import claim, note
 from billingbot.store import visits
 from billingbot.web.app import make_app
 from billingbot.web.console.visit import COOKIE
+from tests.calls import visitor
 from tests.console.conftest import Client, Console, SignedIn
 from tests.flows.shop import Shop
 from tests.web.street import endpoints, served
@@ -98,7 +99,7 @@ def test_the_server_ends_while_pages_listen_and_no_connection_is_held_meanwhile(
     with ExitStack() as stack:
         with served(app) as url:
             secret = Console(shop=shop, url=url, app=app).session(Role.OPS, name="Max")
-            client = stack.enter_context(httpx.Client(base_url=url, cookies={COOKIE: secret}))
+            client = stack.enter_context(visitor(url, cookies={COOKIE: secret}))
             page = stack.enter_context(listening(client, "queue"))
             page.next()
             assert app.state.pulse.listening == 1

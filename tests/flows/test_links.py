@@ -22,6 +22,7 @@ from billingbot.store.views.links import CaseLinks, case_links
 from billingbot.web.app import make_app
 from tests.cli.conftest import settings as settings  # noqa: PLC0414  # pytest finds the fixture by this name
 from tests.cli.terminal import typed
+from tests.calls import visitor
 from tests.flows.shop import Shop, Trial
 from tests.web.street import endpoints, served
 
@@ -276,7 +277,7 @@ def _explain(connection: sa.Connection, clause: Any) -> Any:
 @pytest.fixture
 def counter(shop: Shop) -> Any:
     """The API over the shop."""
-    with served(make_app(shop.desk, endpoints())) as url, httpx.Client(base_url=url, timeout=30) as client:
+    with served(make_app(shop.desk, endpoints())) as url, visitor(url) as client:
         client.headers["Authorization"] = f"Bearer {create_key(shop.desk, 'helpdesk', by='tests', may=ALL)}"
         yield client
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx
+from tests.calls import tls
 
 from billingbot.sandbox.client import SandboxClient
 
@@ -31,7 +32,9 @@ def one_off(
 
 def fault(stripe: SandboxClient, kind: str, **rule: Any) -> None:
     """A bad day to come. Asked for over HTTP: the client's own method cannot pass on a rule with a method or path."""
-    httpx.post(f"{stripe.url}/_sandbox/faults", json={"kind": kind, **rule}, trust_env=False).raise_for_status()
+    httpx.post(
+        f"{stripe.url}/_sandbox/faults", json={"kind": kind, **rule}, trust_env=False, verify=tls()
+    ).raise_for_status()
 
 
 def customer(stripe: SandboxClient, email: str = "ada@example.com", card: str = "pm_card_visa") -> str:

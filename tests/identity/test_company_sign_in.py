@@ -19,6 +19,7 @@ from billingbot.flows.access import people
 from billingbot.flows.desk import CompanySignIn, Desk
 from billingbot.identity.oidc import Oidc
 from billingbot.web.app import make_app
+from tests.calls import tls, visitor
 from tests.engines.shared import Database
 from tests.identity.provider import CLIENT, SECRET, Provider
 from tests.web.street import close_desk, endpoints, open_desk, served
@@ -49,7 +50,7 @@ def desk(database: Database, provider: Provider) -> Iterator[Desk]:
 @pytest.fixture
 def browser(desk: Desk) -> Iterator[httpx.Client]:
     """Somebody's browser before the console."""
-    with served(make_app(desk, endpoints())) as url, httpx.Client(base_url=url, timeout=30) as client:
+    with served(make_app(desk, endpoints())) as url, visitor(url) as client:
         yield client
 
 
@@ -57,7 +58,7 @@ def _come_in(browser: httpx.Client, to: str = "/search") -> httpx.Response:
     """Through the provider and back; the answer of our door."""
     away = browser.get("/sign-in/oidc", params={"next": to})
     assert away.status_code == 303, away.text
-    back = httpx.get(away.headers["location"])
+    back = httpx.get(away.headers["location"], verify=tls())
     return browser.get(back.headers["location"])
 
 
@@ -139,8 +140,8 @@ def test_rolled_keys_are_asked_for_anew(browser: httpx.Client, provider: Provide
 
 def test_an_answer_counts_once_in_the_browser_that_asked_for_it(browser: httpx.Client, provider: Provider) -> None:
     away = browser.get("/sign-in/oidc")
-    back = httpx.get(away.headers["location"]).headers["location"]
-    assert httpx.get(back).status_code == 403  # another browser: somebody was sent a link
+    back = httpx.get(away.headers["location"], verify=tls()).headers["location"]
+    assert httpx.get(back, verify=tls()).status_code == 403  # another browser: somebody was sent a link
     forged = re.sub(r"state=[\w-]+", "state=another", back)
     assert browser.get(forged).status_code == 403
     assert browser.get(back).status_code == 403  # the first answer, right or wrong, ended it
@@ -232,7 +233,7 @@ def test_it_is_configured_by_the_file_and_its_secret_by_the_environment(
 def test_without_groups_only_who_was_added_comes_in(provider: Provider, desk: Desk) -> None:
     assert desk.oidc is not None
     plain = replace(desk, oidc=replace(desk.oidc, roles=None), passwords=False)
-    with served(make_app(plain, endpoints())) as url, httpx.Client(base_url=url, timeout=30) as browser:
+    with served(make_app(plain, endpoints())) as url, visitor(url) as browser:
         assert "Password" not in browser.get("/sign-in").text
         assert browser.post("/sign-in", data={"who": "Ada", "password": "x"}).status_code == 403
         assert "nobody has added you" in _come_in(browser).text

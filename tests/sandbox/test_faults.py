@@ -5,6 +5,7 @@ import time
 import httpx
 import pytest
 import stripe
+from tests.calls import tls
 from tests.sandbox.shop import Shop
 
 from billingbot.sandbox.client import SandboxError
@@ -12,7 +13,7 @@ from billingbot.sandbox.client import SandboxError
 
 def _post(shop: Shop, charge: str, key: str = "k") -> httpx.Response:
     headers = {"Authorization": "Bearer sk_test_x", "Idempotency-Key": key}
-    return httpx.post(f"{shop.sandbox.url}/v1/refunds", data={"charge": charge}, headers=headers)
+    return httpx.post(f"{shop.sandbox.url}/v1/refunds", data={"charge": charge}, headers=headers, verify=tls())
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,9 @@ def test_a_slow_answer_arrives_late_but_arrives(shop: Shop) -> None:
     shop.control.fault("slow", path="/v1/refunds", seconds=0.4)
     headers = {"Authorization": "Bearer sk_test_x"}
     with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{shop.sandbox.url}/v1/refunds", data={"charge": charge.id}, headers=headers, timeout=0.1)
+        httpx.post(
+            f"{shop.sandbox.url}/v1/refunds", data={"charge": charge.id}, headers=headers, timeout=0.1, verify=tls()
+        )
     until = time.monotonic() + 5
     while not shop.control.objects("refund"):
         assert time.monotonic() < until

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 import stripe
+from tests.calls import tls
 from tests.sandbox.shop import Shop
 
 
@@ -16,7 +17,7 @@ def _refund(shop: Shop, charge: str, key: str, **params: Any) -> Any:
 
 def _raw(shop: Shop, path: str, form: dict[str, str], key: str) -> httpx.Response:
     headers = {"Authorization": "Bearer sk_test_x", "Idempotency-Key": key}
-    return httpx.post(f"{shop.sandbox.url}/v1{path}", data=form, headers=headers)
+    return httpx.post(f"{shop.sandbox.url}/v1{path}", data=form, headers=headers, verify=tls())
 
 
 def test_the_same_key_gives_the_same_answer_and_one_refund(shop: Shop) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 import httpx
 import pytest
+from tests.calls import tls
 from tests.sandbox.shop import Shop
 
 from billingbot.sandbox.server import RunningSandbox, running_sandbox
@@ -228,6 +229,7 @@ def test_a_recorded_request_is_answered_alike(recorded: dict[str, Any], world_sa
         headers={"Authorization": "Bearer sk_test_x", "Content-Type": "application/x-www-form-urlencoded"}
         | ({"Idempotency-Key": recorded["idempotency_key"]} if recorded["idempotency_key"] else {})
         | ({"Stripe-Version": AT_ITS_VERSION} if "latest_invoice.payment_intent" in recorded["form"] else {}),
+        verify=tls(),
     )
     assert answer.status_code == recorded["status"], answer.text
     if recorded["idempotency_key"] and recorded["method"] == "POST":

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 import stripe
+from tests.calls import tls
 from tests.sandbox.shop import Shop
 
 from billingbot.sandbox.server import running_sandbox
@@ -14,7 +15,9 @@ DAY = 86_400
 
 
 def _get(shop: Shop, path: str, **how: Any) -> httpx.Response:
-    return httpx.get(f"{shop.sandbox.url}{path}", **{"headers": {"Authorization": "Bearer sk_test_x"}, **how})
+    return httpx.get(
+        f"{shop.sandbox.url}{path}", **{"headers": {"Authorization": "Bearer sk_test_x"}, **how}, verify=tls()
+    )
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer pk_test_1", "Bearer sk_live_1", "Basic !!", "Digest x"])
@@ -59,7 +62,7 @@ def test_every_answer_names_the_request_and_the_version(shop: Shop) -> None:
 )
 def test_a_malformed_parameter_is_named(shop: Shop, form: str, param: str, code: str | None) -> None:
     headers = {"Authorization": "Bearer sk_test_x", "Content-Type": "application/x-www-form-urlencoded"}
-    answer = httpx.post(f"{shop.sandbox.url}/v1/subscriptions", content=form, headers=headers)
+    answer = httpx.post(f"{shop.sandbox.url}/v1/subscriptions", content=form, headers=headers, verify=tls())
     error = answer.json()["error"]
     assert (answer.status_code, error.get("param"), error.get("code")) == (400, param, code)
 

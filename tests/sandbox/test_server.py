@@ -9,6 +9,7 @@ import time
 
 import httpx
 import pytest
+from tests.calls import tls
 from tests.sandbox.shop import Shop
 
 from billingbot.sandbox.server import running_sandbox
@@ -27,7 +28,7 @@ def test_it_ends_also_when_the_block_fails() -> None:
     with pytest.raises(ZeroDivisionError), running_sandbox() as sandbox:
         raise ZeroDivisionError
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{sandbox.url}/_sandbox/health")
+        httpx.get(f"{sandbox.url}/_sandbox/health", verify=tls())
 
 
 def test_two_sandboxes_know_nothing_of_each_other() -> None:
@@ -48,7 +49,7 @@ def test_as_a_process_it_stops_cleanly_when_asked(stop: signal.Signals) -> None:
         until = time.monotonic() + 20
         while time.monotonic() < until:
             try:
-                answer = httpx.get(f"http://127.0.0.1:{port}/_sandbox/health")
+                answer = httpx.get(f"http://127.0.0.1:{port}/_sandbox/health", verify=tls())
             except httpx.ConnectError:
                 time.sleep(0.05)
             else:
@@ -77,6 +78,6 @@ def test_as_a_process_it_stops_cleanly_when_asked(stop: signal.Signals) -> None:
 )
 def test_the_control_api_says_what_is_wrong_with_a_command(path: str, body: str, said: str) -> None:
     with running_sandbox() as sandbox:
-        answer = httpx.post(f"{sandbox.url}/_sandbox{path}", content=body)
+        answer = httpx.post(f"{sandbox.url}/_sandbox{path}", content=body, verify=tls())
     assert answer.status_code in (400, 404)
     assert said in answer.json()["error"]

@@ -11,6 +11,7 @@ from billingbot.core.access.powers import ALL
 from billingbot.flows.desk import Desk
 from billingbot.flows.switch import create_key
 from billingbot.web.app import make_app
+from tests.calls import visitor
 from tests.engines.shared import Database
 from tests.flows.conftest import shop as shop  # noqa: PLC0414  # pytest finds the fixture by this name
 from tests.flows.shop import Shop
@@ -34,7 +35,7 @@ def app(desk: Desk) -> FastAPI:
 @pytest.fixture
 def street(app: FastAPI) -> Iterator[httpx.Client]:
     """A client of a real server, without a key."""
-    with served(app) as url, httpx.Client(base_url=url, timeout=30) as client:
+    with served(app) as url, visitor(url) as client:
         yield client
 
 

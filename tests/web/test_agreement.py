@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 
 from billingbot.core.access.powers import ALL
 from billingbot.flows.reconcile import reconcile_whole
 from billingbot.flows.switch import create_key
 from billingbot.web.app import make_app
+from tests.calls import visitor
 from tests.engines.shared import Database
 from tests.flows.shop import Shop, open_shop, open_stripe
 from tests.web.street import served
@@ -32,7 +32,7 @@ def test_breaks_and_passes_are_shown_with_both_sides_and_counted_by_kind(shop: S
     key = create_key(shop.desk, "tests", by="kim", may=ALL)
 
     headers = {"Authorization": f"Bearer {key}"}
-    with served(make_app(shop.desk, {})) as url, httpx.Client(base_url=url, timeout=30, headers=headers) as client:
+    with served(make_app(shop.desk, {})) as url, visitor(url, headers=headers) as client:
         [shown] = client.get("/api/v1/reconcile/breaks", params={"state": "case"}).json()["items"]
         assert (shown["kind"], shown["charge"]) == ("amount", charge)
         assert (shown["expected"]["amount"]["minor"], shown["found"]["amount"]["minor"]) == (900, 1000)

@@ -18,6 +18,7 @@ from billingbot.flows.desk import Desk, step
 from billingbot.flows.switch import create_key, revoke_key
 from billingbot.store import cases, modes
 from billingbot.web.app import make_app
+from tests.calls import visitor
 from tests.flows.shop import Shop
 from tests.web.street import close_desk, endpoints, open_desk, served
 from tests.web.test_health import AWAY
@@ -211,7 +212,7 @@ def test_a_body_without_end_is_refused(api: httpx.Client) -> None:
 
 def test_without_postgres_the_api_asks_to_come_again() -> None:
     desk = open_desk(AWAY)
-    with served(make_app(desk, endpoints())) as url, httpx.Client(base_url=url, timeout=30) as client:
+    with served(make_app(desk, endpoints())) as url, visitor(url) as client:
         answer = client.get("/api/v1/cases", headers={"Authorization": "Bearer bbk_whoever"})
     close_desk(desk)
 

@@ -11,6 +11,7 @@ from billingbot.core.access.powers import ALL, Power
 from billingbot.flows.casework import review
 from billingbot.flows.switch import create_key
 from billingbot.web.app import make_app
+from tests.calls import visitor
 from tests.cli.conftest import settings as settings  # noqa: PLC0414  # pytest finds the fixture by this name
 from tests.cli.terminal import typed
 from tests.flows.shop import Shop
@@ -20,7 +21,7 @@ from tests.web.street import served
 @pytest.fixture
 def street(shop: Shop) -> Iterator[httpx.Client]:
     """A client of a server over the shop's own desk, which reaches its Stripe; without a key."""
-    with served(make_app(shop.desk, {})) as url, httpx.Client(base_url=url, timeout=30) as client:
+    with served(make_app(shop.desk, {})) as url, visitor(url) as client:
         yield client
 
 

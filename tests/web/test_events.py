@@ -11,6 +11,7 @@ from billingbot.core.access.powers import ALL
 from billingbot.core.job import MOST_ATTEMPTS, Actor
 from billingbot.flows.switch import create_key
 from billingbot.web.app import make_app
+from tests.calls import visitor
 from tests.flows.shop import Shop
 from tests.web.street import endpoints, served, sign, snapshot
 
@@ -21,7 +22,7 @@ ACT = {"name": "again", "by": "ada", "why": "we read them wrongly"}
 @pytest.fixture
 def door(shop: Shop) -> Iterator[httpx.Client]:
     """The shop's own doors, with an API key."""
-    with served(make_app(shop.desk, endpoints())) as url, httpx.Client(base_url=url, timeout=30) as client:
+    with served(make_app(shop.desk, endpoints())) as url, visitor(url) as client:
         client.headers["Authorization"] = f"Bearer {create_key(shop.desk, 'helpdesk', by='tests', may=ALL)}"
         yield client
 

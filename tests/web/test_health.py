@@ -10,6 +10,7 @@ from billingbot.flows.switch import set_mode
 from billingbot.web.app import make_app
 from billingbot.web.gauges import DeskGauges
 from billingbot.web.health import check
+from tests.calls import visitor
 from tests.engines.shared import SharedPostgres
 from tests.web.street import close_desk, endpoints, open_desk, served, sign, snapshot
 
@@ -59,7 +60,7 @@ def test_a_database_that_is_not_migrated_is_named(postgres: SharedPostgres) -> N
 
 def test_without_postgres_it_is_not_ready_and_the_metrics_page_says_so_and_lives() -> None:
     desk = open_desk(AWAY)
-    with served(make_app(desk, endpoints())) as url, httpx.Client(base_url=url) as client:
+    with served(make_app(desk, endpoints())) as url, visitor(url) as client:
         ready = client.get("/readyz")
         alive = client.get("/healthz")
         samples = scraped(client)

@@ -12,6 +12,7 @@ from billingbot.store.database import make_engine
 from billingbot.web.app import make_app
 from billingbot.web.metrics import Metrics
 from billingbot.web.porch import Porch, most_bytes
+from tests.calls import tls
 from tests.engines.shared import Database
 from tests.web.street import close_desk, endpoints, open_desk, served
 
@@ -61,7 +62,7 @@ def test_when_every_connection_is_in_use_a_request_is_put_off(database: Database
     crowded = Desk(**{name: getattr(desk, name) for name in Desk.__slots__} | {"db": small})
     try:
         with small.connect(), small.connect(), served(make_app(crowded, endpoints())) as url:
-            answer = httpx.get(f"{url}/api/v1/cases", headers={"Authorization": "Bearer bbk_whoever"})
+            answer = httpx.get(f"{url}/api/v1/cases", headers={"Authorization": "Bearer bbk_whoever"}, verify=tls())
     finally:
         small.dispose()
         close_desk(desk)

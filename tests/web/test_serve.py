@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from billingbot.web.serve import ImpatientProtocol
+from tests.calls import visitor
 from tests.engines.shared import Database
 from tests.web.street import served, sign, snapshot
 from tests.web.test_webhooks import stored
@@ -57,7 +58,7 @@ def web_process(url: str) -> Iterator[tuple["subprocess.Popen[str]", httpx.Clien
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"},
     )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+        with visitor(f"http://127.0.0.1:{port}", timeout=10) as client:
             _until_it_answers(process, client)
             yield process, client
     finally:
@@ -176,5 +177,5 @@ def test_an_answer_that_takes_longer_than_the_patience_is_given(app: ASGIApp) ->
             await asyncio.sleep(0.7)
         await app(scope, receive, send)
 
-    with served(slow, protocol=Hasty) as url, httpx.Client(base_url=url) as client:
+    with served(slow, protocol=Hasty) as url, visitor(url) as client:
         assert client.get("/healthz").status_code == 200

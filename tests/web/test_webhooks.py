@@ -22,6 +22,7 @@ from billingbot.web.app import make_app
 from billingbot.web.batches import Batches
 from billingbot.web.metrics import Metrics
 from billingbot.web.webhooks import MOST_BYTES, WebhookDoor
+from tests.calls import visitor
 from tests.engines.shared import Database, SharedPostgres
 from tests.web.street import SECOND_SECRET, CountingBell, close_desk, endpoints, open_desk, served, sign, snapshot, thin
 from tests.web.test_health import AWAY
@@ -320,7 +321,7 @@ def test_a_client_that_promises_more_than_it_sends_and_leaves_costs_nothing(app:
     with served(app) as url:
         head = f"POST {DOOR} HTTP/1.1\r\nContent-Length: {len(body) + 10}\r\nStripe-Signature: {sign(body)}"
         _raw(url, head, body).close()
-        with httpx.Client(base_url=url) as client:
+        with visitor(url) as client:
             assert deliver(client, snapshot("evt_2")).status_code == 200
 
     assert [row.event_id for row in stored(owner)] == ["evt_2"]
@@ -356,7 +357,7 @@ def test_noise_on_the_line_ends_that_line_alone(app: Any, noise: bytes) -> None:
         with socket.create_connection((address.hostname, address.port), timeout=10) as line:
             line.sendall(noise)
             assert b" 500 " not in line.recv(65536)
-        with httpx.Client(base_url=url) as client:
+        with visitor(url) as client:
             assert deliver(client, snapshot()).status_code == 200
 
 
@@ -365,7 +366,7 @@ def test_noise_on_the_line_ends_that_line_alone(app: Any, noise: bytes) -> None:
 
 def test_without_postgres_stripe_is_asked_to_come_again() -> None:
     desk = open_desk(AWAY)
-    with served(make_app(desk, endpoints())) as url, httpx.Client(base_url=url, timeout=30) as client:
+    with served(make_app(desk, endpoints())) as url, visitor(url) as client:
         answer = deliver(client, snapshot())
     close_desk(desk)
 

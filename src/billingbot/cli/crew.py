@@ -5,11 +5,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Final
-
-import httpx
+from urllib.parse import urlsplit
 
 from billingbot.engines.child import Child
 from billingbot.engines.postgres import prepare_postgres
@@ -110,8 +111,14 @@ def _argv(*words: str) -> tuple[str, ...]:
 
 
 def _answers(url: str) -> bool:
+    # Asked twenty times a second while the web starts: httpx would read all certificates of the world each time, and
+    # a proxy of the environment must not stand between us and ourselves.
+    place = urlsplit(url)
+    door = HTTPConnection(place.hostname or "", place.port, timeout=2)
     try:
-        # A proxy of the environment must not stand between us and ourselves.
-        return httpx.get(url, timeout=2, trust_env=False).is_success
-    except httpx.HTTPError:
+        door.request("GET", place.path)
+        return door.getresponse().status == HTTPStatus.OK
+    except (OSError, HTTPException):
         return False
+    finally:
+        door.close()

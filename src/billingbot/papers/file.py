@@ -1,12 +1,12 @@
 """A file for an auditor as a PDF: sections of named values and tables, ready to print; same input, same bytes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from fpdf.enums import WrapMode, XPos, YPos
 from fpdf.fonts import FontFace
 
+from billingbot.papers.paper import Section
 from billingbot.papers.pdf import NAME, Sheet, begun, printable
 
 _LABEL_MM: Final = 42
@@ -14,22 +14,6 @@ _LABEL_MM: Final = 42
 _MOST_CELL: Final = 250
 _GREY: Final = 95
 _RULE: Final = 190
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
-    """A heading with values by name, then a table, then lines of text; each may be missing.
-
-    `widths` are the shares of the table's columns.
-    """
-
-    title: str
-    pairs: Sequence[tuple[str, str]] = ()
-    columns: Sequence[str] = ()
-    widths: Sequence[int] = ()
-    rows: Sequence[Sequence[str]] = ()
-    lines: Sequence[str] = ()
-    empty: str = "Nothing."
 
 
 def file_of(title: str, context: Sequence[str], sections: Sequence[Section]) -> bytes:

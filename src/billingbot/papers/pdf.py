@@ -3,7 +3,6 @@
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Final
 from fpdf import FPDF
 from fpdf.enums import WrapMode, XPos, YPos
 from fpdf.fonts import TTFFont
+
+from billingbot.papers.paper import Paper
 
 _FONTS: Final = Path(__file__).parent / "fonts"
 _REGULAR: Final = _FONTS / "DejaVuSans.ttf"
@@ -25,16 +26,6 @@ _DATED: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _MARGIN_MM: Final = 20
 _LONGEST_WORD: Final = 60
 _MOST_CHARS: Final = 200_000  # ten fields' worth: a longer text would be hundreds of pages that no bank reads
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paper:
-    """A printed paper. `unprintable` counts characters that the font does not have."""
-
-    content: bytes
-    pages: int
-    digest: str
-    unprintable: int
 
 
 class Sheet(FPDF):

@@ -11,10 +11,6 @@ from enum import StrEnum
 from itertools import islice
 from typing import IO, Any, Final
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-import xlsxwriter
-
 from billingbot.core.form import Form, safe_cell
 
 _PIECE: Final = 64 * 1024
@@ -22,10 +18,6 @@ _PIECE: Final = 64 * 1024
 _GROUP: Final = 20_000
 MOST_XLSX_ROWS: Final = 1_048_575
 """What a worksheet holds below its header."""
-# The largest amount we keep has 15 digits, and three of them may stand behind the point.
-_MONEY: Final = pa.decimal128(24, 3)
-_RATE: Final = pa.decimal128(28, 12)
-
 
 MEDIA: Final[Mapping[Form, str]] = {
     Form.CSV: "text/csv; charset=utf-8",
@@ -45,14 +37,6 @@ class Holds(StrEnum):
     DAY = "day"
 
 
-_ARROW: Final[Mapping[Holds, Any]] = {
-    Holds.TEXT: pa.string(),
-    Holds.COUNT: pa.int64(),
-    Holds.MONEY: _MONEY,
-    Holds.RATE: _RATE,
-    Holds.TIME: pa.timestamp("us", tz="UTC"),
-    Holds.DAY: pa.date32(),
-}
 _WIDTH: Final[Mapping[Holds, int]] = {
     Holds.TEXT: 24, Holds.COUNT: 12, Holds.MONEY: 14, Holds.RATE: 12, Holds.TIME: 20, Holds.DAY: 12,
 }  # fmt: skip
@@ -119,6 +103,8 @@ def _plain(value: Any) -> str:
 
 
 def _xlsx(sheet: Sheet, file: IO[bytes]) -> None:
+    import xlsxwriter  # as pyarrow below: every start of every process would load it, and an export alone needs it
+
     options = {
         "constant_memory": True,
         "strings_to_formulas": False,
@@ -165,12 +151,24 @@ def _number_format(places: int) -> str:
 
 def schema(columns: Sequence[Column]) -> Any:
     """The Parquet schema; each field says what it means."""
-    return pa.schema(
-        [pa.field(column.name, _ARROW[column.holds], metadata={"told": column.told}) for column in columns]
-    )
+    import pyarrow as pa
+
+    kinds = {
+        Holds.TEXT: pa.string(),
+        Holds.COUNT: pa.int64(),
+        # The largest amount we keep has 15 digits, and three of them may stand behind the point.
+        Holds.MONEY: pa.decimal128(24, 3),
+        Holds.RATE: pa.decimal128(28, 12),
+        Holds.TIME: pa.timestamp("us", tz="UTC"),
+        Holds.DAY: pa.date32(),
+    }
+    return pa.schema([pa.field(column.name, kinds[column.holds], metadata={"told": column.told}) for column in columns])
 
 
 def _parquet(sheet: Sheet, file: IO[bytes]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     of = schema(sheet.columns)
     rows = iter(sheet.rows)
     with pq.ParquetWriter(file, of, compression="zstd") as writer:

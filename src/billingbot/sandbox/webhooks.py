@@ -3,9 +3,11 @@
 import hashlib
 import heapq
 import hmac
+import ssl
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 import httpx
@@ -17,6 +19,12 @@ from billingbot.sandbox.tables import Obj, encode, snapshot
 
 WORKERS: Final = 4  # several, since Stripe promises no order either
 _IDLE_SECONDS: Final = 5.0  # how long a worker without work sleeps before it looks again
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Read once, not at each reset: the certificates of the world are many."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,9 +84,9 @@ class Outbox:
         box.listeners.append(self.tell)
 
     def start(self) -> None:
-        """Start the workers, with one client among them (it costs a moment: it reads the certificates)."""
+        """Start the workers, with one client among them."""
         seconds = self._box.options.webhook_timeout_seconds
-        self._client = httpx.Client(timeout=seconds, trust_env=False, follow_redirects=False)
+        self._client = httpx.Client(timeout=seconds, trust_env=False, follow_redirects=False, verify=_tls())
         self._threads = [threading.Thread(target=self._work, name=f"webhooks-{n}") for n in range(WORKERS)]
         for thread in self._threads:
             thread.start()

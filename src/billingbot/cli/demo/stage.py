@@ -183,13 +183,14 @@ def _process(name: str, words: list[str], environment: Mapping[str, str], data_d
 
 def _wait_for(url: str, log: Path) -> None:
     until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until:
-        try:
-            if httpx.get(url, timeout=2, trust_env=False).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
+    with httpx.Client(timeout=2, trust_env=False) as visitor:
+        while time.monotonic() < until:
+            try:
+                if visitor.get(url).status_code == httpx.codes.OK:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.1)
     tail = log.read_text("utf-8", errors="replace").strip().splitlines()[-5:]
     raise StageError("\n".join([f"{url} did not answer within {START_SECONDS:.0f} s; the end of {log}:", *tail]))
 

@@ -11,7 +11,7 @@ from billingbot.core.errors import NotFoundError
 from billingbot.core.facts import CATALOGUE, Facts, Known
 from billingbot.core.money import Money
 from billingbot.flows.desk import Desk
-from billingbot.papers.file import Section, file_of
+from billingbot.papers.paper import Section
 from billingbot.store import balance, months
 from billingbot.store.database import transaction
 from billingbot.store.views.cases import CasePage, case_page
@@ -30,6 +30,8 @@ def case_file(desk: Desk, case_id: str) -> bytes:
 
     What names a person stays out of it: texts, notes, letters and addresses, which have to stay erasable.
     """
+    from billingbot.papers.file import file_of  # loads fpdf and fonttools: not at every process's start
+
     desk.require(Power.SEE)
     with transaction(desk.db) as connection:
         page = case_page(connection, case_id)

@@ -15,7 +15,7 @@ from billingbot.core.evidence.dossier import Dispute
 from billingbot.core.policy.undisputed import Opinion
 from billingbot.flows.desk import Desk
 from billingbot.flows.disputes.sending import papers_of
-from billingbot.papers.pdf import Paper
+from billingbot.papers.paper import Paper
 from billingbot.store.database import transaction
 from billingbot.store.views.dispute_answers import AnswerRecord, ChangeLine, answer_record
 

@@ -18,7 +18,7 @@ from billingbot.core.ledger import EntryKind
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.disputes.drafting import AnswerAct, check_version, find_draft
 from billingbot.papers.evidence import printed_field
-from billingbot.papers.pdf import Paper
+from billingbot.papers.paper import Paper
 from billingbot.store import answer_drafts, answers, database
 from billingbot.store.answer_drafts import Draft
 from billingbot.store.database import transaction
