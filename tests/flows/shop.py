@@ -233,7 +233,9 @@ class Shop:
 
     def skip_events(self) -> None:
         """What Stripe has told so far is never delivered."""
-        self._seen.update(event["id"] for event in self.stripe.objects("event"))
+        state = self.sandbox.state
+        with state.lock:  # not over HTTP: events with all that they are about are megabytes
+            self._seen.update(state.tables["event"].rows)
 
     def work(self, *, only: Actor | None = None) -> int:
         """Runs every job that is due, and those that follow from it, until nothing is due; returns how many ran."""

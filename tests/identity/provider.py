@@ -6,6 +6,7 @@ import json
 import secrets
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
@@ -17,6 +18,12 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 CLIENT, SECRET = "billingbot-tests", "a secret of the tests"
+
+
+@cache
+def _first_key() -> RSAKey:
+    """Made once for all providers: the primes cost a good part of a second."""
+    return RSAKey.generate_key(2048, {"kid": "first"})
 
 
 @dataclass(slots=True)
@@ -35,7 +42,7 @@ class Provider:
     )
     claims: dict[str, Any] = field(default_factory=dict)
     alg: str = "RS256"
-    key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "first"}))
+    key: RSAKey = field(default_factory=_first_key)
     stranger: RSAKey | None = None
     _asked: dict[str, dict[str, str]] = field(default_factory=dict)
 

@@ -173,22 +173,28 @@ class Month:
         self.world.stripe.fault("lost_answer", method="DELETE", path="/v1/subscriptions/", times=1)
 
     def _settle(self, what: str, all_played: Sequence[Played], *, exactly: bool = False) -> None:
-        """Waits until every case rests; with `exactly`, until it rests where the story says, or patience ends."""
+        """Waits until every case rests; with `exactly`, until all rest where the stories say, or patience ends."""
         until = time.monotonic() + PATIENCE_SECONDS
+        waiting = list(all_played)
         while True:
-            for played in all_played:
-                if not played.is_settled or (exactly and self._differs(played)):
-                    self._look_at(played)
-            resting = [p for p in all_played if p.is_settled and not (exactly and self._differs(p))]
-            waiting = [p for p in all_played if p not in resting and (exactly or not p.story.later)]
-            self.say(what, len(resting), len(all_played))
-            if not waiting or time.monotonic() > until:
+            whole = len(waiting) == len(all_played)
+            moving = [played for played in waiting if not self._rests(played, exactly=exactly)]
+            self.say(what, len(all_played) - len(moving), len(all_played))
+            over = not moving if exactly else all(played.story.later for played in moving)
+            if (over and whole) or time.monotonic() > until:
                 return
-            time.sleep(_GLANCE_SECONDS)
+            # Who rests is looked at once more, with everybody, when nobody moves any more.
+            waiting = list(all_played) if over else moving
+            if moving:
+                time.sleep(_GLANCE_SECONDS)
 
-    def _differs(self, played: Played) -> bool:
-        self._money(played)
-        return bool(played.problems)
+    def _rests(self, played: Played, *, exactly: bool) -> bool:
+        """Whether its case rests, and with `exactly` where the story says."""
+        if exactly:
+            self._money(played)
+        if not played.is_settled or (exactly and played.problems):
+            self._look_at(played)
+        return played.is_settled and not (exactly and played.problems)
 
     def _look_at(self, played: Played) -> None:
         """Reads the story's case; one opened by a bank is found by its charge."""

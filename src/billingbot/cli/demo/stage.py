@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -116,8 +117,8 @@ def set_stage(data_dir: Path, *, seed: int) -> Iterator[Stage]:
         stripe_url = f"http://127.0.0.1:{stripe_port}"
         environment = _environment(data_dir, product, stripe_url, web_port)
         stack.enter_context(_process("stripe", sandbox, environment, data_dir))
-        _wait_for(f"{stripe_url}/_sandbox/health", data_dir / "stripe.log")
         stack.enter_context(_process("up", ["up"], environment, data_dir))
+        _wait_for(f"{stripe_url}/_sandbox/health", data_dir / "stripe.log")
         url = f"http://127.0.0.1:{web_port}"
         _wait_for(f"{url}/readyz", data_dir / "up.log")
         stripe = stack.enter_context(SandboxClient(stripe_url))
@@ -134,9 +135,11 @@ def set_stage(data_dir: Path, *, seed: int) -> Iterator[Stage]:
             data_dir=data_dir,
             environment=environment,
         )
-        key = json.loads(stage.command("keys", "create", "demo", "--may", "all", "--json"))["secret"]
+        with ThreadPoolExecutor() as pool:
+            mode = pool.submit(stage.command, "mode", "set", "auto", "--why", "the demo", "--yes")
+            key = json.loads(stage.command("keys", "create", "demo", "--may", "all", "--json"))["secret"]
+            mode.result()
         billingbot.headers["Authorization"] = f"Bearer {key}"
-        stage.command("mode", "set", "auto", "--why", "the demo", "--yes")
         yield stage
 
 
