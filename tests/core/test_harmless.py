@@ -6,7 +6,8 @@ import json
 import pytest
 
 from billingbot.bootstrap.telemetry import strike_out
-from billingbot.papers.file import Section, file_of
+from billingbot.papers.file import file_of
+from billingbot.papers.paper import Section
 
 HOSTILE = (
     "\u202eevil",

@@ -20,9 +20,9 @@ from billingbot.flows.switch import create_key
 from billingbot.store import history, links, requests
 from billingbot.store.views.links import CaseLinks, case_links
 from billingbot.web.app import make_app
+from tests.calls import visitor
 from tests.cli.conftest import settings as settings  # noqa: PLC0414  # pytest finds the fixture by this name
 from tests.cli.terminal import typed
-from tests.calls import visitor
 from tests.flows.shop import Shop, Trial
 from tests.web.street import endpoints, served
 

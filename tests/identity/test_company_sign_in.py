@@ -174,7 +174,7 @@ def test_a_second_factor_of_ours_is_asked_for_unless_the_providers_counts(browse
     assert browser.get("/search").status_code == 303
     assert desk.oidc is not None
     trusting = replace(desk, oidc=replace(desk.oidc, proves_second_factor=True))
-    with served(make_app(trusting, endpoints())) as url, httpx.Client(base_url=url, timeout=30) as another:
+    with served(make_app(trusting, endpoints())) as url, visitor(url) as another:
         assert _come_in(another).headers["location"] == "/search"
 
 

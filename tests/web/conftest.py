@@ -57,6 +57,6 @@ def owner(database: Database) -> Iterator[sa.Engine]:
 @pytest.fixture
 def counter(shop: Shop) -> Iterator[httpx.Client]:
     """The API over a shop with a Stripe of its own."""
-    with served(make_app(shop.desk, endpoints())) as url, httpx.Client(base_url=url, timeout=30) as client:
+    with served(make_app(shop.desk, endpoints())) as url, visitor(url) as client:
         client.headers["Authorization"] = f"Bearer {create_key(shop.desk, 'helpdesk', by='tests', may=ALL)}"
         yield client

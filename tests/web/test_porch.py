@@ -89,5 +89,5 @@ def test_no_body_is_larger_than_its_door_needs(app: FastAPI) -> None:
         2048,
     ]
     with served(app) as url:
-        answer = httpx.post(f"{url}/sign-in", data={"who": "x" * 270_000}, timeout=30)
+        answer = httpx.post(f"{url}/sign-in", data={"who": "x" * 270_000}, timeout=30, verify=tls())
     assert (answer.status_code, "more than is taken here" in answer.text) == (413, True)
