@@ -24,6 +24,7 @@ from billingbot.core.signals import (
     WarningRaised,
     signal_of,
 )
+from billingbot.flows.bad_news import CROSSED
 from billingbot.flows.breaks import Breaks
 from billingbot.flows.comments import hear_comment, hear_kept
 from billingbot.flows.desk import Account, Desk, Step, step
@@ -184,11 +185,12 @@ def read_dispute(desk: Desk, account: Account, dispute_id: str) -> Dispute:
         asked = _bank_asks(desk, account, dispute.charge_id, dispute.id, Channel.INQUIRY)
     elif dispute.status in CHARGEBACK_OPEN:
         asked = _bank_asks(desk, account, dispute.charge_id, dispute.id, Channel.DISPUTE)
+    if dispute.status in CHARGEBACK_OPEN:  # before the case is assessed anew, which a crossed one never is
+        with step(desk) as this:
+            cross(this, account.name, dispute)
     if before is None or before.dispute != dispute:  # what is no news changes no verdict
         _touch(desk, account, dispute.charge_id, why=f"dispute {dispute.id} is {dispute.status}")
     with step(desk) as this:
-        if dispute.status in CHARGEBACK_OPEN:
-            cross(this, account.name, dispute)
         want_draft(this, account, dispute)
         case = cases.find_open(this.db, account.name, dispute.charge_id) or (asked.case if asked else None)
         looked = disputes.looked_at(this.db, account.name, dispute, read_at=now, case_id=case.id if case else None)
@@ -231,8 +233,11 @@ def _bank_asks(desk: Desk, account: Account, charge_id: str, reference: str, cha
 
 
 def _touch(desk: Desk, account: Account, charge_id: str, *, why: str) -> None:
-    """Has an open case in nobody's hands assessed anew: what it was decided on has changed."""
+    """Has an open case in nobody's hands assessed anew: what it was decided on has changed.
+
+    Not one whose refund a dispute has met: no verdict says more than that, and it would hide it.
+    """
     with step(desk) as this:
         case = cases.find_open(this.db, account.name, charge_id)
-        if case is not None and case.state == "review" and case.assignee is None:
+        if case is not None and case.state == "review" and case.assignee is None and case.reason != CROSSED:
             reassess(this, case.id, by="billingbot", why=why)
