@@ -1,5 +1,6 @@
 """The pulse: news arrives, nothing else does, and a stream ends with the session and with the server."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -12,6 +13,7 @@ from billingbot.core.mode import Mode
 from billingbot.flows.casework.review import claim, note
 from billingbot.store import visits
 from billingbot.web.app import make_app
+from billingbot.web.console.pulse import MOST_STREAMS, Pulse, Stream
 from billingbot.web.console.visit import COOKIE
 from tests.calls import visitor
 from tests.console.conftest import Client, Console, SignedIn
@@ -109,3 +111,19 @@ def test_the_server_ends_while_pages_listen_and_no_connection_is_held_meanwhile(
         with pytest.raises(EOFError):
             page.next()
     assert app.state.pulse.listening == 0
+
+
+def test_one_session_takes_no_more_connections_than_anybody_looks_at(shop: Shop) -> None:
+    async def open_all() -> None:
+        pulse = Pulse(shop.desk)
+        streams = [Stream(topics=frozenset({"queue"}), session_id="ses_1") for _ in range(MOST_STREAMS + 2)]
+        following = [pulse.follow(stream) for stream in streams]
+        for one in following:
+            await anext(one)
+        ended = [stream for stream in streams if stream.is_over]
+        for one in following:
+            await one.aclose()  # type: ignore[attr-defined] # a generator
+        assert pulse.listening == 0
+        assert ended == streams[:2]
+
+    asyncio.run(open_all())

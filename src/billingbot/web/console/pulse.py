@@ -31,6 +31,8 @@ LOOK_EVERY: Final = 1.0
 # Proxies close what is silent for a minute, and a client that is gone shows only when something is sent.
 PING_EVERY: Final = 15
 MOST_TOPICS: Final = 20
+# More tabs than anybody looks at; without a bound one session could take every connection that the server has.
+MOST_STREAMS: Final = 50
 # What a browser waits before it comes back, in milliseconds.
 _COME_BACK_AFTER: Final = 2_000
 
@@ -67,7 +69,7 @@ class Pulse:
     def __init__(self, desk: Desk, *, every: float = LOOK_EVERY) -> None:
         self._desk = desk
         self._every = every
-        self._streams: set[Stream] = set()
+        self._streams: dict[Stream, None] = {}  # the oldest first
         self._looking: asyncio.Task[None] | None = None
         self._heard: Heard | None = None
 
@@ -78,7 +80,10 @@ class Pulse:
 
     async def follow(self, stream: Stream) -> AsyncIterator[ServerSentEvent]:
         """Tells the stream's topics at once, so that nobody who came back has missed anything, and then the news."""
-        self._streams.add(stream)
+        own = [one for one in self._streams if one.session_id == stream.session_id]
+        for one in own[: max(0, len(own) + 1 - MOST_STREAMS)]:
+            one.end()
+        self._streams[stream] = None
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look_on(), name="pulse")
         try:
@@ -92,7 +97,7 @@ class Pulse:
                 if stream.is_over:
                     return
         finally:
-            self._streams.discard(stream)
+            self._streams.pop(stream, None)
 
     async def _look_on(self) -> None:
         while self._streams:
