@@ -25,7 +25,7 @@ def test_the_list_tells_what_is_due_and_what_disputes_cost(console: Console, sig
     support = signed_in(Role.SUPPORT)
     page = support.get("/disputes").text
     assert f"/disputes/{dispute}" in page
-    assert "left</time> to respond" in page
+    assert "left</time></td>" in page
     assert f"/disputes/{lost}" not in page
     ended = support.get("/disputes?show=ended").text
     assert f"/disputes/{lost}" in ended

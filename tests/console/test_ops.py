@@ -27,7 +27,8 @@ def test_what_fails_is_grouped_and_a_group_opens_its_jobs(console: Console, sign
     jobs = failed_payments(console.shop, 2)
     ops = signed_in(Role.OPS)
     told = text(ops.get("/jobs"))
-    assert "StripeUnavailableError flows/submit.py in submit /v1/refunds: no answer (ReadTimeout) submit" in told
+    error = "StripeUnavailableError flows/submit.py in submit no answer (ReadTimeout)"
+    assert f"{error} pay a refund · What a replay would do" in told
     [group] = re.findall(r'data-href="(/jobs\?tab=failed&amp;error_class=[^"]+)"', ops.get("/jobs").text)
     page = ops.get(unescape(group))
     assert all(f"/jobs/{job}" in page.text for job in jobs)

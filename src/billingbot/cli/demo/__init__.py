@@ -81,23 +81,28 @@ def _report(console: Console, stage: Stage, played: list[Played]) -> bool:
 
 
 def _prepare(console: Console, stage: Stage, played: list[Played]) -> None:
-    """What there is to do in the console: cases that people have worked on, and jobs that failed."""
+    """What there is to do in the console: cases that people have worked on, jobs that failed, and a month drawn."""
     from billingbot.cli.demo.incident import have_incident  # the plain demo needs no database and no broker of its own
-    from billingbot.cli.demo.people import leave_traces
+    from billingbot.cli.demo.people import draw_month, leave_traces
 
     with console.status("Somebody works through the queue, and Stripe has a bad hour ..."):
         leave_traces(stage.billingbot, played)
         have_incident(stage)
+        draw_month(stage.billingbot, _busiest(stage))
 
 
 def _serve(console: Console, stage: Stage) -> None:
-    asked = stage.world.ends_at - MONTH + timedelta(days=ASK_DAY)
     console.print(f"\nThe console of this desk; the link signs you in, once: {stage.sign_in_link()}", soft_wrap=True)
     console.print(f"  Decide a case:           {stage.url}/queue")
-    console.print(f"  Replay the failed jobs:  {stage.url}/jobs")
-    console.print(f"  Close a month:           {stage.url}/months (most refunds were in {asked:%B %Y})")
+    console.print(f"  Replay what failed:      {stage.url}/jobs")
+    console.print(f"  Read a month's books:    {stage.url}/months/{_busiest(stage)}")
     console.print(f"The API is at {stage.url}/api/v1, the local Stripe at {stage.world.stripe.url}.")
     console.print("Its API key, for the header Authorization:", stage.billingbot.headers["Authorization"])
     console.print("Ctrl-C stops everything.")
     while True:
         time.sleep(3600)
+
+
+def _busiest(stage: Stage) -> str:
+    """The month in which most was asked for, by the clocks of the books: UTC."""
+    return f"{stage.world.ends_at - MONTH + timedelta(days=ASK_DAY):%Y-%m}"

@@ -1,4 +1,4 @@
-"""What people at the desk have done by the end of the month: a case taken, a note, a denial with its reply."""
+"""What people at the desk have done by the end of the month: a case taken, a note, a denial, the month drawn."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -7,7 +7,7 @@ import httpx
 
 from billingbot.cli.demo.acts import post
 from billingbot.cli.demo.play import Played
-from billingbot.cli.demo.waiting import DemoError
+from billingbot.cli.demo.waiting import DemoError, until
 
 _TAKEN: Final = "not-the-first-charge"
 _NOTED: Final = "charged-after-cancellation"
@@ -30,6 +30,12 @@ def leave_traces(billingbot: httpx.Client, played: Sequence[Played]) -> None:
     denied = _case(played, _DENIED)
     post(billingbot, f"/cases/{denied}/claim")
     post(billingbot, f"/cases/{denied}/deny", reason="Used every day until it was charged.", reply=_REPLY)
+
+
+def draw_month(billingbot: httpx.Client, month: str) -> None:
+    """Finance has had the month read from Stripe. Raises DemoError where its statement is not drawn."""
+    post(billingbot, f"/months/{month}/close", account="default")
+    until(lambda: any(one["state"] == "drawn" for one in billingbot.get("/api/v1/months").json()["items"]))
 
 
 def _case(played: Sequence[Played], reason: str) -> str:

@@ -9,6 +9,8 @@ from markupsafe import Markup
 _WIDTH, _HEIGHT = 640, 160
 _SPARK_WIDTH, _SPARK_HEIGHT = 144, 30
 _LEFT, _RIGHT, _TOP, _BOTTOM = 4, 4, 18, 20
+# A bar says how much by its height alone: one that fills the room says nothing.
+_WIDEST = 72.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +30,7 @@ def bars(title: str, values: Sequence[Bar], *, empty: str = "Nothing yet.") -> M
     if not values or not any(bar.value or bar.rest for bar in values):
         return _figure(title, Markup('<p class="none">{}</p>').format(empty))
     most = max(bar.value + bar.rest for bar in values)
-    wide = (_WIDTH - _LEFT - _RIGHT) / len(values)
+    wide = min(_WIDEST, (_WIDTH - _LEFT - _RIGHT) / len(values))
     high = _HEIGHT - _TOP - _BOTTOM
     shown = []
     # Labels must not run into each other: about nine characters need 64 units.

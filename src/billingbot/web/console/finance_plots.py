@@ -68,15 +68,21 @@ def _rule(axis: Axis, name: str, counts: dict[datetime, int]) -> Markup:
 
 def decision_time(axis: Axis, found: Sequence[Bucket]) -> Markup:
     """How long people waited for the decision."""
-    points = []
-    for one in found:
-        seconds = one.seconds or 0.0
-        points.append((axis.label(one.at), seconds, f"{axis.label(one.at)}: {span_words(timedelta(seconds=seconds))}"))
     if not found:
-        return charts.line("Request to decision", points, empty="Appears with the first refund that was asked for.")
+        return charts.bars("Request to decision", [], empty="Appears with the first refund that was asked for.")
+    took = {one.at: one.seconds or 0.0 for one in found}
+    bars = [
+        charts.Bar(
+            label=axis.label(at),
+            value=took.get(at, 0.0),
+            told=f"{span_words(timedelta(seconds=took.get(at, 0.0)))} on {axis.label(at)}",
+            href=axis.href(at, None) if at in took else None,
+        )
+        for at in axis.starts
+    ]
     weighted = sorted((one.seconds or 0.0) for one in found for _ in range(min(one.count, 1000)))
     middle = timedelta(seconds=weighted[len(weighted) // 2])
-    return charts.line(f"From request to decision it took {span_words(middle)}, the median", points)
+    return charts.bars(f"From request to decision it took {span_words(middle)}, the median", bars)
 
 
 def money(axis: Axis, found: Sequence[Bucket], *, told: str, empty: str) -> tuple[Markup, ...]:

@@ -1,5 +1,7 @@
 """Wording: money, times and ids as the viewer reads them; the filters of every template."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,6 +13,7 @@ from babel.dates import format_datetime
 from babel.numbers import format_decimal
 from markupsafe import Markup, escape
 
+from billingbot.core.job import Actor
 from billingbot.core.money import minor_unit_digits
 
 _KINDS = {
@@ -148,6 +151,37 @@ _COPY: Final = Markup(
     '<svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true">'
     '<rect x="5.5" y="5.5" width="8" height="8" rx="1.5"/><path d="M10.5 3v-.5h-8v8h.5"/></svg></button>'
 )
+
+
+_DOES: Final[Mapping[Actor, str]] = {
+    Actor.INTERPRET: "read an event",
+    Actor.ASSESS: "assess a case",
+    Actor.RECHECK: "look at a case again",
+    Actor.SUBMIT: "pay a refund",
+    Actor.SETTLE: "settle a refund",
+    Actor.CANCEL: "end a subscription",
+    Actor.NOTIFY: "send notices",
+    Actor.DELIVER: "send a reply",
+    Actor.DRAFT_ANSWER: "draft an answer to a bank",
+    Actor.ANSWER: "answer a bank",
+    Actor.BACKFILL: "read missed events",
+    Actor.RECONCILE: "compare with Stripe",
+    Actor.BACKTEST: "backtest a policy",
+    Actor.CLOSE_MONTH: "close a month",
+    Actor.REPLAY: "replay jobs",
+}
+"""What jobs do; others say it by their names."""
+_REQUEST: Final = re.compile(r"^/v\d/\S+: (?=.)")
+
+
+def does(actor: str) -> str:
+    """What a job of this kind does: `submit` → `pay a refund`."""
+    return _DOES.get(Actor(actor)) or words(actor)
+
+
+def reason(error: str | None) -> str:
+    """An error without the request that met it, where little room is: the reason stands behind it."""
+    return _REQUEST.sub("", error or "")
 
 
 def words(name: str | None) -> str:

@@ -22,6 +22,7 @@ from billingbot.web.console import charts
 from billingbot.web.console.asked import Asked
 from billingbot.web.console.door import ConsoleRoute
 from billingbot.web.console.visit import Here, Visit
+from billingbot.web.console.wording import does
 
 router = APIRouter(route_class=ConsoleRoute)
 
@@ -74,12 +75,12 @@ def jobs(here: Here, query: Annotated[JobQuery, Query()]) -> Response:
     common: dict[str, Any] = {
         "tabs": _tabs(here, query.tab),
         "tab": query.tab,
-        "actors": _named(Actor),
+        "actors": sorted(((actor.value, does(actor)) for actor in Actor), key=lambda one: one[1]),
         "accounts": _named(here.desk.accounts),
     }
     if query.tab is None:
         groups = here.read(failing)
-        shown = [(group, _href(group.error_class, group.frame)) for group in groups]
+        shown = [(group, *_ways(group.error_class, group.frame)) for group in groups]
         return here.show("jobs/failing.html", groups=shown, **common)
     by_end = query.tab in _ENDED  # as a replay of the same filter chooses them
     filters = views.JobFilter(**query.model_dump(exclude={"after"}), by_end=by_end)
@@ -163,8 +164,10 @@ def _tabs(here: Visit, chosen: JobTab | None) -> list[tuple[str, str, int | None
     return [("/jobs", "Failing", None, chosen is None), *each]
 
 
-def _href(error_class: str, frame: str) -> str:
-    return f"/jobs?{urlencode({'tab': JobTab.FAILED.value, 'error_class': error_class, 'frame': frame})}"
+def _ways(error_class: str, frame: str) -> tuple[str, str]:
+    """To the failed jobs of a group, and to what replaying them would do."""
+    chosen = urlencode({"error_class": error_class, "frame": frame})
+    return f"/jobs?tab={JobTab.FAILED.value}&{chosen}", f"/jobs/replay?{chosen}"
 
 
 def _plots(here: Visit, fine: tuple[Stretch, ...], hourly: tuple[Stretch, ...], said: str) -> list[Any]:

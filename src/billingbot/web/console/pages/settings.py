@@ -169,7 +169,8 @@ def close(here: Here, account: str, why: Text = "", sure: Text = "") -> Response
 
 
 def _roles() -> dict[str, Any]:
-    told = {role: ", ".join(sorted(powers_of([role]))) for role in Role}
+    told = {role: "; ".join(WHAT[power] for power in Power if power in powers_of([role])) for role in Role}
+    told[Role.ADMIN] = "everything"
     return {"roles": list(Role), "told": told, "most_name": MOST_NAME, "managers": roles_with(Power.MANAGE)}
 
 
