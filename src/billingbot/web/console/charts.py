@@ -45,8 +45,8 @@ def bars(title: str, values: Sequence[Bar], *, empty: str = "Nothing yet.") -> M
         if index % every == 0:
             anchor = "start" if len(values) > 1 else "middle"
             at = x + (1 if len(values) > 1 else wide / 2)
-            parts += Markup('<text class="axis" x="{:.1f}" y="{}" text-anchor="{}">{}</text>').format(
-                at, _HEIGHT - 6, anchor, bar.label
+            parts += Markup('<text class="{}" x="{:.1f}" y="{}" text-anchor="{}">{}</text>').format(
+                "axis between" if index // every % 2 else "axis", at, _HEIGHT - 6, anchor, bar.label
             )
         parts = Markup("<g><title>{}</title>{}</g>").format(bar.told, parts)
         if bar.href:
