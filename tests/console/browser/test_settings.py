@@ -6,12 +6,15 @@ from billingbot.core.access.powers import Role
 from billingbot.flows.switch import create_key
 from tests.console.browser.looks import assert_accessible, keep_picture
 from tests.console.conftest import BrowserPage, Console
+from tests.flows.test_privacy import EMAIL
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_settings_are_accessible(console: Console, browser_page: BrowserPage, dark: bool) -> None:
     look = "dark" if dark else "light"
     create_key(console.shop.desk, "product", by="tests")
+    console.shop.charged_trial(email=EMAIL)
+    console.shop.deliver()
     page = browser_page(Role.ADMIN, name="Ada", dark=dark)
     page.goto("/settings")
     page.get_by_label("Name, as the ledger").fill("Grace")
@@ -23,6 +26,14 @@ def test_settings_are_accessible(console: Console, browser_page: BrowserPage, da
         page.goto(f"/settings/{name}")
         assert_accessible(page)
         keep_picture(page, f"settings-{name}-{look}")
+    page.get_by_label("Their e-mail address").fill(EMAIL)
+    page.get_by_role("button", name="Look").click()
+    page.get_by_role("heading", name="Looking").wait_for()
+    assert_accessible(page)
+    console.shop.work()
+    page.get_by_role("heading", name="Kept of").wait_for()  # by itself, as the page asks
+    assert_accessible(page)
+    keep_picture(page, f"settings-privacy-found-{look}")
     page.goto("/settings/people")
     page.get_by_role("link", name="Grace").click()
     page.get_by_role("button", name="Keep out").click()
