@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from billingbot.cli.session import me
 from billingbot.core.breaker import Trip, TrippedBy
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.mode import Mode
@@ -53,6 +54,10 @@ def test_a_key_is_shown_once_listed_without_its_secret_and_revoked(settings: Set
     assert made["secret"] not in listed.out
     assert typed(settings, "keys", "revoke", "helpdesk").code == 0
     assert who_has(desk, made["secret"]) is None
+    assert typed(settings, "keys", "list", "--in-use", "--json").json["items"] == []
+    [key] = typed(settings, "keys", "list", "--made-by", me(), "--json").json["items"]
+    assert (key["name"], key["made_by"]) == ("helpdesk", me())
+    assert typed(settings, "keys", "list", "--made-by", "nobody", "--json").json["items"] == []
     again = typed(settings, "keys", "revoke", "helpdesk")
     assert (again.code, again.err) == (1, "name: there is no key in use called 'helpdesk'\n")
 

@@ -28,6 +28,7 @@ def test_a_person_is_added_enters_by_the_link_and_is_kept_out(settings: Settings
     assert inside.person.name == "ada"
     listed = typed(settings, "users", "sessions", "ada", "--json").json["items"]
     assert [row["id"] for row in listed] == [inside.session.id]
+    assert typed(settings, "users", "sessions", "eve").code == 1
     assert typed(settings, "users", "revoke", "ada", "--session", inside.session.id).out == "Ended 1 session.\n"
     assert typed(settings, "users", "disable", "ada").code == 1
     assert typed(settings, "users", "add", "grace", "--role", "admin").code == 0

@@ -24,7 +24,10 @@ def test_somebody_is_added_and_enters_by_the_link_that_is_shown(signed_in: Signe
     page = admin.get(person.group()).text
     assert page.count(" checked") == 2
     assert "is finance." in admin.act(f"{person.group()}/roles", roles="finance").text
+    assert f"{person.group()}/sessions/end" in admin.get("/settings/sessions?person=Grace").text
     assert "Ended 1 session." in admin.act(f"{person.group()}/sessions/end").text
+    assert "Nobody is signed in like this." in admin.get("/settings/sessions?person=Grace").text
+    assert "ended" in admin.get("/settings/sessions?person=Grace&ended=true").text
     assert stranger.get("/account").status_code == 303
     assert "kept out" in admin.act(f"{person.group()}/disable").text
     assert "may sign in again" in admin.act(f"{person.group()}/enable").text
@@ -48,8 +51,12 @@ def test_a_key_is_shown_once_with_what_it_may_and_is_revoked(console: Console, s
     key = who_has(console.shop.desk, secret.group(1))
     assert key is not None
     assert key.powers == {Power.SEE, Power.DECIDE}
-    assert secret.group(1) not in admin.get("/settings/keys").text
+    listed = admin.get("/settings/keys?made_by=admin").text
+    assert "helpdesk" in listed
+    assert secret.group(1) not in listed
     assert "opens nothing any more" in admin.act("/settings/keys/revoke", name="helpdesk").text
+    assert "There is no such API key." in admin.get("/settings/keys").text
+    assert "revoked" in admin.get("/settings/keys?revoked=true").text
     assert who_has(console.shop.desk, secret.group(1)) is None
     assert admin.act("/settings/keys", name="x", may="fly").status_code == 422
 
@@ -68,7 +75,12 @@ def test_a_mode_wants_a_reason_and_auto_a_confirmation(console: Console, signed_
 def test_who_may_not_manage_sees_modes_and_nothing_of_people(signed_in: SignedIn, role: Role) -> None:
     somebody = signed_in(role)
     assert "It decides" in somebody.get("/settings").text
-    for path in ("/settings/people", "/settings/keys", "/settings/people/per_00000000000000000000000000"):
+    for path in (
+        "/settings/people",
+        "/settings/keys",
+        "/settings/sessions",
+        "/settings/people/per_00000000000000000000000000",
+    ):
         assert somebody.get(path).status_code == 403
     for path in ("/settings/people", "/settings/keys", "/settings/keys/revoke"):
         assert somebody.act(path, name="x", roles="admin", may="see").status_code == 403

@@ -54,7 +54,7 @@ VERBS: Final = {
     "access.people.find": _P.MANAGE,
     "access.people.reset": _P.MANAGE,
     "access.people.revoke": _P.MANAGE,
-    "access.people.sessions_of": _P.MANAGE,
+    "access.people.list_sessions": _P.MANAGE,
     "access.people.set_roles": _P.MANAGE,
     "privacy.erase": _P.MANAGE,
     "privacy.preview": _P.MANAGE,

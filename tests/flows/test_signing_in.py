@@ -150,13 +150,17 @@ def test_somebody_who_manages_people_is_always_left(desk: Desk) -> None:
 def test_sessions_are_listed_and_revoked_one_or_all(desk: Desk) -> None:
     first = _admin(desk)
     second = sign_in.by_link(desk, sign_in.make_link(desk, "ada", by="ada"))
-    assert {one.id for one in people.sessions_of(desk, "ada")} == {first.session.id, second.session.id}
+    newest = people.list_sessions(desk, who="ada", limit=1)
+    assert [one.id for one in newest.items] == [second.session.id]
+    rest = people.list_sessions(desk, after=newest.next)
+    assert [(one.id, one.person, one.is_live) for one in rest.items] == [(first.session.id, "ada", True)]
     assert people.revoke(desk, "ada", by="ada", session_id=first.session.id) == 1
     assert sign_in.session_of(desk, first.secret) is None
     with pytest.raises(NotFoundError):
         people.revoke(desk, "ada", by="ada", session_id=first.session.id)
     people.reset(desk, "ada", by="ada")
-    assert people.sessions_of(desk, "ada") == []
+    assert people.list_sessions(desk).items == ()
+    assert [one.is_live for one in people.list_sessions(desk, live=False).items] == [False, False]
 
 
 def test_every_act_is_in_the_ledger_and_no_address_or_secret_is(desk: Desk) -> None:

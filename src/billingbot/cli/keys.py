@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from billingbot.cli.listing import show_list
-from billingbot.cli.output import AsJson, say, show_json, warn
+from billingbot.cli.output import After, AsJson, Limit, say, show_json, warn
 from billingbot.cli.session import By, desk, me
 from billingbot.core.access.powers import Power
 from billingbot.core.errors import InputError
 
 if TYPE_CHECKING:
-    from billingbot.store.keys import ApiKey
+    from billingbot.store.views.access import KeyLine
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -48,14 +48,21 @@ def create(
 
 
 @app.command("list")
-def list_(*, as_json: AsJson = False) -> None:
-    """All keys, without their secrets."""
+def list_(
+    *,
+    made_by: Annotated[str | None, typer.Option(help="Only made by this person.")] = None,
+    in_use: Annotated[bool, typer.Option("--in-use", help="Without those that are revoked.")] = False,
+    after: After = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Keys, without their secrets, newest first."""
     from billingbot.flows.switch import list_keys
 
     with desk() as at:
-        found = list_keys(at)
-    columns = ("name", "may", "created", "last used", "revoked", "id")
-    show_list(columns, _row, found, as_json=as_json)
+        page = list_keys(at, made_by=made_by, in_use=in_use, after=after, limit=limit)
+    columns = ("name", "may", "made by", "created", "last used", "revoked", "id")
+    show_list(columns, _row, page.items, following=page.next, as_json=as_json)
 
 
 @app.command()
@@ -71,8 +78,9 @@ def revoke(name: Name, by: By = me(), *, as_json: AsJson = False) -> None:
     say(f"Revoked {key.name}.")
 
 
-def _row(key: "ApiKey") -> tuple[object, ...]:
-    return key.name, ", ".join(sorted(key.powers)), key.created_at, key.last_used_at, key.revoked_at, key.id
+def _row(key: "KeyLine") -> tuple[object, ...]:
+    powers = ", ".join(sorted(key.powers))
+    return key.name, powers, key.made_by, key.created_at, key.last_used_at, key.revoked_at, key.id
 
 
 def _powers(may: str) -> list[Power]:

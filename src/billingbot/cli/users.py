@@ -1,12 +1,17 @@
 """`billingbot users`: who may sign in, in which roles, by which links."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from billingbot.cli.output import AsJson, say, show_json, show_page, show_table, warn
+from billingbot.cli.listing import show_list
+from billingbot.cli.output import After, AsJson, Limit, say, show_json, warn
 from billingbot.cli.session import By, desk, link_url, me
 from billingbot.core.access.powers import Role
+
+if TYPE_CHECKING:
+    from billingbot.core.access.person import Person
+    from billingbot.store.views.access import SessionLine
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -55,15 +60,9 @@ def list_(*, as_json: AsJson = False) -> None:
 
     with desk() as at:
         found = everybody(at)
-    if as_json:
-        show_page(found)
-        return
-    rows = (
-        (one.name, one.email, ", ".join(one.roles), one.has_second_factor, one.last_seen_at, one.disabled_at)
-        for one in found
-    )
-    show_table(("name", "e-mail", "roles", "second factor", "last seen", "disabled"), rows)
-    if not found:
+    columns = ("name", "e-mail", "roles", "second factor", "last seen", "disabled")
+    show_list(columns, _row, found, as_json=as_json)
+    if not found and not as_json:
         say("There is nobody yet. Add yourself: billingbot users add NAME --role admin --email ADDRESS")
 
 
@@ -134,17 +133,21 @@ def seal(by: By = me(), *, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def sessions(who: Who, *, as_json: AsJson = False) -> None:
-    """The browsers in which a person is signed in."""
-    from billingbot.flows.access.people import sessions_of
+def sessions(
+    who: Annotated[str | None, typer.Argument(help="Only theirs: a name or an e-mail address.")] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Those that have ended too.")] = False,
+    after: After = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """The browsers in which people are signed in, newest first."""
+    from billingbot.flows.access.people import list_sessions
 
     with desk() as at:
-        found = sessions_of(at, who)
-    if as_json:
-        show_page(found)
-        return
-    rows = ((one.id, one.signed_in_by, one.created_at, one.last_seen_at, one.user_agent) for one in found)
-    show_table(("session", "signed in by", "since", "last seen", "browser"), rows)
+        page = list_sessions(at, who=who, live=not every, after=after, limit=limit)
+    columns = ("session", "person", "live", "signed in by", "since", "last seen", "browser")
+    show_list(columns, _session_row, page.items, following=page.next, as_json=as_json)
 
 
 @app.command()
@@ -172,3 +175,11 @@ def _tell(name: str, url: str, *, as_json: bool) -> None:
         return
     warn(f"The link for {name}: it works once, within a day, for whoever has it.")
     say(url)
+
+
+def _row(one: "Person") -> tuple[object, ...]:
+    return one.name, one.email, ", ".join(one.roles), one.has_second_factor, one.last_seen_at, one.disabled_at
+
+
+def _session_row(one: "SessionLine") -> tuple[object, ...]:
+    return one.id, one.person, one.is_live, one.signed_in_by, one.created_at, one.last_seen_at, one.user_agent

@@ -42,8 +42,7 @@ def _desk(config: "Config", database_url: str) -> Iterator[str]:
 
     def look(connection: "Connection") -> tuple[list[modes.ModeRow], bool]:
         names = [account.name for account in config.accounts]
-        has_key = any(key.revoked_at is None for key in keys.all_keys(connection))
-        return [modes.current(connection, name) for name in names], has_key
+        return [modes.current(connection, name) for name in names], keys.is_any(connection)
 
     engine = make_engine(database_url, pool_size=1)
     try:

@@ -13,6 +13,8 @@ from billingbot.core.mode import Mode
 from billingbot.flows.desk import Desk, step
 from billingbot.store import breakers, keys, modes
 from billingbot.store.database import transaction
+from billingbot.store.views.access import KeyLine, key_list
+from billingbot.store.views.paging import PAGE_ROWS, Page
 
 LEAST: Final = frozenset({Power.ASK, Power.PUSH, Power.SEE})
 """What a product needs: it asks for refunds, tells what was used, and shows its customers what became of it."""
@@ -80,11 +82,13 @@ def revoke_key(desk: Desk, name: str, *, by: str) -> keys.ApiKey:
         return key
 
 
-def list_keys(desk: Desk) -> Sequence[keys.ApiKey]:
-    """All keys, without their secrets."""
+def list_keys(
+    desk: Desk, *, made_by: str | None = None, in_use: bool = False, after: str | None = None, limit: int = PAGE_ROWS
+) -> Page[KeyLine]:
+    """Keys without their secrets, newest first: of one maker, or those in use. InputError for a bad cursor."""
     desk.require(Power.MANAGE)
     with transaction(desk.db) as connection:
-        return keys.all_keys(connection)
+        return key_list(connection, made_by=made_by, in_use=in_use, after=after, limit=limit)
 
 
 def who_has(desk: Desk, secret: str) -> keys.ApiKey | None:

@@ -1,7 +1,6 @@
 """API keys: kept as digests, shown once when made, revocable."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -53,10 +52,10 @@ def find(connection: Connection, secret: str) -> ApiKey | None:
     return _key(row._mapping)
 
 
-def all_keys(connection: Connection) -> Sequence[ApiKey]:
-    """Every key, newest first."""
-    rows = connection.execute(sa.select(*_columns()).order_by(api_keys.c.created_at.desc()))
-    return [_key(row._mapping) for row in rows]
+def is_any(connection: Connection) -> bool:
+    """Whether any key is in use."""
+    found = sa.exists().where(api_keys.c.revoked_at.is_(None))
+    return bool(connection.execute(sa.select(found)).scalar_one())
 
 
 def revoke(connection: Connection, name: str) -> ApiKey:

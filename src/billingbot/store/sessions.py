@@ -62,7 +62,7 @@ def find(connection: Connection, secret: str, *, idle: timedelta, seen: bool) ->
     row = connection.execute(
         sa.select(*columns, (sessions.c.last_seen_at < _NOW - _MINUTE).label("stale"))
         .join(people, people.c.id == sessions.c.person_id)
-        .where(sessions.c.digest == digest_of(secret), _is_live(idle), people.c.disabled_at.is_(None))
+        .where(sessions.c.digest == digest_of(secret), is_live(idle), people.c.disabled_at.is_(None))
     ).one_or_none()
     if row is None:
         return None
@@ -79,7 +79,7 @@ def still_live(connection: Connection, session_ids: Collection[str], *, idle: ti
     query = (
         sa.select(sessions.c.id)
         .join(people, people.c.id == sessions.c.person_id)
-        .where(sessions.c.id.in_(session_ids), _is_live(idle), people.c.disabled_at.is_(None))
+        .where(sessions.c.id.in_(session_ids), is_live(idle), people.c.disabled_at.is_(None))
     )
     return frozenset(connection.execute(query).scalars())
 
@@ -88,7 +88,7 @@ def of_person(connection: Connection, person_id: str, *, idle: timedelta) -> Seq
     """The sessions that this person could go on with now, newest first."""
     rows = connection.execute(
         sa.select(*_columns())
-        .where(sessions.c.person_id == person_id, _is_live(idle))
+        .where(sessions.c.person_id == person_id, is_live(idle))
         .order_by(sessions.c.created_at.desc())
     )
     return [_session(row._mapping) for row in rows]
@@ -174,7 +174,8 @@ def _link(row: sa.Row[*tuple[Any, ...]] | None) -> Link | None:
     return Link(purpose=LinkPurpose(found["purpose"]), person_id=found["person_id"], name=found["name"])
 
 
-def _is_live(idle: timedelta) -> sa.ColumnElement[bool]:
+def is_live(idle: timedelta) -> sa.ColumnElement[bool]:
+    """Whether a session is neither over, revoked, nor silent for so long."""
     return sa.and_(sessions.c.revoked_at.is_(None), sessions.c.expires_at > _NOW, sessions.c.last_seen_at > _NOW - idle)
 
 

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 
 from billingbot.core.access.person import Person, mail_address, person
 from billingbot.core.access.powers import Power, Role
-from billingbot.core.access.session import IDLE, Session
+from billingbot.core.access.session import IDLE
 from billingbot.core.errors import ConflictError, InputError, NotFoundError
 from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.store import database, people, sessions
 from billingbot.store.database import transaction
+from billingbot.store.views.access import SessionLine, session_list
+from billingbot.store.views.paging import PAGE_ROWS, Page
 
 _ADMINS = "people:admins"
 """The lock under which an admin may cease to be one: of the last two, one stays."""
@@ -93,11 +95,17 @@ def reset(desk: Desk, who: str, *, by: str) -> Person:
         return people.get(this.db, before.id)
 
 
-def sessions_of(desk: Desk, who: str) -> Sequence[Session]:
-    """The sessions that a person could go on with now, newest first."""
+def list_sessions(
+    desk: Desk, *, who: str | None = None, live: bool = True, after: str | None = None, limit: int = PAGE_ROWS
+) -> Page[SessionLine]:
+    """Sessions, newest first: of one person or of all; those that could be gone on with now, or ended ones as well.
+
+    NotFoundError for nobody, InputError for a bad cursor.
+    """
     desk.require(Power.MANAGE)
     with transaction(desk.db) as connection:
-        return sessions.of_person(connection, people.named(connection, who).id, idle=IDLE)
+        person_id = people.named(connection, who).id if who is not None else None
+        return session_list(connection, idle=IDLE, person_id=person_id, live=live, after=after, limit=limit)
 
 
 def revoke(desk: Desk, who: str, *, by: str, session_id: str | None = None) -> int:

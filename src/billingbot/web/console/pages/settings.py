@@ -2,8 +2,9 @@
 
 from http import HTTPStatus
 from typing import Annotated, Any, Final
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Form, Query
 from starlette.responses import Response
 
 from billingbot.core.access.person import MOST_NAME
@@ -13,6 +14,8 @@ from billingbot.core.mode import MEANS, Mode
 from billingbot.flows.access import people, sign_in
 from billingbot.flows.breaker import close_breaker, list_breakers
 from billingbot.flows.switch import LEAST, create_key, current_modes, list_keys, revoke_key, set_mode
+from billingbot.web.api.fields import MOST_ROWS, Cursor, Word
+from billingbot.web.console.asked import Asked
 from billingbot.web.console.door import ConsoleRoute
 from billingbot.web.console.visit import Here, Visit
 
@@ -62,7 +65,8 @@ def add_person(here: Here, name: Text = "", email: Text = "", roles: Words = [])
 def show_person(here: Here, person_id: str) -> Response:
     """One person: roles, sessions, and keeping them out."""
     found = people.find(here.desk, person_id)
-    return here.show("settings/person.html", one=found, sessions=people.sessions_of(here.desk, found.id), **_roles())
+    sessions = people.list_sessions(here.desk, who=found.id, limit=MOST_ROWS).items
+    return here.show("settings/person.html", one=found, sessions=sessions, **_roles())
 
 
 @router.post("/people/{person_id}/roles")
@@ -107,14 +111,49 @@ def end_sessions(here: Here, person_id: str, session: Text = "") -> Response:
     return _back(here, person_id, f"Ended {ended} {'session' if ended == 1 else 'sessions'}.")
 
 
+class SessionQuery(Asked):
+    """Whose sessions; `ended` shows those as well that nobody could go on with."""
+
+    person: Word | None = None
+    ended: bool = False
+    after: Cursor | None = None
+
+
+@router.get("/sessions")
+def show_sessions(here: Here, query: Annotated[SessionQuery, Query()]) -> Response:
+    """Where everybody is signed in."""
+    page = people.list_sessions(here.desk, who=query.person, live=not query.ended, after=query.after)
+    staff = [(one.name, one.name) for one in people.everybody(here.desk)]
+    more = _more("/settings/sessions", query, page.next)
+    return here.show("settings/sessions.html", page=page, query_=query, staff=staff, more=more)
+
+
 # ---------------------------------------------------------------- keys
 
 
+class KeyQuery(Asked):
+    """Whose keys; `revoked` shows those as well that open nothing any more."""
+
+    made_by: Word | None = None
+    revoked: bool = False
+    after: Cursor | None = None
+
+
 @router.get("/keys")
-def show_keys(here: Here) -> Response:
-    """Every key without its secret, and a form for another."""
-    found = list_keys(here.desk)
-    return here.show("settings/keys.html", keys=found, powers=list(Power), least=LEAST, what=WHAT)
+def show_keys(here: Here, query: Annotated[KeyQuery, Query()]) -> Response:
+    """Keys without their secrets, and a form for another."""
+    page = list_keys(here.desk, made_by=query.made_by, in_use=not query.revoked, after=query.after)
+    makers = sorted({one.name for one in people.everybody(here.desk)} | ({query.made_by} if query.made_by else set()))
+    return here.show(
+        "settings/keys.html",
+        keys=page.items,
+        query_=query,
+        makers=[(name, name) for name in makers],
+        more=_more("/settings/keys", query, page.next),
+        powers=list(Power),
+        least=LEAST,
+        what=WHAT,
+    )
 
 
 @router.post("/keys")
@@ -166,6 +205,10 @@ def close(here: Here, account: str, why: Text = "", sure: Text = "") -> Response
         raise InputError("sure", "expected, since refunds may leave without a person again")
     close_breaker(here.desk, account, by=here.name, why=why)
     return here.go("/settings/modes", said=f"The breaker of account {account} is closed.")
+
+
+def _more(path: str, query: Asked, following: str | None) -> str | None:
+    return f"{path}?{urlencode({**query.given, 'after': following})}" if following else None
 
 
 def _roles() -> dict[str, Any]:
