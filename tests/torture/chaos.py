@@ -293,19 +293,22 @@ class Chaos:
 
 
 _COLUMNS: Final = "account, livemode, charge_id, amount_minor, currency, origin, decided_by"
+# The row is held as it was found: what ends between the search and the insertion would rightly make room.
+_STILL: Final = "LIMIT 1 FOR UPDATE SKIP LOCKED"
 ROGUE: Final = {
     "a second live refund of one charge": (
         f"INSERT INTO refunds (id, state, {_COLUMNS}) SELECT 're_rogue', 'intended', {_COLUMNS} FROM refunds"
-        " WHERE origin <> 'external' AND state IN ('intended', 'submitting', 'unknown', 'pending', 'succeeded') LIMIT 1"
+        " WHERE origin <> 'external' AND state IN ('intended', 'submitting', 'unknown', 'pending', 'succeeded') "
+        + _STILL
     ),
     "a second attempt while one is open": (
         "INSERT INTO refund_attempts (id, refund_id, number, key, params, outcome)"
         " SELECT 'att_rogue', refund_id, number + 100, key || 'rogue', params, 'open' FROM refund_attempts"
-        " WHERE outcome IN ('open', 'unknown') LIMIT 1"
+        " WHERE outcome IN ('open', 'unknown') " + _STILL
     ),
     "a second open case of one charge": (
         "INSERT INTO cases (id, account, livemode, state, charge_id) SELECT 'case_rogue', account, livemode, 'review',"
-        " charge_id FROM cases WHERE charge_id IS NOT NULL AND state <> 'closed' LIMIT 1"
+        " charge_id FROM cases WHERE charge_id IS NOT NULL AND state <> 'closed' " + _STILL
     ),
     "an event twice": (
         "INSERT INTO inbox (id, account, event_id, type, thin, livemode, created, object_id, body)"

@@ -247,11 +247,14 @@ def nothing_is_stuck(seen: Evidence) -> Iterator[Violation]:
 
 
 def evidence_is_asked_for_again(seen: Evidence) -> Iterator[Violation]:
-    """Where only a gap in the evidence put a case before a person, the machine looked again once it was closed."""
+    """Where only a gap in the evidence put a case before a person, the machine looked again once it was closed; unless
+    somebody has it, or has approved it and another approval is wanted."""
+    with_people = {entry.subject for entry in seen.books.entries if entry.kind == "case.first_approved"}
     for case in seen.books.cases.values():
         charge = seen.town.charges.get(case["charge_id"] or "")
         gap = case["state"] == "review" and case["reason"] in {"undecided-rule", "evidence-incomplete"}
-        if gap and charge is not None and charge.kind != "silent" and case["assignee"] is None:
+        nobody_has_it = case["assignee"] is None and case["id"] not in with_people
+        if gap and charge is not None and charge.kind != "silent" and nobody_has_it:
             says = f"case {case['id']} still waits with {case['reason']}, though every source answers"
             yield Violation(check="stuck", says=says, about=charge.id)
 

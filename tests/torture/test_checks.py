@@ -139,7 +139,10 @@ def test_a_case_in_nobodys_hands_is_noticed(seen: Evidence, state: str) -> None:
 @pytest.mark.parametrize(("kind", "checks"), [("unused", {"stuck"}), ("silent", set())])
 def test_a_gap_that_nobody_looked_at_again_is_noticed(seen: Evidence, kind: str, checks: set[str]) -> None:
     seen.town.charges["ch_1"] = replace(seen.town.charges["ch_1"], kind=kind)
-    assert broken(seen, cases={"case_1": a_case("review", "evidence-incomplete")}) == checks
+    waiting = {"case_1": a_case("review", "evidence-incomplete")}
+    assert broken(seen, cases=waiting) == checks
+    halfway = entries((EntryKind.CASE_FIRST_APPROVED, "case_1", {}, "kim"), *life("rfd_1"))
+    assert broken(seen, cases=waiting, entries=halfway) == set()
 
 
 def test_two_refunds_of_one_charge_are_noticed(seen: Evidence) -> None:
