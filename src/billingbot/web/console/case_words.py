@@ -103,7 +103,7 @@ LABELS: Final[Mapping[str, str]] = {
     "usage.complete": "watched without a gap",
     "usage.first_at": "first use",
     "usage.last_at": "last use",
-    "cancellation.before_charge": "before the charge",
+    "cancellation.before_charge": "cancelled before the charge",
     "history.trial_by_card": "earlier trial, same card",
     "history.trial_by_email": "earlier trial, same mailbox",
     "history.refunds_customer": "refunds, same customer",

@@ -1,5 +1,6 @@
 """Casework: a case in words, with the buttons that make sense and what stands in their way; values in, words out."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ GROUPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("Disputes", ("dispute", "warning")),
     ("Request and desk", ("request", "desk")),
 )
+_FACT_NAME: Final = re.compile(r"\b[a-z]+\.[a-z_]+\b")
 # What nothing can be known of where something else is not so: no first use without use.
 _MOOT: Final[Mapping[str, str]] = {
     "usage.first_at": "usage.used",
@@ -250,6 +252,11 @@ def _wanted(missing: Sequence[str]) -> list[str]:
     return [name for name in CATALOGUE if name in missing or name == "usage.used"]
 
 
+def _label(name: str) -> str:
+    """A fact by itself, without the heading that it stands under."""
+    return LABELS.get(name) or words(name.removesuffix("_minor").replace(".", " "))
+
+
 def fact_groups(facts: Facts, missing: Sequence[str]) -> list[FactGroup]:
     """The facts by what they are about; what stood in the way is a gap, and the source that most share is told once."""
     found = []
@@ -293,11 +300,16 @@ def fact_value(name: str, value: FactValue | None, currency: str | None, reader:
             return value.upper() if name == "charge.currency" else words(str(value))
 
 
+def in_labels(sentence: str) -> str:
+    """A sentence about facts with their labels for their names."""
+    return _FACT_NAME.sub(lambda met: f"“{_label(met[0])}”" if met[0] in CATALOGUE else met[0], sentence)
+
+
 def read_facts(condition: ConditionTrace, currency: str | None, reader: Reader) -> list[tuple[str, Any]]:
     """The facts that a condition reads, by their labels, as they were."""
     return [
         (
-            LABELS.get(name) or words(name.removesuffix("_minor").replace(".", " ")),
+            _label(name),
             fact_value(name, value, currency, reader),
         )
         for name, value in condition.facts.items()

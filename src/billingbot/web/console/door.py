@@ -10,7 +10,7 @@ import structlog
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from billingbot.core.errors import (
@@ -70,6 +70,8 @@ class PublicRoute(APIRoute):
                 answer = await handle(request)
             except NotSignedInError:
                 answer = _to_sign_in(request)
+            except ClientDisconnect:  # gone before the form had come whole: nothing was asked, nobody reads an answer
+                answer = Response(status_code=HTTPStatus.BAD_REQUEST)
             except (BillingbotError, RequestValidationError, HTTPException) as fault:
                 answer = fault_page(request, fault)
             for name, value in HEADERS.items():

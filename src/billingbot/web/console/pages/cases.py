@@ -78,7 +78,7 @@ def page(here: Here, case_id: CaseId) -> Response:
 @router.get("/cases/{case_id}/flips")
 def flips(here: Here, case_id: CaseId) -> Response:
     """What would have changed the outcome; read apart, since looking for it takes a while."""
-    return here.show("cases/flips.html", flips=here.read(flips_of, case_id))
+    return here.show("cases/flips.html", flips=[casework.in_labels(told) for told in here.read(flips_of, case_id)])
 
 
 @router.post("/cases/{case_id}/presence")

@@ -57,6 +57,7 @@ document.addEventListener("click", async (event) => {
   if (opens) {
     const dialog = document.getElementById(opens.dataset.open);
     dialog.showModal();
+    if (dialog.querySelector("[autofocus]")) return; // the browser has gone there
     const first = dialog.querySelector("textarea, input:not([type=hidden])");
     return first && first.focus();
   }
