@@ -140,7 +140,7 @@ def test_a_reply_is_previewed_kept_and_sent_once(console: Console, signed_in: Si
     act(support, case_id, "deny", reason="it was used", reply="We cannot.")
     preview = act(support, case_id, "reply", subject="About your refund", text="We <cannot>, sorry.")
     assert "We &lt;cannot&gt;, sorry." in preview.text
-    assert "No mail is configured" in preview.text
+    assert "no [mail] is configured" in preview.text
     assert shop.case(case_id).reply == "We <cannot>, sorry."
     assert act(support, case_id, "send").status_code == 403
     console.app.state.desk = replace(shop.desk, mail=Mail(url="smtp://127.0.0.1:9", sender="desk@example.com"))

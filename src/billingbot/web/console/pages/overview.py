@@ -84,7 +84,7 @@ def _deadlines(found: Front, disputes: Sequence[DisputeLine]) -> list[_Deadline]
         _Deadline(
             at=line.dispute.due_by,
             href=f"/disputes/{line.dispute.id}",
-            said=f"answer the {words(line.kind)}",
+            said=words(line.kind),
             amount_minor=line.dispute.amount_minor,
             currency=line.dispute.currency,
             assignee=line.assignee,
