@@ -52,16 +52,26 @@ def test_each_kind_of_case_says_what_is_advised_and_what_stands_in_the_way(
     disputed = approver.get(f"/cases/{work.disputed}").text
     assert "A chargeback is open" in disputed
     assert re.search(r'data-key="a"[^>]*disabled', disputed)
-    assert "the dispute and its answer" in disputed
+    assert re.search(r'class="button primary" href="/disputes/d[pu]_\w+" data-key="b"', disputed)
     repeated = approver.get(f"/cases/{work.repeated}").text
     assert "the same card" in repeated
     assert 'class="links"' in repeated
     blind = approver.get(f"/cases/{work.blind}").text
     assert "No advice: a person weighs it" in blind
-    assert "timed out" in blind
+    assert re.search(r'class="gap"><span class="state unknown">unknown</span> [^<]*timed out', blind)
     assert 'class="state unknown"' in blind
     assert "Which charge is meant?" in approver.get(f"/cases/{work.ambiguous}").text
-    assert approver.get(f"/cases/{work.plain}/flips").status_code == 200
+    assert "mode” been auto, not assist" in approver.get(f"/cases/{work.plain}/flips").text
+    # What came after the decision speaks louder than the rule that decided, and than the facts of then.
+    console.shop.rows("UPDATE cases SET reason = 'could-not-pay' WHERE id = :id RETURNING id", id=work.plain)
+    console.shop.rows(
+        "UPDATE disputes SET charge_id = (SELECT charge_id FROM cases WHERE id = :id) RETURNING dispute_id",
+        id=work.plain,
+    )
+    returned = approver.get(f"/cases/{work.plain}").text
+    assert "the call to Stripe did not get through" in returned
+    assert "A trial that was never used" not in returned.partition('aria-labelledby="asked"')[0]
+    assert "A chargeback is open" in returned
 
 
 def test_a_mode_in_which_nothing_leaves_is_said_before_anybody_presses(console: Console, signed_in: SignedIn) -> None:

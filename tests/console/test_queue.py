@@ -44,6 +44,9 @@ def test_the_queue_is_sorted_by_due_time_and_its_filters_are_its_address(console
         ("who=mine", []),
     ):
         assert listed(support.get(f"/queue?{query}").text) == expected, query
+    assert "bank: " in everything
+    shop.rows("UPDATE disputes SET status = 'under_review', submission_count = 1 RETURNING dispute_id")
+    assert "bank: " not in support.get("/queue").text, "a bank that has its answer sets no deadline"
 
 
 @pytest.mark.parametrize(
