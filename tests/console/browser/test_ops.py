@@ -30,7 +30,7 @@ def test_from_a_failing_group_to_a_replay_that_ends(console: Console, browser_pa
 
     page.keyboard.press("j")
     page.keyboard.press("Enter")
-    page.get_by_role("heading", name="Submit").wait_for()
+    page.get_by_role("heading", name="Pay a refund").wait_for()
     assert page.get_by_text("sent = account.stripe.refund(intent)").first.is_visible()
     assert not page.get_by_text("raise mapped(message) from exc").first.is_visible(), "others' calls are folded"
     page.get_by_text("2 calls in httpx").first.click()
