@@ -226,6 +226,41 @@ def test_a_case_that_a_customer_asked_for_too_stays_when_the_dispute_is_won(used
     assert (case.state, case.reason) == (CaseState.REVIEW, "used")  # the customer still waits for a word
 
 
+@pytest.mark.parametrize("ended", ["lost", "won"])
+def test_an_appeal_after_the_end_has_a_case_of_its_own_once_with_the_banks_time(
+    used: tuple[Shop, str], ended: str
+) -> None:
+    shop, charge = used
+    dispute = shop.stripe.dispute(charge, due_by=in_days(5))["id"]
+    heard(shop)
+    shop.stripe.move_dispute(dispute, ended)
+    heard(shop)
+    assert only_case(shop, charge).state is CaseState.CLOSED
+
+    due_by = in_days(6)
+    shop.stripe.move_dispute(dispute, "appeal_needs_response", due_by=due_by)
+    heard(shop)
+    [appeal] = [case for case in shop.cases_of(charge) if case.state is CaseState.REVIEW]
+    assert (appeal.priority, int(due_of(appeal).timestamp())) == (Priority.URGENT, due_by - 48 * HOUR)
+
+    review.deny(shop.desk, shop.person(appeal.id), reason="we let it go", reply=None)
+    shop.stripe.post(f"/disputes/{dispute}", metadata={"seen": "yes"})
+    heard(shop)
+    assert [case.state for case in shop.cases_of(charge)] == [CaseState.CLOSED] * 2
+
+
+def test_a_status_that_nobody_knows_with_a_deadline_is_put_before_a_person(used: tuple[Shop, str]) -> None:
+    shop, charge = used
+    due_by = in_days(5)
+    dispute = shop.stripe.dispute(charge, due_by=due_by)["id"]
+    with shop.sandbox.state.lock:
+        shop.sandbox.state.tables["dispute"].rows[dispute]["status"] = "quantum_needs_response"
+    heard(shop)
+    case = only_case(shop, charge)
+    assert (case.state, case.priority) == (CaseState.REVIEW, Priority.URGENT)
+    assert int(due_of(case).timestamp()) == due_by - 48 * HOUR
+
+
 def test_a_late_win_is_ledgered_with_its_money_and_told(used: tuple[Shop, str]) -> None:
     shop, charge = used
     dispute = shop.stripe.dispute(charge, due_by=in_days(5))["id"]

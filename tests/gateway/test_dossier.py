@@ -172,6 +172,11 @@ def test_balance_transactions_that_are_ids_only_are_fetched() -> None:
     assert dossier(raw.charge(), *AROUND, by_id, raw.transaction(7, fee=0)).disputes[0].fee_minor == 0
 
 
+def test_a_balance_transaction_that_is_not_there_does_not_read_as_if_the_dispute_were_missing() -> None:
+    with pytest.raises(StripeAnswerError, match=r"dispute: balance_transactions: .*No such object"):
+        dossier(raw.charge(), *AROUND, raw.dispute(balance_transactions=["txn_7"]))
+
+
 def test_a_dispute_that_allows_no_response_has_no_due_time() -> None:
     closed = raw.dispute(evidence_details={"due_by": 0})
     assert dossier(raw.charge(), *AROUND, closed).disputes[0].due_by is None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import assert_never
 
+from billingbot.core.disputes.life import Answering, answering
 from billingbot.core.errors import StripeNotFoundError
 from billingbot.core.evidence.dossier import CHARGEBACK_OPEN, INQUIRY_OPEN, Charge, Customer, Dispute, Subscription
 from billingbot.core.evidence.trial import charged_at_end, earlier_paid
@@ -181,10 +182,15 @@ def read_dispute(desk: Desk, account: Account, dispute_id: str) -> Dispute:
         before = disputes.find(connection, account.name, dispute_id)
     dispute = account.stripe.dispute(dispute_id)
     asked: Answer | None = None
+    awaited = answering(dispute, now) is Answering.AWAITED
     if dispute.status in INQUIRY_OPEN:
         asked = _bank_asks(desk, account, dispute.charge_id, dispute.id, Channel.INQUIRY)
-    elif dispute.status in CHARGEBACK_OPEN:
+    elif dispute.status in CHARGEBACK_OPEN or awaited:  # a status that we do not know may have a deadline
         asked = _bank_asks(desk, account, dispute.charge_id, dispute.id, Channel.DISPUTE)
+    if asked is not None and asked.repeated and awaited and before is not None and _rested(before.dispute, now):
+        # An appeal, or an answer asked for once more: its case may have closed since, and a deadline runs anew.
+        channel = Channel.INQUIRY if dispute.status in INQUIRY_OPEN else Channel.DISPUTE
+        asked = _bank_asks(desk, account, dispute.charge_id, dispute.id, channel, since=before.looked_at)
     if dispute.status in CHARGEBACK_OPEN:  # before the case is assessed anew, which a crossed one never is
         with step(desk) as this:
             cross(this, account.name, dispute)
@@ -197,6 +203,11 @@ def read_dispute(desk: Desk, account: Account, dispute_id: str) -> Dispute:
         tell_news(this, account.name, dispute, looked)
         follow_deadline(this, desk, account.name, dispute.id)
     return dispute
+
+
+def _rested(dispute: Dispute, now: datetime) -> bool:
+    """Whether the bank waited for nothing: it had ended, or an answer was with the bank."""
+    return answering(dispute, now) in {Answering.OVER, Answering.WITH_BANK}
 
 
 def _see_to_twice(desk: Desk, account: Account, dispute: Dispute) -> None:
@@ -215,8 +226,13 @@ def _read_warning(desk: Desk, account: Account, warning_id: str) -> None:
     _touch(desk, account, warning.charge_id, why=f"early fraud warning {warning.id}")
 
 
-def _bank_asks(desk: Desk, account: Account, charge_id: str, reference: str, channel: Channel) -> Answer:
-    """A request by the bank, once per dispute or warning however many events tell of it."""
+def _bank_asks(
+    desk: Desk, account: Account, charge_id: str, reference: str, channel: Channel, *, since: datetime | None = None
+) -> Answer:
+    """A request by the bank, once per dispute or warning however many events tell of it; once more where the bank
+    waits anew after a look of ours (`since`) at which it did not.
+    """
+    anew = f":{since.isoformat()}" if since is not None else ""
     return ask(
         desk,
         Ask(
@@ -227,7 +243,7 @@ def _bank_asks(desk: Desk, account: Account, charge_id: str, reference: str, cha
             channel=channel,
             asked_by="stripe",
             external_ref=reference,
-            idempotency_key=f"{channel}:{account.name}:{reference}",
+            idempotency_key=f"{channel}:{account.name}:{reference}{anew}",
         ),
     )
 

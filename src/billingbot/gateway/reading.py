@@ -141,7 +141,12 @@ class Reader:
         return found
 
     def _transaction(self, entry: object) -> object:
-        return self._transport.get("balance_transactions", entry) if isinstance(entry, str) else entry
+        if not isinstance(entry, str):
+            return entry
+        try:
+            return self._transport.get("balance_transactions", entry)
+        except StripeNotFoundError as error:  # the dispute is there all the same, and so is its deadline
+            raise StripeAnswerError(f"dispute: balance_transactions: {error}") from error
 
     def warning(self, warning_id: str) -> FraudWarning:
         """An early fraud warning by its id."""
