@@ -38,7 +38,7 @@ def test_from_a_failing_group_to_a_replay_that_ends(console: Console, browser_pa
     looked_at(page, "job")
 
     page.go_back()
-    page.get_by_role("link", name="Replay…").wait_for()
+    page.get_by_role("link", name="Replay or put away…").wait_for()
     page.keyboard.press("r")
     page.get_by_role("button", name="Replay 3 jobs, may pay 147.00 USD").wait_for()
     looked_at(page, "replay-preview")
