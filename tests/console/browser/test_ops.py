@@ -43,7 +43,7 @@ def test_from_a_failing_group_to_a_replay_that_ends(console: Console, browser_pa
     page.get_by_role("button", name="Replay 3 jobs, may pay 147.00 USD").wait_for()
     looked_at(page, "replay-preview")
     page.keyboard.press("r")
-    page.get_by_label("Why").fill("Stripe is back")
+    page.locator("#confirm").get_by_label("Why").fill("Stripe is back")
     page.get_by_label("Name").fill("incident of today")
     page.get_by_label("may be paid").check()
     looked_at(page, "replay-confirm")
