@@ -185,6 +185,15 @@ def test_a_list_that_lies_is_not_believed(page: object, field: str) -> None:
     assert len(peer.asked) <= 2
 
 
+@pytest.mark.parametrize("data", [[], [{"object": "event"}]])
+def test_a_page_that_says_there_is_more_and_not_where_is_no_end(data: list[object]) -> None:
+    page = {"object": "list", "data": data, "has_more": True}
+    with listening(lambda _: answered(page)) as peer:
+        transport = Transport(API_KEY, livemode=False, api_base=peer.url)
+        with pytest.raises(StripeAnswerError, match="has_more"):
+            transport.page("events")
+
+
 @pytest.mark.parametrize(
     ("arguments", "field"),
     [

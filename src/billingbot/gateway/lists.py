@@ -47,16 +47,14 @@ def created_within(
     if not 1 <= limit <= MOST:
         raise InputError("limit", f"expected 1 to {MOST}")
     bounds = {"gte": int(span.since.timestamp()), "lt": int(span.until.timestamp())}
-    raws, more = transport.page(path, after=after, limit=limit, created=bounds, **filters)
+    raws, following = transport.page(path, after=after, limit=limit, created=bounds, **filters)
     items, unreadable = [], []
     for raw in raws:
         try:
             items.append(read(raw))
         except StripeAnswerError as error:
             unreadable.append((_id(raw, path), str(error)))
-    return Listing(
-        items=tuple(items), unreadable=tuple(unreadable), next=_id(raws[-1], path) if more and raws else None
-    )
+    return Listing(items=tuple(items), unreadable=tuple(unreadable), next=following)
 
 
 def _id(raw: Mapping[str, Any], path: str) -> str:

@@ -69,7 +69,7 @@ def read_page(
     if not 1 <= len(types) <= _MOST_TYPES:
         raise InputError("types", f"expected 1 to {_MOST_TYPES}")
     created = {"gte": int(since.timestamp()), "lt": int(until.timestamp())}
-    items, more = transport.page("events", after=after, limit=PAGE, types=list(types), created=created)
+    items, following = transport.page("events", after=after, limit=PAGE, types=list(types), created=created)
     envelopes: list[Envelope] = []
     unreadable: list[UnreadableEvent] = []
     for item in items:
@@ -80,7 +80,6 @@ def read_page(
             )
         except EnvelopeError as fault:
             unreadable.append(UnreadableEvent(event_id=str(item.get("id")), says=str(fault)))
-    following = str(items[-1]["id"]) if more and items and items[-1].get("id") else None
     return EventPage(envelopes=tuple(envelopes), unreadable=tuple(unreadable), next=following)
 
 

@@ -170,10 +170,10 @@ class Reader:
         """One page of all subscriptions created since, each with its customer, and whether there are more."""
         expand = ["data.customer", *(f"data.{method}" for method in _METHODS)]
         created = {"created": {"gte": int(since.timestamp())}} if since else {}
-        raws, more = self._transport.page(
+        raws, following = self._transport.page(
             "subscriptions", after=after, limit=limit, status="all", expand=expand, **created
         )
-        return [self._identified(raw) for raw in raws], more
+        return [self._identified(raw) for raw in raws], following is not None
 
     def _identified(self, raw: Mapping[str, Any]) -> tuple[Subscription, Customer | None]:
         expanded = raw.get("customer")

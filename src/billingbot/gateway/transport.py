@@ -82,26 +82,29 @@ class Transport:
         """All objects of a list, page after page."""
         after: str | None = None
         for _ in range(_MOST_PAGES):
-            page, more = self.page(path, after=after, **params)
+            page, following = self.page(path, after=after, **params)
             yield from page
-            if not more:
+            if following is None:
                 return
-            last = _last_id(page, path)
-            if last == after:
-                raise StripeAnswerError(f"{path}: has_more: the list repeats itself after {last}")
-            after = last
+            if following == after:
+                raise StripeAnswerError(f"{path}: has_more: the list repeats itself after {after}")
+            after = following
         raise StripeAnswerError(f"{path}: has_more: the list did not end within {_MOST_PAGES} pages")
 
     def page(
         self, path: str, /, *, after: str | None = None, limit: int = _PAGE, **params: Any
-    ) -> tuple[list[dict[str, Any]], bool]:
-        """One page of a list, newest first, and whether there is more after it."""
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """One page of a list, newest first, and after which id the next one starts: None at the end, and only there.
+
+        A page that says there is more and does not tell after what raises StripeAnswerError: it is no end.
+        """
         cursor = {"starting_after": after} if after else {}
         answer = self._read(f"/v1/{path}", {**params, "limit": limit, **cursor})
         items, more = answer.get("data"), answer.get("has_more")
         if answer.get("object") != "list" or not isinstance(items, list) or not isinstance(more, bool):
             raise StripeAnswerError(f"{path}: expected a list with data and has_more")
-        return [self._checked(item, path) for item in items], more
+        page = [self._checked(item, path) for item in items]
+        return page, _last_id(page, path) if more else None
 
     def post_once(self, path: str, params: Mapping[str, Any], key: str) -> tuple[Any, Mapping[str, str]]:
         """POST under an idempotency key, in one attempt: body and headers. Raises whatever the SDK raises."""

@@ -1,5 +1,6 @@
 """`billingbot demo`: a month at a small SaaS, played end to end on private engines and a local Stripe."""
 
+import signal
 import sys
 import time
 from datetime import timedelta
@@ -32,6 +33,7 @@ def demo(
     """
     console = Console() if sys.stdout.isatty() else Console(width=_PAPER)
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what was started is stopped, too
     try:
         with set_stage(data_dir.resolve(), seed=seed) as stage:
             played, refused = _play(console, stage, seed)
