@@ -16,10 +16,11 @@ import structlog
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from billingbot.core.errors import RetryLaterError
 from billingbot.core.signals import Envelope
 from billingbot.flows.desk import Desk
 from billingbot.web.app import make_app
-from billingbot.web.batches import Batches
+from billingbot.web.batches import MOST_IN_BATCH, Batches
 from billingbot.web.metrics import Metrics
 from billingbot.web.webhooks import MOST_BYTES, WebhookDoor
 from tests.calls import visitor
@@ -428,6 +429,19 @@ def test_the_neighbours_of_an_event_that_cannot_be_stored_are_stored(desk: Desk,
     assert good == [None, None, None]
     assert isinstance(bad, Exception)
     assert [row.event_id for row in stored(owner)] == ["evt_0", "evt_1", "evt_2"]
+
+
+def test_nobody_waits_for_ever_where_the_intake_itself_breaks() -> None:
+    class Broken(Metrics):
+        def stored(self, *, new: int, events: int, seconds: float) -> None:
+            raise OSError("the disk of the log is full")
+
+    async def deliver() -> list[BaseException | None]:
+        batches = Batches(len, Broken())
+        waiting = (batches.put(_envelope(f"evt_{n}")) for n in range(MOST_IN_BATCH + 1))  # two batches
+        return await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), timeout=5)
+
+    assert {type(answer) for answer in asyncio.run(deliver())} == {RetryLaterError}
 
 
 def test_too_many_waiting_events_are_put_off_instead_of_kept_in_memory() -> None:

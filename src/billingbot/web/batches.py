@@ -73,17 +73,20 @@ class Batches:
         try:
             while self._waiting:
                 await self._commit([self._waiting.popleft() for _ in range(min(MOST_IN_BATCH, len(self._waiting)))])
-        finally:
-            self._work_task = None
+        finally:  # where one batch broke, asyncio tells of it, and those behind it get a worker of their own
+            self._work_task = asyncio.create_task(self._work(), name="intake") if self._waiting else None
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
         self._bytes -= sum(len(one.envelope.body) for one in batch)
         # The same order in every process: two that store the same events at once wait instead of deadlocking.
         in_order = sorted((one.envelope for one in batch), key=lambda envelope: (envelope.account, envelope.event_id))
-        if await self._try(in_order, batch) or len(batch) == 1:
-            return
-        for one in batch:  # one of them cannot be stored, which is no reason to refuse the others
-            await self._try([one.envelope], [one])
+        try:
+            if await self._try(in_order, batch) or len(batch) == 1:
+                return
+            for one in batch:  # one of them cannot be stored, which is no reason to refuse the others
+                await self._try([one.envelope], [one])
+        finally:  # whatever broke here, nobody waits for ever: Stripe delivers again
+            _refuse(batch, "intake: whether this event was stored is not known")
 
     async def _try(self, envelopes: Sequence[Envelope], batch: Sequence[_Waiting]) -> bool:
         """Stores and tells everybody; False where one by one may do better, then only a single one is told."""
