@@ -1,5 +1,6 @@
 """Closing a month: what Stripe moved is read, tied to our books and the ledger, drawn, and signed by a person."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -22,13 +23,20 @@ from tests.flows.shop import Shop
 
 def refunded(shop: Shop, **how: object) -> str:
     """A charge that was refunded some five weeks ago by Stripe's clock: in a month that has ended."""
-    trial = shop.start_trial(**{"trial_period_days": 3, **how})  # type: ignore[arg-type] # as the shop takes them
-    shop.stripe.advance(days=4)
-    charge = shop.last_charge(trial)
-    shop.ask(charge)
-    shop.deliver()
-    shop.work()
+    [charge] = refunded_in_one_month(shop, how)
     return charge
+
+
+def refunded_in_one_month(shop: Shop, *customers: Mapping[str, object]) -> list[str]:
+    """The same for several, all at one instant of Stripe's clock: whatever the day, one month has them."""
+    trials = [shop.start_trial(**{"trial_period_days": 3, **how}) for how in customers]  # type: ignore[arg-type] # as the shop takes them
+    shop.stripe.advance(days=4)
+    charges = [shop.last_charge(trial) for trial in trials]
+    for charge in charges:
+        shop.ask(charge)
+        shop.deliver()
+        shop.work()
+    return charges
 
 
 def month_at_stripe(shop: Shop) -> Month:
@@ -103,9 +111,7 @@ def test_a_refund_that_fails_later_has_its_return_read_too(shop: Shop) -> None:
 
 def test_a_month_ties_ledger_refunds_and_stripe_to_the_cent(shop: Shop) -> None:
     shop.stripe.settle("eur", "usd", "1.0834")
-    refunded(shop)
-    refunded(shop, currency="eur")
-    failing = refunded(shop)
+    *_, failing = refunded_in_one_month(shop, {}, {"currency": "eur"}, {})
     shop.stripe.turn_refund(shop.refunds_at_stripe(failing)[0]["id"], "failed")
     disputed = shop.last_charge(shop.start_trial(trial_period_days=None))
     dispute = shop.stripe.dispute(disputed)["id"]
