@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 import hypothesis
 import pytest
 import redis
+import structlog
 
 from tests.engines.shared import (
     RUN_DIR_VARIABLE,
@@ -40,6 +41,17 @@ hypothesis.settings.register_profile(
     derandomize=bool(os.environ.get("CI")),
 )
 hypothesis.settings.load_profile("billingbot")
+
+
+# Tracebacks as Python writes them: with all values around, as is the default, one was half a million lines long.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S"),
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:

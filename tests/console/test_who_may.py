@@ -28,6 +28,7 @@ TAKES: Final = {
     "GET /settings/keys": _P.MANAGE,
     "GET /settings/people": _P.MANAGE,
     "GET /settings/people/{person_id}": _P.MANAGE,
+    "GET /settings/sessions": _P.MANAGE,
     "GET /settings/privacy": _P.MANAGE,
     "GET /settings/privacy/{search_id}": _P.MANAGE,
     "POST /cases/new": _P.ASK,
@@ -108,6 +109,7 @@ OWN: Final = frozenset(
 # Whatever a form demands, so that it is its power alone that is missing.
 FIELDS: Final = {
     "account": ACCOUNT,
+    "as_of": "2026-01-01T00:00:00Z",
     "case": "case_01k00000000000000000000000",
     "digest": f"sha256:{'0' * 64}",
     "field": "product_description",
@@ -120,6 +122,7 @@ FIELDS: Final = {
     "since": "2026-01-01T00:00:00Z",
     "email": "vera@example.com",
     "seq": "1",
+    "through": "job_01k00000000000000000000000",
     "tie": "card cus_1 cus_2",
     "until": "2036-01-01T00:00:00Z",
     "why": "words of somebody",
