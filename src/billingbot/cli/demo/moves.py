@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from billingbot.cli.demo.story import Asks, Begin, Happen
+from billingbot.cli.demo.waiting import until
 from billingbot.cli.demo.world import Person, World
 
 # ---------------------------------------------------------------- ways to ask
@@ -142,8 +143,10 @@ def refund_will(**outcome: Any) -> Happen:
 
 
 def turn_refund(status: str) -> Happen:
+    """What becomes of the charge's refund, once there is one: a crowd may keep it waiting."""
+
     def happen(world: World, person: Person) -> None:
-        for refund in world.stripe.get("/refunds", charge=person.charge)["data"]:
+        for refund in until(lambda: world.stripe.get("/refunds", charge=person.charge)["data"]):
             world.stripe.turn_refund(refund["id"], status)
 
     return happen
