@@ -23,8 +23,9 @@ EARLY_DAY: Final = 7
 CHARGED_DAY: Final = 15
 ASK_DAY: Final = 19
 LATER_DAY: Final = 23
-# A case that is not where it should be after so long is not going there: decisions take well under a second.
-PATIENCE_SECONDS: Final = 45.0
+# A case that is not where it should be after so long is not going there: decisions take well under a second, and what
+# comes by the clock (deadlines, reminders) is looked at once a minute.
+PATIENCE_SECONDS: Final = 100.0
 _GLANCE_SECONDS: Final = 0.25
 _SETTLED: Final = frozenset({"review", "closed"})
 # Coverage that the product pushes for its API source: since long before the month.
