@@ -117,12 +117,20 @@ class WatchedStripe(SandboxApp):
         return str(found["status"]) if found else None
 
     def _strike(self, asked: str) -> None:
-        """The disputes of this charge were looked at, and there was none: now there is one."""
+        """The disputes of this charge were looked at for a case of its own, and there was none: now there is one."""
         charge = parse_qs(asked).get("charge", [""])[0]
-        how = self._strikes.pop(charge, None)
-        if how is not None:
-            command = json.dumps({"charge": charge, **how}).encode()
+        if charge in self._strikes and self._has_case(charge):
+            command = json.dumps({"charge": charge, **self._strikes.pop(charge)}).encode()
             control.answer(self._local, "POST", "/_sandbox/disputes", "", command)
+
+    def _has_case(self, charge: str) -> bool:
+        """Whether somebody has asked: every charge is looked at once when it is made, which decides nothing."""
+        try:
+            with psycopg.connect(self._database_url, autocommit=True, connect_timeout=2) as connection:
+                query = "SELECT 1 FROM cases WHERE charge_id = %s"
+                return connection.execute(query, [charge]).fetchone() is not None
+        except psycopg.OperationalError:
+            return False
 
     def _witness(self, call: Call, dispute: str | None) -> str:
         """`ok`, `outside` for a call without our metadata, `blind` where Postgres is away, or what was wrong."""
