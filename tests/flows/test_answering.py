@@ -458,7 +458,7 @@ def test_sending_and_accepting_at_once_comes_to_one_of_them(shop: Shop) -> None:
     asked, _ = accepting.ask_to_accept(shop.desk, act(dispute, "ada"))
     faults = at_once(
         lambda: sending.send(shop.desk, act(dispute, "kim")),
-        lambda: accepting.confirm_acceptance(shop.desk, asked.id, by="ada"),
+        lambda: accepting.confirm_acceptance(shop.desk, asked.dispute_id, asked.id, by="ada"),
     )
     assert len(faults) == 1
     shop.work()
@@ -501,7 +501,7 @@ def test_accepting_takes_two_steps_and_closes_the_dispute_for_ever(shop: Shop) -
     assert (asked.state, seen.status) == (_S.ASKED, "needs_response")
     shop.work()
     assert at_stripe(shop, dispute)["status"] == "needs_response"
-    accepting.confirm_acceptance(shop.desk, asked.id, by="kim")
+    accepting.confirm_acceptance(shop.desk, asked.dispute_id, asked.id, by="kim")
     shop.work()
     assert at_stripe(shop, dispute)["status"] == "lost"
     assert submissions(shop, dispute) == 0
@@ -519,10 +519,10 @@ def test_a_large_dispute_is_accepted_by_two_people(shop: Shop) -> None:
     assert asked.needs_second
     for same in ("kim", " KIM"):
         with pytest.raises(ConflictError, match="somebody else confirms"):
-            accepting.confirm_acceptance(shop.desk, asked.id, by=same)
+            accepting.confirm_acceptance(shop.desk, asked.dispute_id, asked.id, by=same)
     again, _ = accepting.ask_to_accept(shop.desk, act(dispute, "kim"))
     assert again.id == asked.id
-    done = accepting.confirm_acceptance(shop.desk, asked.id, by="ada")
+    done = accepting.confirm_acceptance(shop.desk, asked.dispute_id, asked.id, by="ada")
     assert (done.first_by, done.decided_by) == ("kim", "ada")
     shop.work()
     assert at_stripe(shop, dispute)["status"] == "lost"
@@ -531,13 +531,13 @@ def test_a_large_dispute_is_accepted_by_two_people(shop: Shop) -> None:
 def test_an_asking_that_was_taken_back_or_too_long_ago_confirms_nothing(shop: Shop) -> None:
     _, _, dispute = disputed(shop)
     taken, _ = accepting.ask_to_accept(shop.desk, act(dispute))
-    accepting.take_back(shop.desk, taken.id, by="kim")
+    accepting.take_back(shop.desk, taken.dispute_id, taken.id, by="kim")
     old, _ = accepting.ask_to_accept(shop.desk, act(dispute))
     with shop.owner.begin() as connection:
         connection.exec_driver_sql("UPDATE dispute_answers SET confirm_by_at = now() WHERE state = 'asked'")
     for one in (taken, old):
         with pytest.raises(ConflictError, match="nothing waits to be confirmed"):
-            accepting.confirm_acceptance(shop.desk, one.id, by="kim")
+            accepting.confirm_acceptance(shop.desk, one.dispute_id, one.id, by="kim")
     assert at_stripe(shop, dispute)["status"] == "needs_response"
 
 
@@ -546,7 +546,7 @@ def test_an_answer_that_is_sent_ends_the_asking_to_accept(shop: Shop) -> None:
     asked, _ = accepting.ask_to_accept(shop.desk, act(dispute))
     sending.send(shop.desk, act(dispute))
     with pytest.raises(ConflictError):
-        accepting.confirm_acceptance(shop.desk, asked.id, by="kim")
+        accepting.confirm_acceptance(shop.desk, asked.dispute_id, asked.id, by="kim")
     shop.work()
     assert at_stripe(shop, dispute)["status"] == "under_review"
 
@@ -554,7 +554,7 @@ def test_an_answer_that_is_sent_ends_the_asking_to_accept(shop: Shop) -> None:
 def test_an_acceptance_whose_answer_was_lost_is_read_back(shop: Shop) -> None:
     _, _, dispute = disputed(shop)
     asked, _ = accepting.ask_to_accept(shop.desk, act(dispute))
-    accepting.confirm_acceptance(shop.desk, asked.id, by="kim")
+    accepting.confirm_acceptance(shop.desk, asked.dispute_id, asked.id, by="kim")
     shop.stripe.fault("lost_answer", method="POST", path=f"/v1/disputes/{dispute}/close", times=1)
     shop.work()
     shop.hurry()
@@ -667,7 +667,7 @@ def test_an_asking_to_close_an_inquiry_gives_up_no_chargeback(shop: Shop) -> Non
     asked, _ = accepting.ask_to_accept(shop.desk, act(dispute))
     shop.stripe.move_dispute(dispute, "needs_response")
     with pytest.raises(ConflictError, match="ask to accept it again"):
-        accepting.confirm_acceptance(shop.desk, asked.id, by="lee")
+        accepting.confirm_acceptance(shop.desk, asked.dispute_id, asked.id, by="lee")
     assert at_stripe(shop, dispute)["status"] == "needs_response"
 
 

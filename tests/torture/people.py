@@ -35,9 +35,9 @@ class People:
     seed: int
     did: Counter[str] = field(default_factory=Counter)
     """What was taken from them, by kind; what came of it, the checks tell."""
-    _half_approved: "deque[tuple[str, str]]" = field(default_factory=deque)
+    _half_approved: "deque[tuple[str, str, str]]" = field(default_factory=deque)
     """Cases that wait for the approval of somebody else than this person."""
-    _asked: "deque[tuple[str, str]]" = field(default_factory=deque)
+    _asked: "deque[tuple[str, str, str]]" = field(default_factory=deque)
     """Acceptances that wait to be confirmed, with who asked."""
     _banks: set[tuple[str, str]] = field(default_factory=set)
     """Disputes that somebody has in hand, by what they are."""
@@ -146,19 +146,18 @@ class Person:
         asked = self._post(f"/disputes/{dispute}/accept")
         if not asked:
             return False
-        self.people._asked.append((asked["answer"]["id"], self.name))
+        self.people._asked.append((dispute, asked["answer"]["id"], self.name))
         self.people.did["acceptances asked"] += 1
         return True
 
     def confirm(self) -> None:
         """Confirms that a dispute is given up, or takes that back; the one who asked tries it as well."""
         with suppress(IndexError):
-            answer, first = self.people._asked.popleft()
+            dispute, answer, first = self.people._asked.popleft()
             how = self.dice.choice(("confirm", "confirm", "confirm", "take-back"))
-            dispute = "any"  # the answer's own id says which
             taken = [self._post(f"/disputes/{dispute}/accept/{how}", answer=answer) for _ in range(self._fingers())]
             if first == self.name and not any(taken):
-                self.people._asked.append((answer, first))
+                self.people._asked.append((dispute, answer, first))
             self.people.did[f"acceptances {'confirmed' if how == 'confirm' else 'taken back'}"] += any(taken)
 
     def close_breaker(self) -> None:

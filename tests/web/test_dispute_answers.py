@@ -99,6 +99,8 @@ def test_a_dispute_is_accepted_through_the_api_in_two_steps(shop: Shop, api: htt
     assert post(api, dispute, "accept/confirm", answer="ans_1").status_code == 404
     assert post(api, dispute, "accept/take-back", answer=first["answer"]["id"]).json()["state"] == "lapsed"
     second = post(api, dispute, "accept").json()["answer"]["id"]
+    for act in ("confirm", "take-back"):  # under another dispute's address: whoever mixes two up closes neither
+        assert post(api, "dp_another", f"accept/{act}", answer=second).status_code == 404
     assert post(api, dispute, "accept/confirm", answer=second).json()["state"] == "intended"
     shop.work()
     assert shop.stripe.get(f"/disputes/{dispute}")["status"] == "lost"

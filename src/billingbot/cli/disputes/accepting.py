@@ -39,10 +39,11 @@ def accept(
         raise InputError("--confirm, --take-back", "expected one of them at the most")
     with whole_desk() as at:
         if take_back is not None:
-            tell_intent(accepting.take_back(at, take_back, by=by), as_json=as_json)
+            tell_intent(accepting.take_back(at, dispute, take_back, by=by), as_json=as_json)
             return
         if confirm is not None:
-            tell_intent(outcome(at, accepting.confirm_acceptance(at, confirm, by=by), wait), as_json=as_json)
+            confirmed = accepting.confirm_acceptance(at, dispute, confirm, by=by)
+            tell_intent(outcome(at, confirmed, wait), as_json=as_json)
             return
         asked, seen = accepting.ask_to_accept(at, act_of(at, dispute, account, by))
     if as_json:

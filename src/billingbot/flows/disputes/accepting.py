@@ -1,5 +1,7 @@
 """Accepting: people give a dispute up in two steps, with the consequence between them; two people a large one."""
 
+from sqlalchemy import Connection
+
 from billingbot.core.access.person import person, person_key
 from billingbot.core.access.powers import Power
 from billingbot.core.disputes.answering import (
@@ -11,7 +13,7 @@ from billingbot.core.disputes.answering import (
     not_to_be_accepted,
 )
 from billingbot.core.disputes.life import Stage
-from billingbot.core.errors import ConflictError, ForbiddenError
+from billingbot.core.errors import ConflictError, ForbiddenError, NotFoundError
 from billingbot.core.evidence.dossier import Dispute
 from billingbot.core.ids import Kind
 from billingbot.core.job import Actor
@@ -60,9 +62,10 @@ def ask_to_accept(desk: Desk, act: AnswerAct) -> tuple[AnswerIntent, Dispute]:
     return intent, dispute
 
 
-def confirm_acceptance(desk: Desk, answer_id: str, *, by: str) -> AnswerIntent:
+def confirm_acceptance(desk: Desk, dispute_id: str, answer_id: str, *, by: str) -> AnswerIntent:
     """The second step: the dispute is closed at Stripe by a job; lost, and not to be undone.
 
+    Whoever confirms names the dispute as well as the asking: NotFoundError where the asking is another dispute's.
     Raises ConflictError where it was not asked for, too long ago, over another amount, or where one person does both
     though two are wanted; ForbiddenError where there is nothing to accept any more, or both words come through one
     API key.
@@ -70,7 +73,7 @@ def confirm_acceptance(desk: Desk, answer_id: str, *, by: str) -> AnswerIntent:
     desk.require(Power.CHECK)
     by = person(by)
     with transaction(desk.db) as connection:
-        seen = answers.get(connection, answer_id)
+        seen = _asking(connection, dispute_id, answer_id)
     account = desk.account(seen.account)
     standing = _must_be_open(desk, account, seen.dispute_id)
     with step(desk) as this:
@@ -99,16 +102,23 @@ def confirm_acceptance(desk: Desk, answer_id: str, *, by: str) -> AnswerIntent:
     return confirmed
 
 
-def take_back(desk: Desk, answer_id: str, *, by: str) -> AnswerIntent:
-    """Nobody means to accept any more. ConflictError where it is confirmed, or was never asked."""
+def take_back(desk: Desk, dispute_id: str, answer_id: str, *, by: str) -> AnswerIntent:
+    """Nobody means to accept any more. ConflictError where it is confirmed; NotFoundError as above."""
     desk.require(Power.CHECK)
     by = person(by)
     with step(desk) as this:
-        intent = answers.get(this.db, answer_id, lock=True)
+        intent = _asking(this.db, dispute_id, answer_id, lock=True)
         lapsed = answers.set_state(this.db, intent, _S.LAPSED, why=f"taken back by {by}")
         body = {"from": intent.state, "to": lapsed.state, "why": "taken back"}
         this.record(entry(lapsed, EntryKind.ANSWER_CHANGED, body, actor=by))
     return lapsed
+
+
+def _asking(connection: Connection, dispute_id: str, answer_id: str, *, lock: bool = False) -> AnswerIntent:
+    intent = answers.get(connection, answer_id, lock=lock)
+    if intent.dispute_id != dispute_id:
+        raise NotFoundError(f"dispute {dispute_id}: {answer_id} is none of its; it was asked of another dispute")
+    return intent
 
 
 def _must_be_open(desk: Desk, account: Account, dispute_id: str) -> Standing:

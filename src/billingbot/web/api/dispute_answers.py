@@ -150,13 +150,13 @@ def accept(dispute_id: Word, act: Asking, desk: TheDesk, account: Word | None = 
 @_answers.post("/{dispute_id}/accept/confirm", summary="Accept the dispute, for ever")
 def confirm(dispute_id: Word, act: Confirming, desk: TheDesk) -> AnswerIntent:
     """It is lost, and that cannot be undone. 409 where somebody else has to confirm, or it was asked too long ago."""
-    return accepting.confirm_acceptance(desk, id_of(Kind.ANSWER, act.answer), by=act.by)
+    return accepting.confirm_acceptance(desk, dispute_id, id_of(Kind.ANSWER, act.answer), by=act.by)
 
 
 @_answers.post("/{dispute_id}/accept/take-back", summary="Do not accept it after all")
 def take_back(dispute_id: Word, act: Confirming, desk: TheDesk) -> AnswerIntent:
     """409 where it is confirmed."""
-    return accepting.take_back(desk, id_of(Kind.ANSWER, act.answer), by=act.by)
+    return accepting.take_back(desk, dispute_id, id_of(Kind.ANSWER, act.answer), by=act.by)
 
 
 @_notes.post("/{note_id}/for-bank", summary="Let an answer to a bank quote a note, or not")

@@ -233,14 +233,14 @@ def accept(here: Here, dispute_id: str, form: Annotated[AcceptForm, Form()]) -> 
         intent, _ = accepting.ask_to_accept(here.desk, act)
         who = "a second person" if intent.needs_second else "you, or somebody else,"
         return _back(here, dispute_id, form, f"Nothing has happened at Stripe: {who} must confirm it below.")
-    accepting.confirm_acceptance(here.desk, form.answer, by=here.name)
+    accepting.confirm_acceptance(here.desk, dispute_id, form.answer, by=here.name)
     return _back(here, dispute_id, form, "The dispute is being accepted. It is lost, and cannot be undone.")
 
 
 @router.post("/disputes/{dispute_id}/take-back")
 def take_back(here: Here, dispute_id: str, form: Annotated[AcceptForm, Form()]) -> Response:
     """Nobody means to give it up any more."""
-    accepting.take_back(here.desk, form.answer or "", by=here.name)
+    accepting.take_back(here.desk, dispute_id, form.answer or "", by=here.name)
     return _back(here, dispute_id, form, "Nobody accepts it: the dispute is as it was.")
 
 
