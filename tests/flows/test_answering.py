@@ -15,15 +15,17 @@ from billingbot.core.disputes.evidence_fields import Field
 from billingbot.core.disputes.house_texts import HouseTexts
 from billingbot.core.disputes.life import Stage
 from billingbot.core.errors import ConflictError, ForbiddenError, InputError, RetryLaterError
+from billingbot.core.evidence.dossier import Dossier
 from billingbot.core.job import Actor
 from billingbot.core.mode import Mode
 from billingbot.flows.casework import review
 from billingbot.flows.disputes import accepting, answer_page, drafting, editing, note_for_bank, sending
 from billingbot.flows.disputes.answer import answer
 from billingbot.flows.disputes.drafting import AnswerAct
+from billingbot.gateway.client import StripeGateway
 from billingbot.store import answer_drafts, answers, jobs
 from billingbot.store.answer_drafts import DraftVersion
-from tests.flows.shop import Shop, Trial
+from tests.flows.shop import Shop, Trial, in_days
 
 _S = AnswerState
 SENT = "answer_not_sent"
@@ -561,6 +563,63 @@ def test_an_acceptance_whose_answer_was_lost_is_read_back(shop: Shop) -> None:
     shop.work()
     [done] = intents(shop, dispute)
     assert (done.state, done.sends) == (_S.DONE, 1)
+
+
+# ---------------------------------------------------------------- and the case
+
+
+class Meanwhile(StripeGateway):
+    """Something happens just after this look at the charge's dossier."""
+
+    then: Callable[[], object] = staticmethod(lambda: None)
+
+    def dossier(self, charge_id: str, *, now: datetime) -> Dossier:
+        found = super().dossier(charge_id, now=now)
+        then, self.then = self.then, lambda: None
+        then()
+        return found
+
+
+def assessed_while_answered(shop: Shop, charge: str, answered: Callable[[], object]) -> Any:
+    """The case, whose assessment has begun when an answer to the bank is carried out, and ends afterwards."""
+    [before] = shop.cases_of(charge)
+    review.ask_again(shop.desk, review.Act(case_id=before.id, by="kim"), "more is known")
+    gateway = Meanwhile("default", "rk_test_shop", False, api_base=shop.stripe.url)
+    shop.replace_gateway(gateway)
+    gateway.then = answered
+    shop.work(only=Actor.ASSESS)
+    return shop.case(before.id)
+
+
+def test_a_case_that_was_just_being_assessed_closes_with_the_answer_all_the_same(shop: Shop) -> None:
+    _, charge, dispute = disputed(shop)
+    sending.send(shop.desk, act(dispute))
+    case = assessed_while_answered(shop, charge, lambda: shop.work(only=Actor.ANSWER))
+    assert (case.state, case.outcome) == (CaseState.CLOSED, "answered")
+
+
+def test_a_case_that_somebody_has_asked_for_since_the_answer_was_decided_stays(shop: Shop) -> None:
+    _, charge, dispute = disputed(shop)
+    sending.send(shop.desk, act(dispute))
+    shop.ask(charge, unused=True)
+    shop.work()
+    assert at_stripe(shop, dispute)["status"] == "under_review"
+    assert [case.state for case in shop.cases_of(charge)] == [CaseState.REVIEW]
+
+
+def test_a_case_whose_other_dispute_awaits_an_answer_stays_until_that_is_answered_too(shop: Shop) -> None:
+    _, charge, first = disputed(shop)
+    second = str(shop.stripe.dispute(charge, status="needs_response", reason="fraudulent", due_by=in_days(4))["id"])
+    shop.deliver()
+    shop.work()
+    sending.send(shop.desk, act(first))
+    shop.work()
+    assert [case.state for case in shop.cases_of(charge)] == [CaseState.REVIEW]
+    sending.send(shop.desk, act(second))
+    shop.work()
+    shop.deliver()
+    shop.work()
+    assert [(case.state, case.outcome) for case in shop.cases_of(charge)] == [(CaseState.CLOSED, "answered")]
 
 
 # ---------------------------------------------------------------- by itself

@@ -20,6 +20,7 @@ from billingbot.core.request import Candidate, NamedBy
 from billingbot.flows.aftercare import under_terms
 from billingbot.flows.breaker import TrippedError, stay_below, trip
 from billingbot.flows.desk import Account, Desk, Step, step
+from billingbot.flows.disputes.closing import close_if_answered_since
 from billingbot.flows.look import Findings, look, mode_of
 from billingbot.flows.verdict import hand_over, letter, write_down
 from billingbot.store import breakers, cases, comments, database, history, jobs, refunds, requests
@@ -106,7 +107,7 @@ def _commit(
                 jobs.postpone(this.db, job, timedelta(0))
                 this.bells.append(job.id)
                 return
-            _carry_out(this, desk, case, found)
+            _carry_out(this, desk, job, case, found)
             if tripped is not None:
                 trip(this, case, tripped)
         jobs.finish(this.db, job)
@@ -116,14 +117,15 @@ def _commit(
             _stay_in_budget(this, case, found)
 
 
-def _carry_out(this: Step, desk: Desk, case: Case, found: Findings) -> None:
+def _carry_out(this: Step, desk: Desk, job: Job, case: Case, found: Findings) -> None:
     """Writes the verdict and what follows from it, all in the caller's transaction."""
     decision_id = write_down(this, case, found, purpose="assess")
     match found.decision.outcome:
         case Outcome.REFUND:
             _intend(this, case, found, decision_id)
         case Outcome.REVIEW:
-            hand_over(this, desk, case, found, decision_id, how=CaseMove.DECIDED_REVIEW)
+            moved = hand_over(this, desk, case, found, decision_id, how=CaseMove.DECIDED_REVIEW)
+            close_if_answered_since(this, moved, found.dossier, jobs.made_at(this.db, job))
         case Outcome.CLOSE:
             hand_over(this, desk, case, found, decision_id, how=CaseMove.DECIDED_CLOSE)
 

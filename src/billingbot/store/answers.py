@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -96,6 +96,20 @@ def binding(connection: Connection, account: str, dispute_id: str, stage: Stage)
             answers.c.kind.in_(FINAL_KINDS),
             answers.c.state.in_(BINDING),
         )
+    ).one_or_none()
+    return _intent(row) if row else None
+
+
+def done_since(
+    connection: Connection, account: str, dispute_ids: Sequence[str], since: datetime
+) -> AnswerIntent | None:
+    """The newest answer or acceptance of these disputes that was done since then, if there is one."""
+    row = connection.execute(
+        _select()
+        .where(answers.c.account == account, answers.c.dispute_id.in_(dispute_ids))
+        .where(answers.c.kind.in_(FINAL_KINDS), answers.c.state == AnswerState.DONE, answers.c.ended_at >= since)
+        .order_by(answers.c.ended_at.desc())
+        .limit(1)
     ).one_or_none()
     return _intent(row) if row else None
 

@@ -1,6 +1,7 @@
 """Cases that wait for nothing but a bank, and whether it has had its answer."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -49,6 +50,12 @@ def only_banks_ask(connection: Connection, case_id: str) -> bool:
     query = sa.select(of_case, of_case.where(requests.c.channel.not_in(_BANK)))
     asked, by_others = connection.execute(query).one()
     return bool(asked) and not by_others
+
+
+def others_asked_since(connection: Connection, case_id: str, since: datetime) -> bool:
+    """Whether somebody other than a bank has asked for this case since then."""
+    asked = requests.c.case_id == case_id, requests.c.channel.not_in(_BANK), requests.c.asked_at > since
+    return bool(connection.execute(sa.select(sa.exists().where(*asked))).scalar_one())
 
 
 def _answered() -> sa.Select[Any]:

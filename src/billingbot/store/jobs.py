@@ -109,6 +109,12 @@ def claim(connection: Connection, job_id: str, token: str) -> Job | None:
     )
 
 
+def made_at(connection: Connection, job: Job) -> datetime:
+    """When the job was written: in the commit of what caused it."""
+    found: datetime = connection.execute(sa.select(jobs.c.created_at).where(jobs.c.id == job.id)).scalar_one()
+    return found
+
+
 def finish(connection: Connection, job: Job) -> None:
     """Marks the job done, in the transaction of its effects. LeaseLostError where the token no longer stands."""
     _with_token(connection, job, {"state": JobState.DONE, "finished_at": _NOW, "token": None, "lease_until": None})

@@ -9,9 +9,7 @@ from datetime import datetime
 from time import monotonic
 from typing import Final, NoReturn, assert_never
 
-from billingbot.core.case import CaseMove, CaseState
 from billingbot.core.disputes.answering import (
-    FINAL_KINDS,
     AnswerIntent,
     AnswerKind,
     AnswerState,
@@ -28,6 +26,7 @@ from billingbot.core.mode import Mode
 from billingbot.core.notice import Notice, NoticeKind
 from billingbot.core.paying import LEAVES_WITHIN
 from billingbot.flows.desk import Desk, Step, step
+from billingbot.flows.disputes.closing import close_with_answer
 from billingbot.flows.disputes.sending import entry, fresh_standing
 from billingbot.flows.look import mode_of
 from billingbot.flows.notify import tell
@@ -51,7 +50,6 @@ _ENDS: Final[Mapping[Move, AnswerState]] = {
     Move.ABSENT: _S.ABSENT,
     Move.STOOD_BACK: _S.STOOD_BACK,
 }
-_CASE_ENDS: Final[Mapping[AnswerKind, str]] = {AnswerKind.SEND: "answered", AnswerKind.ACCEPT: "dispute_accepted"}
 # Stripe's own count of pages, by its estimate of what texts and files make together.
 # https://docs.stripe.com/changelog/endive/2026-09-30/page-limit-validation-dispute-evidence
 _TOO_MANY_PAGES: Final = "dispute_evidence_page_limit_exceeded"
@@ -233,21 +231,12 @@ def _end(desk: Desk, job: Job, seen: AnswerIntent, state: AnswerState, why: str)
             ended = answers.set_state(this.db, locked, state, why=why)
             this.record(entry(ended, EntryKind.ANSWER_CHANGED, {"from": locked.state, "to": state, "why": why}))
             if state is _S.DONE:
-                _close_case(this, ended)
+                case = cases.find_open(this.db, ended.account, ended.charge_id)
+                if case is not None:
+                    close_with_answer(this, case, ended)
             else:
                 tell_not_sent(this, ended)
         jobs.finish(this.db, job)
-
-
-def _close_case(this: Step, intent: AnswerIntent) -> None:
-    """Nothing is left for a person to decide, until the bank has."""
-    if intent.kind not in FINAL_KINDS:
-        return
-    case = cases.find_open(this.db, intent.account, intent.charge_id)
-    if case is not None and case.state is CaseState.REVIEW:
-        closed_at = database.now(this.db)
-        outcome = _CASE_ENDS[intent.kind]
-        cases.move(this.db, case, CaseMove.ANSWERED, outcome=outcome, closed_at=closed_at, recheck_at=None)
 
 
 def tell_not_sent(this: Step, intent: AnswerIntent) -> None:
