@@ -1,5 +1,6 @@
 """Stripe down, Postgres restarting, a worker that dies each time: nothing is lost, and it catches up by itself."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from tests.flows.shop import Shop
 
 from billingbot.core.case import CaseState
 from billingbot.core.job import Actor
+from billingbot.flows.casework import review
 from billingbot.gateway.answers import RefundAnswer
 from billingbot.gateway.client import StripeGateway
 from billingbot.worker.run import run
@@ -101,6 +103,29 @@ def test_a_case_that_cannot_be_assessed_for_hours_ends_with_a_person(shop: Shop)
     assert (case.state, case.reason) == (CaseState.REVIEW, "could-not-assess")
     assert [row.state for row in shop.rows("SELECT state FROM jobs WHERE actor = 'assess'")] == ["failed"]
     assert shop.ledger_flaws() == []
+
+
+def test_a_charge_that_cannot_be_read_is_soon_with_a_person_who_is_told_the_field(shop: Shop) -> None:
+    _, charge = shop.charged_trial()
+    row = shop.sandbox.state.tables["charge"].rows[charge]
+    currency, row["currency"] = row["currency"], None
+    case_id = shop.ask(charge, unused=True).case.id
+    for _ in range(5):
+        assert shop.case(case_id).state is CaseState.ASSESSING
+        shop.work()
+        shop.hurry()
+
+    case = shop.case(case_id)
+    assert (case.state, case.reason) == (CaseState.REVIEW, "could-not-assess")
+    [entry] = shop.rows("SELECT body FROM ledger_entries WHERE subject = :id AND kind = 'case.given_up'", id=case_id)
+    assert json.loads(entry.body)["why"] == f"charge {charge}: currency: expected a text, got NoneType"
+    assert [row.state for row in shop.rows("SELECT state FROM jobs WHERE actor = 'assess'")] == ["failed"]
+
+    row["currency"] = currency
+    shop.forget_failures()
+    review.ask_again(shop.desk, shop.person(case_id), "it can be read again")
+    shop.work()
+    shop.assert_paid_once(charge)
 
 
 def test_a_refund_that_cannot_be_looked_at_again_for_hours_is_withdrawn_and_ends_with_a_person(shop: Shop) -> None:

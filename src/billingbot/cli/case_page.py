@@ -22,6 +22,7 @@ def show_case(page: CasePage, blockers: Sequence[str]) -> None:
             ("subscription", case.subscription_id),
             ("invoice", case.invoice_id),
             ("reason", case.reason),
+            ("why", _fault(page)),
             ("clause", case.clause),
             ("advice", case.recommendation),
             ("priority", case.priority),
@@ -64,6 +65,14 @@ def show_case(page: CasePage, blockers: Sequence[str]) -> None:
     around = page.facts.exhibits.get("around") if page.facts is not None else None
     if around and around["links"]:
         say(f"Who looks like this customer: billingbot cases links {case.id}")
+
+
+def _fault(page: CasePage) -> str | None:
+    """What went wrong, where the case is with a person since it could not be assessed."""
+    if page.case.reason != "could-not-assess":
+        return None
+    told = (entry.body.get("why") for entry in reversed(page.timeline) if entry.kind == "case.given_up")
+    return next(told, None)
 
 
 def _first(page: CasePage) -> str | None:

@@ -19,8 +19,8 @@ from billingbot.flows.submit import withdraw_unsent
 from billingbot.store import backfills, backtests, cases, months, notices, refunds, searches
 
 
-def abandon(this: Step, job: Job) -> None:  # noqa: C901, PLR0912 - one case per kind of job
-    """Hands over what the failed job was about, in the transaction that marks it failed.
+def abandon(this: Step, job: Job, *, why: str) -> None:  # noqa: C901, PLR0912 - one case per kind of job
+    """Hands over what the failed job was about, in the transaction that marks it failed; `why` is its last failure.
 
     A refund whose outcome is open stays open in the books: the sweeper asks Stripe again, with the same care.
     """
@@ -28,7 +28,7 @@ def abandon(this: Step, job: Job) -> None:  # noqa: C901, PLR0912 - one case per
         case Actor.ASSESS:
             case = cases.lock(this.db, job.subject)
             if case.state is CaseState.ASSESSING:
-                give_up(this, case, reason="could-not-assess")
+                give_up(this, case, reason="could-not-assess", why=why)
         case Actor.SUBMIT:
             refund = refunds.lock(this.db, job.subject)
             if refund.state is RefundState.INTENDED:

@@ -230,8 +230,11 @@ def _hand_over_undecided(desk: Desk, job: Job, case: Case, *, reason: str) -> No
         jobs.finish(this.db, job)
 
 
-def give_up(this: Step, case: Case, *, reason: str, decision_id: str | None = None) -> None:
-    """Hands a case that could not be assessed to a person, with the reason and no recommendation."""
+def give_up(this: Step, case: Case, *, reason: str, decision_id: str | None = None, why: str | None = None) -> None:
+    """Hands a case that could not be assessed to a person, with the reason and no recommendation.
+
+    `why` is what went wrong, for the history; it quotes nothing of what was read.
+    """
     cases.move(
         this.db,
         case,
@@ -243,7 +246,7 @@ def give_up(this: Step, case: Case, *, reason: str, decision_id: str | None = No
         due_at=_tomorrow(this),
         recheck_at=None,
     )
-    body = {"reason": reason}
+    body = {"reason": reason} | ({"why": why} if why else {})
     this.record(
         Draft(kind=EntryKind.CASE_GIVEN_UP, account=case.account, subject=case.id, actor="billingbot", body=body)
     )

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import structlog
 
-from billingbot.core.errors import BillingbotError, LeaseLostError, RetryLaterError
+from billingbot.core.errors import BillingbotError, LeaseLostError, RetryLaterError, StripeAnswerError
 from billingbot.core.job import MOST_ATTEMPTS, Actor, Job, backoff
 from billingbot.flows import privacy_searches
 from billingbot.flows.abandon import abandon
@@ -56,6 +56,9 @@ VERBS: Final[Mapping[Actor, Callable[[Desk, Job], None]]] = {
     Actor.PERSONAL_DATA: privacy_searches.carry_on,
 }
 
+# Half an answer or a proxy's page is over within these eighteen seconds; what Stripe really says does not change.
+_READS_IN_VAIN: Final = 5
+
 log = structlog.get_logger(__name__)
 
 
@@ -90,7 +93,7 @@ def _work(desk: Desk, job: Job) -> None:
 
 def _failed(desk: Desk, job: Job, fault: Exception) -> None:
     """Keeps the failure and sets the next try, or hands over for good when there is none."""
-    wait = backoff(job.attempts)
+    wait = None if _is_hopeless(job, fault) else backoff(job.attempts)
     says = _says(fault)
     expected = isinstance(fault, RetryLaterError)
     log.log(30 if expected else 40, "job.failed", attempt=job.attempts, error=says, retry_in=str(wait))
@@ -101,12 +104,17 @@ def _failed(desk: Desk, job: Job, fault: Exception) -> None:
             if wait is not None:
                 jobs.retry(this.db, job, wait, says)
             else:
-                abandon(this, job)
+                abandon(this, job, why=says)
                 jobs.give_up(this.db, job, says)
     except LeaseLostError as lost:
         log.warning("job.lease_lost", why=str(lost))
     except Exception as second:
         log.exception("job.failure_not_kept", why=_says(second))
+
+
+def _is_hopeless(job: Job, fault: Exception) -> bool:
+    """Whether it will not get better by waiting, and somebody waits: a case whose charge cannot be read."""
+    return job.actor is Actor.ASSESS and isinstance(fault, StripeAnswerError) and job.attempts >= _READS_IN_VAIN
 
 
 def _says(fault: Exception) -> str:

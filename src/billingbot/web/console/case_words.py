@@ -72,8 +72,8 @@ STOPPED: Final[Mapping[str, str]] = {
     " else is paid for this charge.",
     "could-not-pay": "The refund was decided, and the call to Stripe did not get through; nothing was paid. Once the"
     " cause is gone, its failed job can be replayed, or the refund approved here.",
-    "could-not-assess": "The facts could not be gathered for hours. Ask for them again once Stripe and the sources"
-    " answer.",
+    "could-not-assess": "The facts could not be gathered: the history says what went wrong. Nothing was decided or"
+    " paid. Ask for them again once the cause is gone.",
     "no-trace-at-stripe": "The refund was sent, and Stripe knows nothing of it: nothing was paid.",
     "no-credit-note": "The refund needs a credit note of its invoice, and Stripe would not make one. Nothing was paid.",
     "changed-before-paying": "The look just before paying found something else than the decision. Nothing was paid.",

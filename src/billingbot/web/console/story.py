@@ -42,6 +42,10 @@ def _decided(body: Mapping[str, Any]) -> str:
     return f"{_OUTCOMES.get(outcome, words(outcome))}: {because(body.get('reason'))}"
 
 
+def _fault(body: Mapping[str, Any]) -> str:
+    return f". {body['why']}" if body.get("why") else ""
+
+
 def _why(body: Mapping[str, Any]) -> str:
     return f": {words(body['why'])}" if body.get("why") else ""
 
@@ -57,7 +61,7 @@ _TOLD: Final[Mapping[str, Callable[[Mapping[str, Any], Reader], str]]] = {
     "case.approved": lambda body, reader: f"Approved: {_money(body, reader)}",
     "case.denied": lambda _b, _: "Denied",
     "case.reassessed": lambda body, _: f"Facts asked for again: {body.get('why')}",
-    "case.given_up": lambda body, _: f"Handed to a person: {words(body.get('reason'))}",
+    "case.given_up": lambda body, _: f"Handed to a person: {words(body.get('reason'))}{_fault(body)}",
     "case.snoozed": lambda body, reader: f"Put off until {_moment(body.get('until'), reader)}",
     "case.woken": lambda _b, _: "Brought back",
     "case.reassigned": lambda body, _: f"Given to {body.get('to')}",
