@@ -44,6 +44,7 @@ class Provider:
     alg: str = "RS256"
     key: RSAKey = field(default_factory=_first_key)
     stranger: RSAKey | None = None
+    forgets_codes: bool = True
     _asked: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def app(self) -> Starlette:
@@ -79,7 +80,7 @@ class Provider:
 
     async def _token(self, request: Request) -> Response:
         form = {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
-        asked = self._asked.pop(form["code"], None)
+        asked = self._asked.pop(form["code"], None) if self.forgets_codes else self._asked.get(form["code"])
         challenge = base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest()).rstrip(b"=")
         basic = base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
         if (

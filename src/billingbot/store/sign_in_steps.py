@@ -69,6 +69,19 @@ def end(connection: Connection, secret: str) -> bool:
     return bool(connection.execute(sign_in_steps.delete().where(sign_in_steps.c.digest == digest_of(secret))).rowcount)
 
 
+def spend(connection: Connection, secret: str, purpose: StepPurpose, *, lasts: timedelta) -> bool:
+    """Uses a secret up that only the browser kept; False where it was used before: of two at once, one goes on.
+
+    `lasts` is for how long it could be brought again.
+    """
+    connection.execute(sign_in_steps.delete().where(sign_in_steps.c.expires_at < _NOW))
+    row = {"digest": digest_of(secret), "purpose": purpose.value, "kept": "{}", "expires_at": _NOW + lasts}
+    written = connection.execute(
+        insert(sign_in_steps).values(row).on_conflict_do_nothing().returning(sign_in_steps.c.digest)
+    )
+    return written.one_or_none() is not None
+
+
 def count_try(connection: Connection, key: str, *, window: timedelta) -> int:
     """Counts one more try for this account or address; how many there were within the window, this one included.
 

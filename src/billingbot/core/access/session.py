@@ -37,7 +37,7 @@ class StepPurpose(StrEnum):
     ENROLMENT = "enrolment"
     """A second factor was offered, and its first code has to come."""
     OIDC = "oidc"
-    """They were sent to the company's own sign-in, and have to come back."""
+    """They came back from the company's own sign-in: what they brought counts once."""
 
 
 # Time to find the phone, or to sign in at the company; whoever takes longer begins again.

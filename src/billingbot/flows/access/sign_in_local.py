@@ -63,7 +63,8 @@ def by_password(desk: Desk, who: str, password: str, *, address: str, user_agent
         raise WrongError(_WRONG)
     account = _one_spelling(who)
     address_key, from_here, from_anywhere = f"address:{address}", f"from:{address}:{account}", f"account:{account}"
-    tries = {from_here: TRIES_BY_ACCOUNT, address_key: TRIES_BY_ADDRESS, from_anywhere: TRIES_FROM_ANYWHERE}
+    # The address first: one that has had its share is not even counted on other names.
+    tries = {address_key: TRIES_BY_ADDRESS, from_here: TRIES_BY_ACCOUNT, from_anywhere: TRIES_FROM_ANYWHERE}
     _count(desk, tries)
     found = _find(desk, who)
     kept = found[1].password_hash if found else None
@@ -135,10 +136,12 @@ def _take_recovery(this: Step, who: Person, own: Secrets, code: str) -> bool:
 
 
 def _count(desk: Desk, limits: dict[str, int]) -> None:
-    """Counts a try for each key, in a commit of its own. TooManyTriesError where one of them has had its share."""
+    """Counts a try for each key, in a commit of its own. TooManyTriesError at the first that has had its share."""
     with transaction(desk.db) as connection:
-        counted = {key: sign_in_steps.count_try(connection, key, window=TRIES_WINDOW) for key in limits}
-    if any(counted[key] > most for key, most in limits.items()):
+        is_over = any(
+            sign_in_steps.count_try(connection, key, window=TRIES_WINDOW) > most for key, most in limits.items()
+        )
+    if is_over:
         log.warning("sign_in.slowed")  # not who, nor from where: logs hold no personal data
         raise TooManyTriesError
 

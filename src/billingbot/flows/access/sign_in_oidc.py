@@ -1,4 +1,4 @@
-"""Signing in by the company's own sign-in: out to it with a secret, back with a code, and who that is here."""
+"""Signing in by the company's own sign-in: out to it with a cookie, back with a code, and who that is here."""
 
 import hmac
 import secrets
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from billingbot.core.access.errand import Errand
 from billingbot.core.access.person import Person, mail_address, person
 from billingbot.core.access.powers import Power, Role
 from billingbot.core.access.session import STEP_LASTS, SignedInBy, StepPurpose
@@ -13,10 +14,10 @@ from billingbot.core.errors import ConflictError, ForbiddenError, InputError, No
 from billingbot.core.ids import Kind
 from billingbot.core.ledger import EntryKind
 from billingbot.flows.access.people import is_managed, one_after_another
-from billingbot.flows.access.sign_in import MOST_SECRET, Halfway, SignedIn, begin, enter, record
+from billingbot.flows.access.sign_in import Halfway, SignedIn, begin, enter, record
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.identity.oidc import Identity
-from billingbot.store import people, sign_in_steps
+from billingbot.store import database, people, sign_in_steps
 from billingbot.store.database import transaction
 
 _LAST_ADMIN: Final = (
@@ -28,55 +29,61 @@ _BEGIN_AGAIN: Final = "sign-in: took too long, or did not begin in this browser;
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Departure:
-    """Where to send the browser, and the secret that it has to bring back."""
+    """Where to send the browser, and the cookie that it has to bring back."""
 
     url: str
-    secret: str
+    cookie: str
 
 
 def set_out(desk: Desk, *, redirect_uri: str, to: str) -> Departure:
     """Begins a sign-in at the company's own; `to` is the page that was wanted.
 
+    Nothing is kept here before somebody has proved who they are: anybody may set out, as often as they like.
     NotFoundError where none is configured; RetryLaterError where it cannot be asked.
     """
     if desk.oidc is None:
         raise NotFoundError("sign-in: no [sign_in.oidc] is configured")
-    kept = {name: secrets.token_urlsafe(32) for name in ("state", "nonce", "verifier")}
-    url = desk.oidc.provider.way(redirect_uri=redirect_uri, **kept)
-    secret = secrets.token_urlsafe(32)
-    with transaction(desk.db) as connection:
-        more = {**kept, "redirect_uri": redirect_uri, "to": to}
-        sign_in_steps.begin(connection, secret, StepPurpose.OIDC, person_id=None, kept=more, lasts=STEP_LASTS)
-    return Departure(url=url, secret=secret)
+    errand = Errand(secret=secrets.token_urlsafe(32), set_out_at=_now(desk), to=to)
+    url = desk.oidc.provider.way(
+        redirect_uri=redirect_uri, state=errand.state, nonce=errand.nonce, verifier=errand.verifier
+    )
+    return Departure(url=url, cookie=errand.cookie)
 
 
-def come_back(desk: Desk, secret: str, *, state: str, code: str, user_agent: str) -> tuple[SignedIn | Halfway, str]:
+def come_back(
+    desk: Desk, cookie: str, *, redirect_uri: str, state: str, code: str, user_agent: str
+) -> tuple[SignedIn | Halfway, str]:
     """Ends a sign-in that began in this browser; the session, and the page that was wanted.
 
-    Who has a second factor here is asked for it, unless the configuration lets the provider's count.
+    Who has a second factor here is asked for it, unless the configuration lets the provider's count. `redirect_uri` is
+    the one that was set out with.
 
     ForbiddenError where the answer proves nobody, or nobody who may come in; RetryLaterError.
     """
     if desk.oidc is None:
         raise NotFoundError("sign-in: no [sign_in.oidc] is configured")
-    with transaction(desk.db) as connection:
-        found = sign_in_steps.attempt(connection, secret, StepPurpose.OIDC) if len(secret) <= MOST_SECRET else None
-        is_first = found is not None and sign_in_steps.end(connection, secret)
-    if found is None or not is_first or not hmac.compare_digest(str(found.kept["state"]).encode(), state.encode()):
+    errand = Errand.of_cookie(cookie)
+    if errand is None or not hmac.compare_digest(errand.state.encode(), state.encode("utf-8", "replace")):
+        raise ForbiddenError(_BEGIN_AGAIN)
+    if not 0 <= _now(desk) - errand.set_out_at <= STEP_LASTS.total_seconds():
         raise ForbiddenError(_BEGIN_AGAIN)
     identity = desk.oidc.provider.who(
-        code=code,
-        redirect_uri=str(found.kept["redirect_uri"]),
-        nonce=str(found.kept["nonce"]),
-        verifier=str(found.kept["verifier"]),
+        code=code, redirect_uri=redirect_uri, nonce=errand.nonce, verifier=errand.verifier
     )
     email = _allowed(identity, desk.oidc.domains)
     with step(desk) as this:
+        if not sign_in_steps.spend(this.db, errand.secret, StepPurpose.OIDC, lasts=STEP_LASTS):
+            raise ForbiddenError(_BEGIN_AGAIN)
         who = _person(this, identity, email, _roles(identity, desk.oidc.roles))
         if who.disabled_at is not None:
             raise ForbiddenError("sign-in: you are kept out here; ask whoever manages people")
         let_in = begin if desk.oidc.proves_second_factor else enter
-        return let_in(this, who, SignedInBy.OIDC, user_agent), str(found.kept["to"])
+        return let_in(this, who, SignedInBy.OIDC, user_agent), errand.to
+
+
+def _now(desk: Desk) -> int:
+    with transaction(desk.db) as connection:
+        return int(database.now(connection).timestamp())
 
 
 def _allowed(identity: Identity, domains: frozenset[str]) -> str:

@@ -24,6 +24,7 @@ TheDesk = Annotated[Desk, Depends(desk_of)]
 Text = Annotated[str, Form(max_length=1000)]
 
 _STEP: Final = "billingbot_step"
+_ERRAND: Final = "billingbot_errand"
 FIRST_PASSWORD: Final = "/account/password"  # noqa: S105 # a page, not a secret
 
 
@@ -54,19 +55,21 @@ def come_by_password(
 @public.get("/sign-in/oidc")
 def set_out(request: Request, desk: TheDesk, next: str = "/") -> Response:  # noqa: A002 # what the query says
     """Out to the company's own sign-in."""
-    leaves = sign_in_oidc.set_out(desk, redirect_uri=f"{base_of(request)}/sign-in/oidc/back", to=local_path(next))
+    leaves = sign_in_oidc.set_out(desk, redirect_uri=_way_back(request), to=local_path(next))
     answer = RedirectResponse(leaves.url, status_code=HTTPStatus.SEE_OTHER)
-    set_secret(answer, request, step_cookie(request), leaves.secret, seconds=int(STEP_LASTS.total_seconds()))
+    set_secret(answer, request, _own(_ERRAND, request), leaves.cookie, seconds=int(STEP_LASTS.total_seconds()))
     return answer
 
 
 @public.get("/sign-in/oidc/back")
 def come_back(request: Request, desk: TheDesk, code: str = "", state: str = "") -> Response:
     """Back from it, with a code that says who it is."""
-    secret = request.cookies.get(step_cookie(request), "")
-    entered, to = sign_in_oidc.come_back(desk, secret, state=state, code=code, user_agent=_agent(request))
+    errand = request.cookies.get(_own(_ERRAND, request), "")
+    entered, to = sign_in_oidc.come_back(
+        desk, errand, redirect_uri=_way_back(request), state=state, code=code, user_agent=_agent(request)
+    )
     answer = come_in(request, entered, to=to)
-    answer.delete_cookie(step_cookie(request), path="/", secure=is_secure(request), httponly=True)
+    answer.delete_cookie(_own(_ERRAND, request), path="/", secure=is_secure(request), httponly=True)
     return answer
 
 
@@ -85,13 +88,13 @@ def come_by_code(
 ) -> Response:
     """By the code that the authenticator shows, or by a recovery code."""
     try:
-        entered = by_code(desk, request.cookies.get(step_cookie(request), ""), code, user_agent=_agent(request))
+        entered = by_code(desk, request.cookies.get(_own(_STEP, request), ""), code, user_agent=_agent(request))
     except WrongError as fault:
         return _code_page(to=next, told=str(fault), status=HTTPStatus.FORBIDDEN)
     except ForbiddenError as fault:
         return _page(desk, to=next, told=str(fault), status=HTTPStatus.FORBIDDEN)
     answer = come_in(request, entered, to=next)
-    answer.delete_cookie(step_cookie(request), path="/", secure=is_secure(request), httponly=True)
+    answer.delete_cookie(_own(_STEP, request), path="/", secure=is_secure(request), httponly=True)
     return answer
 
 
@@ -132,7 +135,7 @@ def come_in(request: Request, entered: sign_in.SignedIn | sign_in.Halfway, *, to
     """The way in: the session's cookie, for no script and no other site; or on to the second factor."""
     if isinstance(entered, sign_in.Halfway):
         answer = _go("/sign-in/code", to=to)
-        set_secret(answer, request, step_cookie(request), entered.secret, seconds=int(STEP_LASTS.total_seconds()))
+        set_secret(answer, request, _own(_STEP, request), entered.secret, seconds=int(STEP_LASTS.total_seconds()))
         return answer
     answer = RedirectResponse(local_path(to), status_code=HTTPStatus.SEE_OTHER)
     set_secret(answer, request, cookie_name(request), entered.secret, seconds=int(LASTS.total_seconds()))
@@ -150,9 +153,13 @@ def set_secret(answer: Response, request: Request, name: str, secret: str, *, se
     answer.set_cookie(name, secret, max_age=seconds, path="/", secure=is_secure(request), httponly=True, samesite="lax")
 
 
-def step_cookie(request: Request) -> str:
-    """The name of the cookie of somebody who is in the middle of coming in."""
-    return f"__Host-{_STEP}" if is_secure(request) else _STEP
+def _own(name: str, request: Request) -> str:
+    """The name of a cookie of somebody who is in the middle of coming in: bound to this host where the way is https."""
+    return f"__Host-{name}" if is_secure(request) else name
+
+
+def _way_back(request: Request) -> str:
+    return f"{base_of(request)}/sign-in/oidc/back"
 
 
 def _go(path: str, *, to: str) -> Response:
