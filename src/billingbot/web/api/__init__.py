@@ -14,6 +14,7 @@ from billingbot.web.api import (
     disputes,
     events,
     jobs,
+    keys,
     ledger,
     links,
     modes,
@@ -21,9 +22,11 @@ from billingbot.web.api import (
     notices,
     policies,
     purchases,
+    queue,
     reconcile,
     refund_requests,
     refunds,
+    sessions,
     shadow,
 )
 
@@ -51,5 +54,8 @@ for noun in (
     breakers,
     cancellations,
     reconcile,
+    queue,
+    sessions,
+    keys,
 ):
     router.include_router(noun.router)

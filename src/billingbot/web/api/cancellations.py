@@ -8,7 +8,7 @@ from billingbot.core.aftercare import Cancellation
 from billingbot.core.ids import Kind
 from billingbot.flows import cancel
 from billingbot.store import cancellations
-from billingbot.web.api.fields import Body, Person, Rows, id_of
+from billingbot.web.api.fields import Body, ByName, Rows, id_of
 from billingbot.web.api.shown import Listed
 from billingbot.web.auth import SignedInRoute, TheDesk, bearer
 from billingbot.web.reading import read
@@ -20,12 +20,6 @@ class WaitingQuery(Body):
     """How many to show."""
 
     limit: Rows = 50
-
-
-class Act(Body):
-    """Who acts."""
-
-    by: Person
 
 
 @router.get("", summary="Cancellations that wait for a person")
@@ -41,12 +35,12 @@ def show(cancellation_id: str, desk: TheDesk) -> Cancellation:
 
 
 @router.post("/{cancellation_id}/retry", summary="Have it tried again")
-def retry(cancellation_id: str, act: Act, desk: TheDesk) -> Cancellation:
+def retry(cancellation_id: str, act: ByName, desk: TheDesk) -> Cancellation:
     """It looks afresh first. 409 where it was neither refused nor handed over."""
     return cancel.try_again(desk, id_of(Kind.CANCELLATION, cancellation_id), by=act.by)
 
 
 @router.post("/{cancellation_id}/settled", summary="Say that a person has seen to the subscription")
-def settled(cancellation_id: str, act: Act, desk: TheDesk) -> Cancellation:
+def settled(cancellation_id: str, act: ByName, desk: TheDesk) -> Cancellation:
     """Nothing waits any more, and the case closes. 409 where nothing waited."""
     return cancel.settled_by_hand(desk, id_of(Kind.CANCELLATION, cancellation_id), by=act.by)

@@ -13,18 +13,12 @@ from billingbot.flows.casework.answer_customer import write_reply
 from billingbot.store import cases as case_rows
 from billingbot.store.views.paging import PAGE_ROWS
 from billingbot.store.views.worklist import MentionLine, mention_list
-from billingbot.web.api.fields import Body, Instant, Person, Prose, Rows, Word, id_of
+from billingbot.web.api.fields import Body, ByName, Instant, Person, Prose, Rows, Word, id_of
 from billingbot.web.api.shown import CaseShown, LetterShown, Listed
 from billingbot.web.auth import SignedInRoute, TheDesk, bearer
 from billingbot.web.reading import read
 
 router = APIRouter(prefix="/cases", tags=["cases"], route_class=SignedInRoute, dependencies=[bearer])
-
-
-class ByName(Body):
-    """Who acts."""
-
-    by: Person
 
 
 class Act(ByName):

@@ -13,7 +13,7 @@ from billingbot.flows.disputes import accepting, answer_page, drafting, editing,
 from billingbot.flows.disputes.answer_page import AnswerPage
 from billingbot.flows.disputes.drafting import AnswerAct, account_of
 from billingbot.store.notes import Note
-from billingbot.web.api.fields import Body, Person, Word, YesNo, id_of
+from billingbot.web.api.fields import Body, ByName, Person, Word, YesNo, id_of
 from billingbot.web.auth import SignedInRoute, TheDesk, bearer
 
 _answers = APIRouter(prefix="/disputes", tags=["disputes"], route_class=SignedInRoute, dependencies=[bearer])
@@ -57,16 +57,9 @@ class Sending(Body):
     with_theirs: Annotated[YesNo, Field(description="Evidence from the Dashboard goes along, or is replaced")] = False
 
 
-class Asking(Body):
-    """Who means to accept the dispute."""
-
-    by: Person
-
-
-class Confirming(Body):
+class Confirming(ByName):
     """Who confirms, or takes back, which asking."""
 
-    by: Person
     answer: Word
 
 
@@ -77,10 +70,9 @@ class Asked(BaseModel):
     consequence: str
 
 
-class Marking(Body):
+class Marking(ByName):
     """Whether an answer to a bank may quote a note."""
 
-    by: Person
     for_bank: YesNo
 
 
@@ -140,7 +132,7 @@ def send(dispute_id: Word, act: Sending, desk: TheDesk, account: Word | None = N
 
 
 @_answers.post("/{dispute_id}/accept", summary="Ask to accept the dispute")
-def accept(dispute_id: Word, act: Asking, desk: TheDesk, account: Word | None = None) -> Asked:
+def accept(dispute_id: Word, act: ByName, desk: TheDesk, account: Word | None = None) -> Asked:
     """The first of two steps; nothing happens at Stripe before the second."""
     named = account_of(desk, dispute_id, account)
     intent, dispute = accepting.ask_to_accept(desk, AnswerAct(account=named, dispute_id=dispute_id, by=act.by))

@@ -136,7 +136,7 @@ def begin_backfill(wanted: BackfillWanted, desk: TheDesk) -> BackfillShown:
 
 @router.post("/replay", summary="Interpret events again, or see what that would do")
 def replay_events(wanted: EventReplay, desk: TheDesk) -> ReplayAnswer:
-    """Up to 500 events, oldest first, as failed jobs are replayed; `next` tells that there are more."""
+    """Up to 10,000 events (500 by their ids), oldest first, as failed jobs are replayed; `next` tells of more."""
     if (wanted.ids is None) == (wanted.filter is None):
         raise InputError("ids", "expected either ids or a filter")
     chosen = wanted.filter.filter() if wanted.filter else EventFilter()

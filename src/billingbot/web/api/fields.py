@@ -73,6 +73,12 @@ Rows = Annotated[int, Field(ge=1, le=MOST_ROWS, description="How many at most")]
 Cursor = Annotated[str, StringConstraints(min_length=1, max_length=500), Field(description="`next` of the last page")]
 
 
+class ByName(Body):
+    """Who acts."""
+
+    by: Person
+
+
 def id_of(kind: Kind, text: str) -> str:
     """An id from a path. NotFoundError where it is not shaped as one: then there is nothing by this name."""
     if not is_id(kind, text):

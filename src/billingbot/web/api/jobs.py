@@ -19,7 +19,7 @@ from billingbot.flows.replay.foretell import Effect, Preview
 from billingbot.flows.replay.replay import Survey, Totals
 from billingbot.store import replays, views
 from billingbot.store.jobs import FailedFilter
-from billingbot.web.api.fields import Body, Count, Cursor, Instant, Person, Prose, Rows, Word, YesNo, id_of
+from billingbot.web.api.fields import Body, ByName, Count, Cursor, Instant, Person, Prose, Rows, Word, YesNo, id_of
 from billingbot.web.api.shown import AmountShown, Listed
 from billingbot.web.auth import SignedInRoute, TheDesk, bearer
 from billingbot.web.reading import read
@@ -84,16 +84,9 @@ class AmountWanted(Body):
     currency: Annotated[str, Field(pattern="^[a-z]{3}$")]
 
 
-class Stop(Body):
-    """Who stops a replay."""
-
-    by: Person
-
-
-class Resumption(Body):
+class Resumption(ByName):
     """Who lets a replay go on, and the most that the whole of it may pay."""
 
-    by: Person
     expect_total: Annotated[tuple[AmountWanted, ...] | None, Field(max_length=_MOST_CURRENCIES)] = None
 
 
@@ -237,7 +230,7 @@ def show_replay(name: str, desk: TheDesk) -> RunShown:
 
 
 @router.post("/replays/{name}/stop", summary="Stop a replay")
-def stop_replay(name: str, wanted: Stop, desk: TheDesk) -> RunShown:
+def stop_replay(name: str, wanted: ByName, desk: TheDesk) -> RunShown:
     """Before its next job; what it has run already goes on."""
     return RunShown.of(replay_runs.stop(desk, name, by=wanted.by))
 

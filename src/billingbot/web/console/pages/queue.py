@@ -1,17 +1,13 @@
 """The queue: what waits for a person, by due time; taking cases one by one or several; lists under a name."""
 
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import ConfigDict
 from starlette.responses import Response
 
-from billingbot.core.decision import Priority
-from billingbot.core.errors import InputError
-from billingbot.core.money import minor_unit_digits
 from billingbot.flows.casework import queue
 from billingbot.store import queue_views
 from billingbot.store.views.worklist import (
@@ -19,7 +15,6 @@ from billingbot.store.views.worklist import (
     Shown,
     Tallies,
     Who,
-    WorkFilter,
     choices,
     mention_list,
     tallies,
@@ -28,54 +23,15 @@ from billingbot.store.views.worklist import (
 from billingbot.web.console.casework import because
 from billingbot.web.console.door import ConsoleRoute
 from billingbot.web.console.visit import Here, Visit
+from billingbot.web.queue_query import QueueQuery
 
 router = APIRouter(route_class=ConsoleRoute)
 
-# Twelve digits are more than any charge has: Stripe's own limit is eight.
-_MOST_AMOUNT: Final = Decimal(10**12)
 
-
-def _or_none(value: object) -> object:
-    """A field of a form that was left empty says nothing."""
-    return None if value == "" else value
-
-
-_Optional = BeforeValidator(_or_none)
-Word = Annotated[Annotated[str, Field(max_length=200)] | None, _Optional]
-
-
-class QueueQuery(BaseModel):
+class ListQuery(QueueQuery):
     """The queue's address: a list can be sent to a colleague, and kept."""
 
     model_config = ConfigDict(extra="ignore")
-
-    show: Shown = Shown.WAITING
-    who: Who = Who.ANYBODY
-    account: Word = None
-    reason: Word = None
-    priority: Annotated[Priority | None, _Optional] = None
-    amount_from: Word = None
-    currency: Annotated[Annotated[str, Field(pattern="^[a-z]{3}$")] | None, _Optional] = None
-    overdue: bool = False
-    disputed: bool = False
-    after: Word = None
-
-    def filter(self, here: Visit) -> WorkFilter:
-        """What the read model is asked. InputError for an amount that is none."""
-        now = here.reader.now.astimezone(here.reader.zone)
-        return WorkFilter(
-            me=here.name,
-            closed_since=now.replace(hour=0, minute=0, second=0, microsecond=0),
-            shown=self.show,
-            who=self.who,
-            account=self.account,
-            reason=self.reason,
-            priority=self.priority,
-            amount_from_minor=_minor(self.amount_from, self.currency),
-            currency=self.currency,
-            overdue=self.overdue,
-            disputed=self.disputed,
-        )
 
     def address(self, **changes: object) -> str:
         """The query of this list, with these changes: what is as usual is left out."""
@@ -83,7 +39,7 @@ class QueueQuery(BaseModel):
         return urlencode({name: "yes" if value is True else value for name, value in told.items() if value})
 
 
-Wanted = Annotated[QueueQuery, Query()]
+Wanted = Annotated[ListQuery, Query()]
 CaseIds = Annotated[list[str], Form(alias="case", min_length=1, max_length=queue.MOST_AT_ONCE)]
 Back = Annotated[str, Form(max_length=1_000)]
 
@@ -160,8 +116,9 @@ def _with(offered: Sequence[str], chosen: str | None) -> list[str]:
     return sorted({*offered, chosen} - {None}) if chosen else list(offered)
 
 
-def _list(here: Visit, wanted: QueueQuery) -> dict[str, Any]:
-    filters = wanted.filter(here)
+def _list(here: Visit, wanted: ListQuery) -> dict[str, Any]:
+    now = here.reader.now.astimezone(here.reader.zone)
+    filters = wanted.filter(me=here.name, midnight=now.replace(hour=0, minute=0, second=0, microsecond=0))
     counts = here.read(tallies, filters)
     return {
         "wanted": wanted,
@@ -174,7 +131,7 @@ def _list(here: Visit, wanted: QueueQuery) -> dict[str, Any]:
     }
 
 
-def _tabs(wanted: QueueQuery, counts: Tallies) -> list[tuple[str, str, str, bool]]:
+def _tabs(wanted: ListQuery, counts: Tallies) -> list[tuple[str, str, str, bool]]:
     """Address, name, count in words, and whether it is the one shown."""
     usual = {"show": Shown.WAITING, "who": Who.ANYBODY, "overdue": False}
     entries: list[tuple[str, int, dict[str, object]]] = [
@@ -204,15 +161,3 @@ def _handled(here: Visit, handled: queue.Handled, done: str, back: str) -> Respo
     if len(handled.done) == 1 and not handled.refused and done == "Yours now":
         return here.go(f"/cases/{handled.done[0]}")
     return here.go(f"/queue?{back}" if back else "/queue", said=" ".join(told))
-
-
-def _minor(amount: str | None, currency: str | None) -> int | None:
-    if amount is None:
-        return None
-    try:
-        found = Decimal(amount.strip().replace(",", "."))
-    except InvalidOperation:
-        found = Decimal(-1)
-    if not found.is_finite() or not 0 <= found <= _MOST_AMOUNT:
-        raise InputError("amount_from", "expected an amount such as 49 or 49.90")
-    return int(found.scaleb(minor_unit_digits(currency or "usd")).to_integral_value())
