@@ -19,7 +19,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from billingbot.web.serve import ImpatientProtocol
+from billingbot.web.serve import ImpatientProtocol, serve
 from tests.calls import visitor
 from tests.engines.shared import Database
 from tests.web.street import served, sign, snapshot
@@ -115,6 +115,29 @@ def test_what_is_under_way_when_the_end_comes_is_answered(database: Database, ow
 
     assert answers == [200]
     assert len(stored(owner)) == 1
+
+
+def test_a_signal_that_came_while_the_application_was_put_together_ends_it_all_the_same(app: ASGIApp) -> None:
+    stop = threading.Event()
+    stop.set()
+    serve(app, "127.0.0.1", _free_port(), stop=stop)
+
+
+# A process like `billingbot web` once its server has ended, with a thread that still waits for somebody outside.
+WAITING = """
+import threading, time
+from billingbot.cli.serving import leave_after
+stop = threading.Event()
+leave_after(stop, 0.1)
+threading.Thread(target=time.sleep, args=(60,)).start()
+stop.set()
+"""
+
+
+def test_a_thread_that_waits_for_somebody_outside_does_not_hold_the_end_up() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    ended = subprocess.run([sys.executable, "-c", WAITING], env=environment, timeout=30, check=False)
+    assert ended.returncode == 0
 
 
 class Hasty(ImpatientProtocol):

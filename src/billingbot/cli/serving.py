@@ -1,12 +1,16 @@
 """What every long-running process does first: settings, logs, a wait for Postgres, a look at the migrations."""
 
+import logging
+import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import sleep
 from types import FrameType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from billingbot.core.errors import BillingbotError, ConfigError, RetryLaterError
 
@@ -71,6 +75,30 @@ def stopping() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def leave() -> NoReturn:
+    """Ends this process although threads of it still run, for which Python would wait: each step of theirs is a
+    transaction or a call under a key, and whoever comes next finds it as it would after a crash.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def leave_after(stop: threading.Event, seconds: float) -> None:
+    """Has this process end by itself, at the latest so long after `stop` was set."""
+
+    def watch() -> None:
+        stop.wait()
+        sleep(seconds)
+        import structlog
+
+        log = structlog.get_logger(__name__)
+        log.warning("process.left_running", why="not done within the grace", seconds=seconds)
+        leave()
+
+    threading.Thread(target=watch, name="leave", daemon=True).start()
 
 
 def wait_for_postgres(

@@ -1,8 +1,5 @@
 """`billingbot worker`: runs jobs, one process of as many as you like."""
 
-import logging
-import os
-import sys
 from typing import Annotated
 
 import typer
@@ -15,14 +12,11 @@ def worker(
 ) -> None:
     """Runs jobs until SIGTERM, then ends what runs (within 30 s)."""
     from billingbot.bootstrap.settings import read_environment
-    from billingbot.cli.serving import role
+    from billingbot.cli.serving import leave, role
     from billingbot.worker.process import connections, work
 
     at_a_time = threads or read_environment().threads
     with role(pool_size=connections(at_a_time)) as (_, runtime, stop):
         ended = stop.is_set() or work(runtime.desk, runtime.broker, threads=at_a_time, stop=stop)
     if not ended:
-        # Python would wait for the threads that still run; their leases see to their jobs.
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(0)
+        leave()  # the leases of what still runs see to its jobs

@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import ClassVar, Final, Protocol, runtime_checkable
 
 import uvicorn
@@ -23,14 +24,24 @@ STREAM: Final = "billingbot.stream"
 """Where in the ASGI scope an answer that goes on leaves its `Stream`."""
 
 
-def serve(app: ASGIApp, host: str, port: int, *, behind_proxy: bool = False, proxies: str = "127.0.0.1") -> None:
+def serve(
+    app: ASGIApp,
+    host: str,
+    port: int,
+    *,
+    stop: threading.Event | None = None,
+    behind_proxy: bool = False,
+    proxies: str = "127.0.0.1",
+) -> None:
     """Serves until SIGTERM or Ctrl-C, then answers what is under way and returns.
 
-    `behind_proxy` believes the X-Forwarded headers of these `proxies` (addresses with commas between). Raises
-    SystemExit where the address cannot be had.
+    Both set `stop`; where it is set already, the signal came while the application was being put together, and this
+    returns at once. `behind_proxy` believes the X-Forwarded headers of these `proxies` (addresses with commas
+    between). Raises SystemExit where the address cannot be had.
     """
-    server = uvicorn.Server(config(app, host, port, behind_proxy=behind_proxy, proxies=proxies))
+    server = _Server(config(app, host, port, behind_proxy=behind_proxy, proxies=proxies), stop or threading.Event())
     with _signals_end(server):
+        server.should_exit = server.stop.is_set()
         server.run()
 
 
@@ -61,6 +72,19 @@ class Stream(Protocol):
     """An answer that goes on until it is told to end."""
 
     def end(self) -> None: ...
+
+
+class _Server(uvicorn.Server):
+    """Tells others as well that it was told to end."""
+
+    def __init__(self, config: uvicorn.Config, stop: threading.Event) -> None:
+        super().__init__(config)
+        self.stop = stop
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal while it runs."""
+        self.stop.set()
+        super().handle_exit(sig, frame)
 
 
 class ImpatientProtocol(H11Protocol):
@@ -98,7 +122,7 @@ class ImpatientProtocol(H11Protocol):
 
 
 @contextmanager
-def _signals_end(server: uvicorn.Server) -> Iterator[None]:
+def _signals_end(server: _Server) -> Iterator[None]:
     """Signals end the server and nothing else.
 
     Uvicorn listens to them only while it runs: one that comes before would kill the process, and one that ended the
@@ -109,6 +133,7 @@ def _signals_end(server: uvicorn.Server) -> Iterator[None]:
         return
 
     def end(_number: int, _frame: object) -> None:
+        server.stop.set()
         server.should_exit = True
 
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
