@@ -573,8 +573,8 @@ class Meanwhile(StripeGateway):
 
     then: Callable[[], object] = staticmethod(lambda: None)
 
-    def dossier(self, charge_id: str, *, now: datetime) -> Dossier:
-        found = super().dossier(charge_id, now=now)
+    def dossier(self, charge_id: str, **how: Any) -> Dossier:
+        found = super().dossier(charge_id, **how)
         then, self.then = self.then, lambda: None
         then()
         return found

@@ -8,10 +8,12 @@ import pytest
 from billingbot.core.case import CaseState
 from billingbot.core.disputes.life import Answering, DisputeKind, DisputeOutcome
 from billingbot.core.errors import InputError, NotFoundError
+from billingbot.core.evidence.dossier import Dossier
 from billingbot.core.job import Actor
 from billingbot.core.policy import Policy, load_policy
 from billingbot.flows.casework import review
 from billingbot.flows.desk import step
+from billingbot.gateway.client import StripeGateway
 from billingbot.store import database, disputes
 from billingbot.store.views import explanation
 from billingbot.store.views.disputes import DisputeFilter, DisputeLine, dispute_list, dispute_page
@@ -53,6 +55,24 @@ def test_all_of_a_chargeback_is_kept_and_followed_to_its_end(shop: Shop) -> None
     assert line.dispute.moved is not None
     assert (line.dispute.moved.reinstated_minor, line.dispute.moved.fees_minor) == (4900, 0)
     assert listed(shop, open=True) == []
+
+
+def test_a_look_asks_for_every_dispute_that_an_event_has_told_of(shop: Shop) -> None:
+    _, charge = shop.charged_trial()
+    dispute = shop.stripe.dispute(charge, due_by=in_days(7))["id"]
+    heard(shop)
+    asked_for: list[object] = []
+
+    class Listening(StripeGateway):
+        def dossier(self, charge_id: str, **how: Any) -> Dossier:
+            asked_for.append(how["heard_of"])
+            return super().dossier(charge_id, **how)
+
+    shop.replace_gateway(Listening("default", "rk_test_shop", False, api_base=shop.stripe.url))
+    [case] = shop.cases_of(charge)
+    review.ask_again(shop.desk, shop.person(case.id), "more is known")
+    shop.work()
+    assert asked_for == [[dispute]]
 
 
 def test_disputes_are_shown_by_deadline_and_pages_neither_skip_nor_repeat(shop: Shop) -> None:

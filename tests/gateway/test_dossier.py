@@ -182,6 +182,22 @@ def test_a_dispute_that_allows_no_response_has_no_due_time() -> None:
     assert dossier(raw.charge(), *AROUND, closed).disputes[0].due_by is None
 
 
+def test_a_dispute_that_the_list_lacks_is_read_where_the_charge_or_somebody_else_names_it() -> None:
+    older, newer = raw.dispute(1), raw.dispute(2)
+    lagging = answered(raw.pages([older]))
+    charge = raw.charge(disputed=True, dispute="dp_2")
+    for named, heard_of in ((charge, ()), (raw.charge(disputed=True), ("dp_2",))):
+        with gateway(named, *AROUND, older, newer, instead={"/v1/disputes": lagging}) as found:
+            read = found.dossier("ch_1", now=NOW, heard_of=heard_of)
+        assert [dispute.id for dispute in read.disputes] == ["dp_1", "dp_2"]
+
+
+def test_a_dispute_of_another_charge_is_no_answer_to_the_question_for_this_ones() -> None:
+    others = answered(raw.pages([raw.dispute(1, charge="ch_9")]))
+    with pytest.raises(StripeAnswerError, match="expected those of ch_1 only"):
+        dossier(raw.charge(), *AROUND, instead={"/v1/disputes": others})
+
+
 def test_the_older_shapes_lead_to_invoice_and_subscription_too() -> None:
     details = {"proration": False, "subscription": "sub_1", "parent": None, "type": "subscription"}
     old = raw.invoice(parent=None, lines=raw.pages([raw.line() | details])) | {"subscription": "sub_1"}

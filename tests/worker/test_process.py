@@ -5,9 +5,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import pytest
 
@@ -122,10 +122,10 @@ def test_a_worker_that_is_told_to_stop_ends_what_it_is_doing(bench: Bench, redis
     begun = Event()
 
     class Slow(StripeGateway):
-        def dossier(self, charge_id: str, *, now: datetime) -> Dossier:
+        def dossier(self, charge_id: str, **how: Any) -> Dossier:
             begun.set()
             time.sleep(1)
-            return super().dossier(charge_id, now=now)
+            return super().dossier(charge_id, **how)
 
     slow = bench.through(Slow("default", "rk_test_desk", False, api_base=NOWHERE))
     job_id = bench.put(Actor.ASSESS, bench.case())

@@ -1,8 +1,9 @@
 """Running a job: failures are kept and retried, poison ends, a lost lease changes nothing, one job runs once."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import timedelta
 from threading import Barrier
+from typing import Any
 
 import pytest
 
@@ -81,9 +82,9 @@ def test_whoever_lost_the_lease_changes_nothing(bench: Bench) -> None:
     job_id = bench.put(Actor.ASSESS, bench.case())
 
     class WhileAnotherTakesOver(StripeGateway):
-        def dossier(self, charge_id: str, *, now: datetime) -> Dossier:
+        def dossier(self, charge_id: str, **how: Any) -> Dossier:
             bench.execute("UPDATE jobs SET token = 'another', attempts = attempts + 1 WHERE id = :id", id=job_id)
-            return super().dossier(charge_id, now=now)
+            return super().dossier(charge_id, **how)
 
     slow = bench.through(WhileAnotherTakesOver("default", "rk_test_desk", False, api_base=NOWHERE))
     assert run(slow, job_id)  # Stripe does not answer, and that failure is not this worker's to tell any more

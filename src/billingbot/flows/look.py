@@ -19,7 +19,7 @@ from billingbot.core.refund import Origin
 from billingbot.core.request import Candidate, Channel, Claims, RequestFacts
 from billingbot.evidence.sources import gather_support, gather_usage
 from billingbot.flows.desk import Account, Desk
-from billingbot.store import breakers, cases, database, history, links, modes, refunds, requests, sources
+from billingbot.store import breakers, cases, database, disputes, history, links, modes, refunds, requests, sources
 from billingbot.store.database import transaction
 
 
@@ -60,7 +60,7 @@ def look(
         now = database.now(connection)
         mode = modes.current(connection, account.name).mode
         breaker = breakers.find_open(connection, account.name)
-    dossier = account.stripe.dossier(charge_id, now=now) if charge_id else None
+    dossier = _dossier(desk, account, charge_id, now) if charge_id else None
     policy = desk.policy_for(dossier.charge.created_at if dossier else None)
     usage, support = reports(desk, account, dossier, now)
     if usage or support:
@@ -102,6 +102,13 @@ def look(
         usage=usage,
         support=support,
     )
+
+
+def _dossier(desk: Desk, account: Account, charge_id: str, now: datetime) -> Dossier:
+    """With every dispute that our books know: one that an event told of forbids a payment, listed yet or not."""
+    with transaction(desk.db) as connection:
+        heard_of = [known.dispute.id for known in disputes.of_charge(connection, account.name, charge_id)]
+    return account.stripe.dossier(charge_id, now=now, heard_of=heard_of)
 
 
 def mode_of(desk: Desk, account: str) -> Mode:

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -78,9 +78,9 @@ class StripeGateway:
         self._pool: ThreadPoolExecutor | None = None
         self._pid = 0
 
-    def dossier(self, charge_id: str, *, now: datetime) -> Dossier:
-        """All that Stripe says about a charge, read at `now`."""
-        return read_dossier(self._reader, self._executor(), charge_id, now)
+    def dossier(self, charge_id: str, *, now: datetime, heard_of: Collection[str] = ()) -> Dossier:
+        """All that Stripe says about a charge, read at `now`; `heard_of` are disputes of it that we know."""
+        return read_dossier(self._reader, self._executor(), charge_id, now, heard_of=heard_of)
 
     def charge(self, charge_id: str) -> Charge:
         """A charge."""

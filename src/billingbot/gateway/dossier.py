@@ -1,6 +1,6 @@
 """Reads all that Stripe says about one charge, in parallel where one answer does not need another."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from datetime import datetime
@@ -11,20 +11,24 @@ from billingbot.gateway.lineage import is_successful, main_payment, subscription
 from billingbot.gateway.reading import Reader
 
 
-def read_dossier(reader: Reader, pool: Executor, charge_id: str, now: datetime) -> Dossier:
+def read_dossier(
+    reader: Reader, pool: Executor, charge_id: str, now: datetime, *, heard_of: Collection[str] = ()
+) -> Dossier:
     """The dossier of a charge as of `now`. Raises StripeNotFoundError where there is no such charge.
 
+    `heard_of` are disputes that have to be among the charge's, and that Stripe's list of them may lack for a while.
     Nothing that runs in the pool waits for it, so that any number of callers can share a small one.
     """
     charge, named_invoice_id = reader.charge_with_invoice(charge_id)
     refunds = pool.submit(reader.refunds_of_charge, charge_id)
-    disputes = pool.submit(reader.disputes_of_charge, charge_id)
+    disputes = pool.submit(reader.disputes_of_charge, charge_id, heard_of=(charge.dispute_id, *heard_of))
     warnings = pool.submit(reader.warnings_of_charge, charge_id)
     customer = pool.submit(_customer, reader, charge.customer_id)
     later = pool.submit(_later, reader, charge)
     with _must_exist(charge_id):
         invoice = _invoice(reader, charge, named_invoice_id)
         subscription, siblings = _subscription(reader, pool, invoice)
+        disputed = disputes.result()
     return Dossier(
         read_at=now,
         charge=charge,
@@ -33,7 +37,7 @@ def read_dossier(reader: Reader, pool: Executor, charge_id: str, now: datetime) 
         subscription=subscription,
         customer=customer.result(),
         refunds=refunds.result(),
-        disputes=disputes.result(),
+        disputes=disputed,
         warnings=warnings.result(),
         newer_charges=_newer(reader, charge, later.result(), subscription, siblings),
     )

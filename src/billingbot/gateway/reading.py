@@ -1,6 +1,6 @@
 """Reads Stripe's objects whole: an invoice with all its lines and payments, a dispute with its transactions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -122,9 +122,15 @@ class Reader:
         """A dispute with the fee of its withdrawal."""
         return self._dispute(self._transport.get("disputes", dispute_id))
 
-    def disputes_of_charge(self, charge_id: str) -> tuple[Dispute, ...]:
-        """All disputes of a charge."""
-        return tuple(self._dispute(raw) for raw in self._transport.listed("disputes", charge=charge_id))
+    def disputes_of_charge(self, charge_id: str, *, heard_of: Iterable[str | None] = ()) -> tuple[Dispute, ...]:
+        """All disputes of a charge. One that was heard of and that the list lacks is read by itself: a list may lag."""
+        listed = [self._dispute(raw) for raw in self._transport.listed("disputes", charge=charge_id)]
+        ids = {dispute.id for dispute in listed}
+        lacking = [name for name in dict.fromkeys(heard_of) if name is not None and name not in ids]
+        found = (*listed, *map(self.dispute, lacking))
+        if any(dispute.charge_id != charge_id for dispute in found):
+            raise StripeAnswerError(f"disputes: charge: expected those of {charge_id} only")
+        return found
 
     def _dispute(self, raw: Mapping[str, Any]) -> Dispute:
         listed = raw.get("balance_transactions") or []

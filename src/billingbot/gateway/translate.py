@@ -52,6 +52,7 @@ def charge(raw: object) -> Charge:
         payment_method_type=method.optional_text("type") if method else None,
         fingerprint=_fingerprint(method),
         billing_email=_email(it.inside("billing_details")),
+        dispute_id=it.optional_ref("dispute"),
     )
 
 

@@ -36,6 +36,8 @@ class Charge:
     fingerprint: str | None
     """Of the card (or of the bank account, where the method has one); None proves nothing."""
     billing_email: str | None
+    dispute_id: str | None = None
+    """The dispute that the charge names itself, where it names one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
