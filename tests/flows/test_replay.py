@@ -15,11 +15,12 @@ from billingbot.core.money import Money
 from billingbot.core.replay import ItemState
 from billingbot.flows.casework import review
 from billingbot.flows.desk import step
+from billingbot.flows.reconcile import start_due
 from billingbot.flows.replay.foretell import Effect, Preview
 from billingbot.flows.replay.replay import dismiss, survey
 from billingbot.flows.replay.replay_runs import drive, start
 from billingbot.store.jobs import FailedFilter
-from tests.flows.shop import Shop
+from tests.flows.shop import Shop, in_days
 
 EVERY = FailedFilter()
 
@@ -205,6 +206,23 @@ def test_an_event_that_another_job_acted_on_needs_no_replay(shop: Shop) -> None:
 
     assert before is not Effect.NOTHING
     assert told(shop)[job].effect is Effect.NOTHING
+
+
+@pytest.mark.parametrize(("mode", "effect"), [(Mode.AUTO, Effect.MAY_PAY), (Mode.ASSIST, Effect.DECIDES)])
+def test_whatever_reads_a_dispute_may_pay_the_inquiry_that_it_finds(shop: Shop, mode: Mode, effect: Effect) -> None:
+    _, charge = shop.charged_trial()
+    shop.skip_events()
+    inquiry = shop.stripe.dispute(charge, status="warning_needs_response", due_by=in_days(5))["id"]
+    with step(shop.desk) as this:
+        this.enqueue(Actor.WATCH_DISPUTE, f"default/{inquiry}")
+    start_due(shop.desk)
+    watch, _ = fail(shop, Actor.WATCH_DISPUTE), fail(shop, Actor.RECONCILE)
+    shop.set_mode(mode)
+    assert [one.effect for one in told(shop).values()] == [effect, effect]
+
+    again(shop, ids=(watch,))
+    shop.work()
+    assert [row["amount"] for row in shop.refunds_at_stripe(charge)] == ([4900] if mode is Mode.AUTO else [])
 
 
 def test_money_is_counted_once_per_refund_and_by_currency(shop: Shop) -> None:

@@ -13,6 +13,7 @@ from billingbot.core.aftercare import LIVE
 from billingbot.core.backfill import BackfillState
 from billingbot.core.books.breaks import PassState
 from billingbot.core.case import Case, CaseState
+from billingbot.core.disputes.answering import AnswerKind
 from billingbot.core.errors import NotFoundError
 from billingbot.core.facts import Known
 from billingbot.core.job import Actor
@@ -203,8 +204,13 @@ def _tell_cancel(connection: Connection, job: FailedJob, _by_policy: str) -> Pre
 
 def _tell_draft(connection: Connection, job: FailedJob, _by_policy: str) -> Preview:
     draft = answer_drafts.get(connection, job.subject)
-    if draft.version:
+    tried = answers.of_dispute(connection, draft.account, draft.dispute_id)
+    if draft.version and any(one.kind is AnswerKind.SEND for one in tried):
         return Preview(job=job, effect=Effect.NOTHING, why="the answer is drafted", account=draft.account)
+    if draft.version:
+        why = "the answer is drafted; drafts it anew if the bank asks for something else, and sends nothing unless the"
+        why += " configuration says so"
+        return Preview(job=job, effect=Effect.DECIDES, why=why, account=draft.account)
     why = "drafts the answer to a dispute, and sends nothing unless the configuration says so"
     return Preview(job=job, effect=Effect.DECIDES, why=why, account=draft.account)
 
@@ -226,10 +232,15 @@ def _tell_interpret(connection: Connection, job: FailedJob, by_policy: str) -> P
     if not isinstance(signal, ChargeChanged | DisputeChanged | RefundChanged | WarningRaised):
         why = f"reads what {event.type} names, and decides no case"
         return Preview(job=job, effect=Effect.DECIDES, why=why, account=event.account)
-    mode = modes.current(connection, event.account).mode
+    return _touches(connection, job, event.account, f"reads what {event.type} names", by_policy)
+
+
+def _touches(connection: Connection, job: FailedJob, account: str, what: str, by_policy: str) -> Preview:
+    """Of a job that reads Stripe, and by what it finds may have a case decided: of which amount nobody knows yet."""
+    mode = modes.current(connection, account).mode
     effect = Effect.MAY_PAY if mode is Mode.AUTO else Effect.DECIDES
-    why = f"reads what {event.type} names; a case it touches is decided by {by_policy} (mode {mode})"
-    return Preview(job=job, effect=effect, why=why, account=event.account)
+    why = f"{what}; a case it touches is decided by {by_policy} (mode {mode})"
+    return Preview(job=job, effect=effect, why=why, account=account)
 
 
 def _tell_import(connection: Connection, job: FailedJob, _by_policy: str) -> Preview:
@@ -263,23 +274,21 @@ def _tell_backfill(connection: Connection, job: FailedJob, by_policy: str) -> Pr
     read = backfills.get(connection, job.subject)
     if read.state is BackfillState.DONE:
         return Preview(job=job, effect=Effect.NOTHING, why="the events are read", account=read.account)
-    mode = modes.current(connection, read.account).mode
-    effect = Effect.MAY_PAY if mode is Mode.AUTO else Effect.DECIDES
-    why = f"reads on in Stripe's list of events; a case they touch is decided by {by_policy} (mode {mode})"
-    return Preview(job=job, effect=effect, why=why, account=read.account)
+    return _touches(connection, job, read.account, "reads on in Stripe's list of events", by_policy)
 
 
-def _tell_reconcile(connection: Connection, job: FailedJob, _by_policy: str) -> Preview:
+def _tell_reconcile(connection: Connection, job: FailedJob, by_policy: str) -> Preview:
     found = passes.get(connection, job.subject)
     if found.state is PassState.WHOLE:
         return Preview(job=job, effect=Effect.NOTHING, why="the pass is whole", account=found.account)
-    why = f"compares with Stripe from its {found.stage} on, and pays nothing"
-    return Preview(job=job, effect=Effect.DECIDES, why=why, account=found.account)
+    # A dispute of which no event told is acted on as on its event.
+    what = f"compares with Stripe from its {found.stage} on, and pays nothing by itself"
+    return _touches(connection, job, found.account, what, by_policy)
 
 
-def _tell_watch(_connection: Connection, job: FailedJob, _by_policy: str) -> Preview:
+def _tell_watch(connection: Connection, job: FailedJob, by_policy: str) -> Preview:
     account = job.subject.rpartition("/")[0]
-    return Preview(job=job, effect=Effect.DECIDES, why="reads a dispute and its deadline", account=account)
+    return _touches(connection, job, account, "reads a dispute and its deadline", by_policy)
 
 
 def _tell_backtest(connection: Connection, job: FailedJob, _by_policy: str) -> Preview:
