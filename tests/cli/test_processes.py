@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -24,7 +25,7 @@ from billingbot.engines.places import remove_data_dir
 from billingbot.engines.processes import started_at
 from billingbot.sandbox.server import RunningSandbox
 from billingbot.store.database import make_engine
-from billingbot.store.migrate import drift, is_current
+from billingbot.store.migrate import MIGRATING, drift, is_current
 from tests.calls import tls
 from tests.cli.conftest import Start
 from tests.cli.terminal import KEYS, run, typed
@@ -53,6 +54,27 @@ def home() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
+@contextmanager
+def cut_off_once(empty: Database) -> Iterator[None]:
+    """Whoever migrates waits for another who does, and loses the connection meanwhile, as in a restart."""
+    waiting = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database ="
+    waiting += " (SELECT oid FROM pg_database WHERE datname = current_database())"
+
+    def cut(other: psycopg.Connection[tuple[int]]) -> None:
+        while not (found := other.execute(waiting).fetchall()):
+            time.sleep(0.02)
+        other.execute("SELECT pg_terminate_backend(%s)", found[0])
+        other.close()
+
+    other = psycopg.connect(plain(empty.superuser_url), autocommit=True)
+    other.execute("SELECT pg_advisory_lock(%s)", (MIGRATING,))
+    thread = threading.Thread(target=cut, args=(other,), daemon=True)
+    thread.start()
+    yield
+    thread.join(10)
+    assert other.closed
+
+
 def test_a_process_refuses_a_database_that_is_not_migrated_and_db_migrate_mends_it(
     settings: Settings, empty: Database
 ) -> None:
@@ -61,7 +83,8 @@ def test_a_process_refuses_a_database_that_is_not_migrated_and_db_migrate_mends_
     assert said.code == 1
     assert said.err.splitlines()[-1].startswith("The database is not migrated to this release: run billingbot db")
     assert "is not migrated" in typed(unmigrated, "cases", "list").err
-    migrated = run({**unmigrated, "BILLINGBOT_DATABASE_OWNER_URL": empty.owner_url}, "db", "migrate")
+    with cut_off_once(empty):
+        migrated = run({**unmigrated, "BILLINGBOT_DATABASE_OWNER_URL": empty.owner_url}, "db", "migrate")
     assert (migrated.code, migrated.out) == (0, "The database has this release's tables.\n")
     assert drift(empty.owner_url) == []
     assert typed(unmigrated, "cases", "list").code == 0

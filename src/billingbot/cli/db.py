@@ -26,9 +26,8 @@ def migrate() -> None:
     """Brings the database to this release's tables. Waits for Postgres; safe to run twice, and from many machines."""
     from billingbot.bootstrap.settings import read_environment
     from billingbot.bootstrap.telemetry import set_up
-    from billingbot.cli.serving import stopping, wait_for_postgres
+    from billingbot.cli.serving import once_postgres_lets, stopping
     from billingbot.core.errors import ConfigError
-    from billingbot.store.database import make_engine
     from billingbot.store.migrate import upgrade
 
     environment = read_environment()
@@ -38,13 +37,10 @@ def migrate() -> None:
             ["BILLINGBOT_DATABASE_URL: expected a database to migrate; billingbot up migrates its own by itself"]
         )
     set_up(environment.log_format, environment.log_level)
-    engine = make_engine(url, pool_size=1)
     with stopping() as stop:
-        there = wait_for_postgres(engine, stop)
-    engine.dispose()
-    if not there:
+        done = once_postgres_lets(lambda: upgrade(url), stop)
+    if not done:
         raise typer.Exit(1)
-    upgrade(url)
     say("The database has this release's tables.")
 
 

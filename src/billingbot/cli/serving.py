@@ -109,15 +109,23 @@ def wait_for_postgres(
     `look` is what has to be read of it before anything starts: a connection that breaks meanwhile is waited for
     as well. Raises what `look` raises.
     """
-    import structlog
-
     from billingbot.store import database
+
+    def answers() -> None:
+        with database.transaction(engine) as connection:
+            (look or database.now)(connection)
+
+    return once_postgres_lets(answers, stop)
+
+
+def once_postgres_lets(act: Callable[[], object], stop: threading.Event) -> bool:
+    """Does it, again and again while Postgres is away, and says so. False where `stop` came first."""
+    import structlog
 
     log = structlog.get_logger(__name__)
     while not stop.is_set():
         try:
-            with database.transaction(engine) as connection:
-                (look or database.now)(connection)
+            act()
         except RetryLaterError as fault:
             log.warning("postgres.waiting", why=str(fault), again_in_seconds=_AGAIN_SECONDS)
             stop.wait(_AGAIN_SECONDS)

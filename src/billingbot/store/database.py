@@ -49,9 +49,15 @@ def now(connection: Connection) -> datetime:
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
     """One short transaction. RetryLaterError where Postgres is away, or another transaction stood in the way."""
+    with to_be_retried(), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def to_be_retried() -> Iterator[None]:
+    """RetryLaterError for what goes wrong in here since Postgres is away, or another transaction stood in the way."""
     try:
-        with engine.begin() as connection:
-            yield connection
+        yield
     except sa.exc.TimeoutError as fault:
         raise RetryLaterError("postgres: every connection of this process is in use") from fault
     except sa.exc.OperationalError as fault:

@@ -10,17 +10,20 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from billingbot.store import database
 from billingbot.store.schema import metadata
 
 # One migration at a time, whoever starts first: any number that nobody else here uses.
-_LOCK: Final = 7_214_500_113
+MIGRATING: Final = 7_214_500_113
 
 
 def upgrade(owner_url: str) -> None:
-    """Migrates to the newest revision. Safe to run from many processes at once: one does it, the others wait."""
-    engine = sa.create_engine(owner_url, poolclass=sa.NullPool)
-    with engine.connect() as connection:
-        connection.execute(sa.select(sa.func.pg_advisory_lock(_LOCK)))
+    """Migrates to the newest revision, all of it in one transaction. Safe to run from many processes at once: one does
+    it, the others wait. RetryLaterError where Postgres went away meanwhile: nothing has changed, or all of it.
+    """
+    engine = sa.create_engine(owner_url, poolclass=sa.NullPool, connect_args={"connect_timeout": 5})
+    with database.to_be_retried(), engine.connect() as connection:
+        connection.execute(sa.select(sa.func.pg_advisory_lock(MIGRATING)))
         connection.commit()
         try:
             config = _config()
@@ -29,7 +32,7 @@ def upgrade(owner_url: str) -> None:
             connection.commit()
         finally:
             connection.rollback()
-            connection.execute(sa.select(sa.func.pg_advisory_unlock(_LOCK)))
+            connection.execute(sa.select(sa.func.pg_advisory_unlock(MIGRATING)))
             connection.commit()
 
 
