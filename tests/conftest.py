@@ -32,6 +32,7 @@ sys.dont_write_bytecode = False
 
 _USERS = pytest.StashKey[IO[bytes]]()
 _STOP_SECONDS = 10
+_MOST_WORKERS = 12  # all share one PostgreSQL
 
 # No property has a stopwatch: a busy machine is no counterexample. In CI the examples are the same each time.
 hypothesis.settings.register_profile(
@@ -61,6 +62,15 @@ def pytest_configure(config: pytest.Config) -> None:
     users = (_run_dir() / "users.lock").open("rb")
     fcntl.flock(users.fileno(), fcntl.LOCK_SH)
     config.stash[_USERS] = users
+
+
+@pytest.hookimpl(optionalhook=True)  # there is none without xdist
+def pytest_xdist_auto_num_workers() -> int | None:
+    """For `-n auto`: half as many again as there are cores, since the long tests wait for processes and browsers."""
+    if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return None  # as xdist itself reads it
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min((cores * 3 + 1) // 2, _MOST_WORKERS)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

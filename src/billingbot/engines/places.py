@@ -90,10 +90,22 @@ def open_home(data_dir: Path, name: str) -> Home:
 
 def remove_data_dir(data_dir: Path) -> None:
     """Deletes a data directory and what its links lead to; nothing of it may be running."""
-    for entry in data_dir.iterdir() if data_dir.exists() else ():
+    if data_dir.exists():
+        empty_data_dir(data_dir)
+    shutil.rmtree(data_dir, ignore_errors=True)
+
+
+def empty_data_dir(data_dir: Path, *, but: str | None = None) -> None:
+    """Deletes what is in a data directory and what its links lead to, `but` for one name; nothing may be running."""
+    for entry in data_dir.iterdir():
+        if entry.name == but:
+            continue
         if entry.is_symlink() and entry.resolve().parent == _SYSTEM_ROOT:
             shutil.rmtree(entry.resolve(), ignore_errors=True)
-    shutil.rmtree(data_dir, ignore_errors=True)
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
 
 
 def _move_out(path: Path, account: Account | None) -> Path:

@@ -168,7 +168,7 @@ TASKS: Final[Mapping[str, tuple[timedelta, Callable[[Desk], int]]]] = {
     "resolve_refunds": (timedelta(minutes=5), _resolve_refunds),
     "assess_forgotten": (timedelta(minutes=5), _assess_forgotten),
     "notices": (timedelta(minutes=2), _notices),
-    "deadlines": (timedelta(minutes=1), tell_of_deadlines),
+    "deadlines": (timedelta(seconds=10), tell_of_deadlines),
     "overdue_refunds": (timedelta(hours=1), tell_of_overdue),
     "resolve_cancellations": (timedelta(minutes=5), _resolve_cancellations),
     "resolve_answers": (timedelta(minutes=5), _resolve_answers),
@@ -179,8 +179,8 @@ TASKS: Final[Mapping[str, tuple[timedelta, Callable[[Desk], int]]]] = {
     "missed_events": (timedelta(minutes=1), keep_up),
     "reconcile": (timedelta(hours=1), start_due),
     "settlements": (timedelta(seconds=10), settlements.start_due),
-    "dispute_deadlines": (timedelta(minutes=1), lambda desk: watch_due(desk, limit=_BATCH)),
-    "answered_cases": (timedelta(minutes=1), lambda desk: close_answered(desk, limit=_BATCH)),
+    "dispute_deadlines": (timedelta(seconds=10), lambda desk: watch_due(desk, limit=_BATCH)),
+    "answered_cases": (timedelta(seconds=10), lambda desk: close_answered(desk, limit=_BATCH)),
 }
 
 

@@ -23,8 +23,8 @@ EARLY_DAY: Final = 7
 CHARGED_DAY: Final = 15
 ASK_DAY: Final = 19
 LATER_DAY: Final = 23
-# A case that is not where it should be after so long is not going there: decisions take well under a second, and what
-# comes by the clock (deadlines, reminders) is looked at once a minute.
+# A case that is not where it should be after so long is not going there: decisions take well under a second, what comes
+# by the clock (deadlines, reminders) is looked at every ten seconds, and a crowded machine is many times slower.
 PATIENCE_SECONDS: Final = 100.0
 _GLANCE_SECONDS: Final = 0.25
 _SETTLED: Final = frozenset({"review", "closed"})

@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +21,9 @@ import httpx
 from billingbot.cli.demo.product import Product, running_product
 from billingbot.cli.demo.world import World
 from billingbot.cli.session import me
+from billingbot.engines.errors import DirectoryBusyError
+from billingbot.engines.lock import DirectoryLock
+from billingbot.engines.places import empty_data_dir
 from billingbot.sandbox.client import SandboxClient
 
 # A month at the shop ends now, so that all that happened lies in the past of billingbot's own clock.
@@ -30,6 +32,8 @@ MONTH: Final = timedelta(days=31)
 START_SECONDS: Final = 120.0
 # Longer than the supervisor's own grace for its children.
 STOP_SECONDS: Final = 60.0
+# What tells a demo's directory from one with somebody's books in it; its lock is held for as long as the demo plays.
+_MARK: Final = "demo.lock"
 # The product's API is asked over HTTP, and the API calls are pushed: two sources, both have to agree on non-use.
 _CONFIG: Final = """\
 # The demo's sources: the product's own API for tag hits, pushed activity for API calls, and the support desk.
@@ -107,9 +111,8 @@ class Stage:
 @contextmanager
 def set_stage(data_dir: Path, *, seed: int) -> Iterator[Stage]:
     """Starts everything in `data_dir`, which is emptied first, and stops it at the end. Raises StageError."""
-    shutil.rmtree(data_dir, ignore_errors=True)
-    data_dir.mkdir(parents=True)
     with ExitStack() as stack:
+        stack.enter_context(_emptied(data_dir))
         product = stack.enter_context(running_product())
         stripe_port, web_port = _free_port(), _free_port()
         start_at = (datetime.now(UTC) - MONTH).isoformat()
@@ -141,6 +144,28 @@ def set_stage(data_dir: Path, *, seed: int) -> Iterator[Stage]:
             mode.result()
         billingbot.headers["Authorization"] = f"Bearer {key}"
         yield stage
+
+
+@contextmanager
+def _emptied(data_dir: Path) -> Iterator[None]:
+    """The directory as this demo's alone. StageError where one plays in it, or where it may be somebody's own."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    if any(data_dir.iterdir()) and not (data_dir / _MARK).exists():
+        raise StageError(
+            f"{data_dir}: holds something, and not what a demo leaves; a demo begins with an empty directory. "
+            "Choose another by --data-dir, or delete this one yourself"
+        )
+    try:
+        with DirectoryLock(data_dir / _MARK, whose="the demo"):
+            with ExitStack() as quiet:
+                # A demo that was killed may leave its processes for a moment, and its engines still write here.
+                for lock in (data_dir / name for name in ("up.lock", "postgres/lock", "valkey/lock")):
+                    if lock.exists():
+                        quiet.enter_context(DirectoryLock(lock, whose="what an earlier demo started"))
+                empty_data_dir(data_dir, but=_MARK)
+            yield
+    except DirectoryBusyError as fault:
+        raise StageError(str(fault)) from fault
 
 
 def _environment(data_dir: Path, product: Product, stripe_url: str, web_port: int) -> dict[str, str]:

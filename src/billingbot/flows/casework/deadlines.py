@@ -14,7 +14,7 @@ from billingbot.store.deadlines import Due, cases_due, cases_waiting
 def tell_of_deadlines(desk: Desk) -> int:
     """Tells once of each case that waits, and once of each deadline when it is near and when it is missed; how many.
 
-    Meant to be called every minute; whoever calls twice tells nothing twice.
+    Meant to be called every few seconds; whoever calls twice tells nothing twice.
     """
     with step(desk) as this:
         notices = [

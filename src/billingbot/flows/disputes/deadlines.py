@@ -63,7 +63,7 @@ def _follow(this: Step, desk: Desk, known: KnownDispute, case: Case | None, now:
         _tell_near(this, known, case, now, due_by)
     if UNTAKEN in fresh:
         _tell_untaken(this, known, case, now, due_by)
-    # A case that is just being assessed gets its time when that is over: the schedule asks again within a minute.
+    # A case that is just being assessed gets its time when that is over: the schedule asks again within seconds.
     again = now if case is not None and case.state is CaseState.ASSESSING else next_alarm(due_by, now, terms)
     disputes.change(this.db, known.account, known.dispute.id, next_alarm_at=again, missed_at=None)
 

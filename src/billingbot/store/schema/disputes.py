@@ -72,7 +72,7 @@ disputes = Table(
         "dispute_id",
         postgresql_where=text("settlement_of IS DISTINCT FROM status"),
     ),
-    # The open ones are few, and asked for by their deadline every minute.
+    # The open ones are few, and asked for by their deadline every ten seconds.
     Index("ix_disputes_due_by", "due_by", postgresql_where=text("outcome IS NULL")),
     Index("ix_disputes_next_alarm_at", "next_alarm_at", postgresql_where=text("next_alarm_at IS NOT NULL")),
 )
