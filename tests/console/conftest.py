@@ -17,6 +17,7 @@ from billingbot.flows.access import people, sign_in
 from billingbot.web.app import make_app
 from billingbot.web.console.visit import COOKIE
 from tests.calls import tls
+from tests.console.browser.looks import DESK, PHONE, WATCH
 from tests.flows.conftest import shop as shop  # noqa: PLC0414  # pytest finds the fixture by this name
 from tests.flows.shop import Shop
 from tests.web.street import endpoints, served
@@ -123,7 +124,7 @@ def browser_page(console: Console, chromium: Browser, request: pytest.FixtureReq
     complaints: list[str] = []
 
     def open_page(*roles: Role, name: str | None = None, dark: bool = False, phone: bool = False) -> Page:
-        size = {"width": 390, "height": 844} if phone else {"width": 1280, "height": 900}
+        size = PHONE if phone else DESK
         context = chromium.new_context(
             base_url=console.url, viewport=size, color_scheme="dark" if dark else "light", reduced_motion="reduce"
         )
@@ -131,6 +132,7 @@ def browser_page(console: Console, chromium: Browser, request: pytest.FixtureReq
         if roles:
             secret = console.session(*roles, name=name or "-".join(roles))
             context.add_cookies([{"name": COOKIE, "value": secret, "url": console.url}])
+        context.add_init_script(WATCH)
         page = context.new_page()
         page.set_default_timeout(15_000)
         page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
@@ -140,6 +142,6 @@ def browser_page(console: Console, chromium: Browser, request: pytest.FixtureReq
     yield open_page
     for context in contexts:
         context.close()
-    # An answer of 4xx that a test asked for is told as an error too; everything else is one.
-    real = [said for said in complaints if not re.search(r"status of 4\d\d", said)]
+    # A refusal that a test asked for is told as an error too; everything else is one.
+    real = [said for said in complaints if not re.search(r"status of (4\d\d|503)", said)]
     assert not real, real

@@ -2,13 +2,18 @@
 
 import hashlib
 import hmac
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
 
 from billingbot.core.access.powers import Role
 from billingbot.flows.access import sign_in
+from billingbot.web.app import make_app
+from billingbot.web.console.visit import COOKIE
+from tests.calls import tls
 from tests.console.conftest import Client, Console, SignedIn
+from tests.web.street import endpoints, served
 
 
 def test_a_stranger_is_led_to_the_sign_in_page_and_back(stranger: Client) -> None:
@@ -57,6 +62,37 @@ def test_an_address_that_leads_nowhere_is_a_page_and_for_programs_json(signed_in
     assert page.status_code == 404
     assert "There is no page at this address" in page.text
     assert somebody.get("/api/v1/nowhere").json()["error"]["reason"] == "not_found"
+
+
+def test_what_breaks_is_a_page_that_says_whether_money_moved(console: Console, signed_in: SignedIn) -> None:
+    somebody = signed_in(Role.SUPPORT)
+    console.shop.write("ALTER TABLE cases RENAME TO elsewhere")
+    page = somebody.get("/queue")
+    assert page.status_code == 500
+    for told in ("It broke", "web.failed", "Nothing was changed and no money moved"):
+        assert told in page.text
+    act = somebody.act("/queue/next")
+    assert (act.status_code, "may have been done" in act.text) == (500, True)
+
+
+def test_who_may_not_is_told_who_may(signed_in: SignedIn) -> None:
+    page = signed_in(Role.FINANCE).get("/settings/people")
+    assert page.status_code == 403
+    assert "It takes the role admin." in page.text
+
+
+def test_a_stranger_is_not_told_where_the_database_is(console: Console) -> None:
+    away = sa.create_engine("postgresql+psycopg://nobody@127.0.0.1:9/nothing")
+    with (
+        served(make_app(replace(console.shop.desk, db=away), endpoints())) as url,
+        Client(base_url=url, verify=tls()) as client,
+    ):
+        client.cookies.set(COOKIE, "somebody")
+        page = client.get("/queue")
+    assert page.status_code == 503
+    assert "you only looked" in page.text
+    assert "127.0.0.1" not in page.text
+    away.dispose()
 
 
 def test_assets_are_kept_for_ever_under_names_that_change_with_their_bytes(signed_in: SignedIn) -> None:

@@ -85,7 +85,7 @@ def test_a_run_stops_and_goes_on_within_what_the_rest_may_pay(console: Console, 
     ops = signed_in(Role.OPS)
     fields = hidden(ops.get("/jobs/replay?now=true")) | {"name": "halt", "why": "w", "agreed": "true"}
     ops.act("/replays", **fields)
-    assert "stopped by ops" in text(ops.act("/replays/halt/stop"))
+    assert "Stopped by ops" in text(ops.act("/replays/halt/stop"))
     shop.work()
     assert shop.stripe.get("/refunds", limit=100)["data"] == []
     rest = ops.get("/replays/halt/resume")
@@ -159,7 +159,7 @@ def test_sources_say_since_when_one_is_silent_and_answer_on_request(console: Con
 
 def test_books_are_compared_on_request(console: Console, signed_in: SignedIn) -> None:
     ops = signed_in(Role.OPS)
-    assert "no pass of the schedule is whole yet" in text(ops.get("/reconcile"))
+    assert "Nobody has compared our books with Stripe yet." in text(ops.get("/reconcile"))
     assert "A pass has begun" in text(ops.act("/reconcile", account="default", since="", until=""))
     console.shop.work()
     assert "whole" in text(ops.get("/reconcile"))

@@ -55,7 +55,7 @@ def test_a_key_is_shown_once_with_what_it_may_and_is_revoked(console: Console, s
     assert "helpdesk" in listed
     assert secret.group(1) not in listed
     assert "opens nothing any more" in admin.act("/settings/keys/revoke", name="helpdesk").text
-    assert "There is no such API key." in admin.get("/settings/keys").text
+    assert "No API key is in use." in admin.get("/settings/keys").text
     assert "revoked" in admin.get("/settings/keys?revoked=true").text
     assert who_has(console.shop.desk, secret.group(1)) is None
     assert admin.act("/settings/keys", name="x", may="fly").status_code == 422

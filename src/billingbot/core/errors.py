@@ -1,5 +1,7 @@
 """The error tree: a refusal is a value, an exception is a fault, and its class says what to do about it."""
 
+from collections.abc import Sequence
+
 
 class BillingbotError(Exception):
     """Anything billingbot raises on purpose."""
@@ -24,6 +26,14 @@ class ConflictError(BillingbotError):
 
 class ForbiddenError(BillingbotError):
     """Known, well-formed and not allowed: the mode or a rule of the house says no."""
+
+
+class PowerMissingError(ForbiddenError):
+    """The caller lacks a power; `roles` are those that have it."""
+
+    def __init__(self, power: str, roles: Sequence[str]) -> None:
+        self.roles = " or ".join(roles)
+        super().__init__(f"{power}: not allowed; it takes the role {self.roles}, or an API key that may {power}")
 
 
 class RetryLaterError(BillingbotError):

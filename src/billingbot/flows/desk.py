@@ -12,7 +12,7 @@ from billingbot.core.access.powers import ALL, Power, Role, roles_with
 from billingbot.core.books.journal import UTC_BOOKS, Books
 from billingbot.core.disputes.deadlines import DEFAULT_TERMS, DisputeTerms
 from billingbot.core.disputes.house_texts import NO_TEXTS, HouseTexts
-from billingbot.core.errors import ForbiddenError, InputError
+from billingbot.core.errors import InputError, PowerMissingError
 from billingbot.core.evidence.comments import DEFAULT_WORDS
 from billingbot.core.ids import IdSource, Kind
 from billingbot.core.job import Actor
@@ -101,10 +101,9 @@ class Desk:
     line. One key can name anybody: it never gives both words where two people are wanted."""
 
     def require(self, power: Power) -> None:
-        """The first line of every verb that a person calls. ForbiddenError where this desk lacks the power."""
+        """The first line of every verb that a person calls. PowerMissingError where this desk lacks the power."""
         if power not in self.powers:
-            roles = " or ".join(roles_with(power))
-            raise ForbiddenError(f"{power}: not allowed; it takes the role {roles}, or an API key that may {power}")
+            raise PowerMissingError(power, roles_with(power))
 
     def account(self, name: str) -> Account:
         """The account of this name. InputError where none is configured."""

@@ -1,38 +1,31 @@
-"""Signing in in a real browser, from the invitation to the second factor, by keys alone; each page looked at by axe."""
+"""Signing in in a real browser, from the invitation to the second factor, by keys alone; each page looked at."""
 
 import pyotp
-import pytest
 
 from billingbot.core.access.powers import Role
 from billingbot.flows.access import people, sign_in
 from billingbot.store.database import now
-from tests.console.browser.looks import assert_accessible, keep_picture
+from tests.console.browser.looks import look
 from tests.console.conftest import BrowserPage, Console
 
 GOOD = "correct horse battery"
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_from_the_invitation_to_the_second_factor(console: Console, browser_page: BrowserPage, dark: bool) -> None:
-    desk, look = console.shop.desk, "dark" if dark else "light"
+def test_from_the_invitation_to_the_second_factor(console: Console, browser_page: BrowserPage) -> None:
+    desk = console.shop.desk
     people.add(desk, name="Ada", email="ada@example.com", roles=[Role.APPROVER], by="tests")
-    page = browser_page(dark=dark)
-
-    def looked_at(name: str) -> None:
-        assert_accessible(page)
-        keep_picture(page, f"{name}-{look}")
-
+    page = browser_page()
     page.goto(sign_in.link_path(sign_in.make_link(desk, "Ada", by="tests")))
-    looked_at("sign-in-link")
+    look(page, "sign-in-link")
     page.get_by_role("button", name="Sign in").press("Enter")
     page.get_by_label("New password").fill(GOOD)
     page.get_by_label("Once more").fill(GOOD)
-    looked_at("first-password")
+    look(page, "first-password")
     page.keyboard.press("Enter")
     page.get_by_text("The password is set.").wait_for()
     page.get_by_role("button", name="Set up a second factor").press("Enter")
     secret = page.locator("p", has_text="Secret:").locator("code").inner_text()
-    looked_at("second-factor")
+    look(page, "second-factor")
 
     def code(steps: int) -> str:
         with desk.db.begin() as connection:
@@ -41,25 +34,18 @@ def test_from_the_invitation_to_the_second_factor(console: Console, browser_page
     page.get_by_label("Code", exact=True).fill(code(-1))
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="The second factor is set up").wait_for()
-    looked_at("recovery-codes")
+    look(page, "recovery-codes")
     page.goto("/account")
-    looked_at("account")
+    look(page, "account")
     page.get_by_role("button", name="Sign out").press("Enter")
     page.get_by_role("heading", name="Sign in").wait_for()
-    looked_at("sign-in")
+    look(page, "sign-in")
     page.keyboard.type("ada@example.com")
     page.keyboard.press("Tab")
     page.keyboard.type(GOOD)
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="The code").wait_for()
-    looked_at("sign-in-code")
+    look(page, "sign-in-code")
     page.keyboard.type(code(0))
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Overview").wait_for()
-
-
-def test_signing_in_fits_a_phone(browser_page: BrowserPage) -> None:
-    page = browser_page(phone=True)
-    page.goto("/sign-in")
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    keep_picture(page, "sign-in-phone")

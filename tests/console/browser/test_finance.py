@@ -1,23 +1,14 @@
-"""Finance and disputes in a real browser: each role's main path, the keys, axe in light and dark, and a phone."""
+"""Finance and disputes in a real browser: each role's main path, by keys."""
 
 from dataclasses import replace
-
-import pytest
-from playwright.sync_api import Page
 
 from billingbot.core.access.powers import Role
 from billingbot.core.disputes.house_texts import HouseTexts
 from billingbot.flows.access import people, sign_in
-from tests.console.browser.looks import assert_accessible, keep_picture
+from tests.console.browser.looks import look
 from tests.console.conftest import BrowserPage, Console
 from tests.flows.test_answering import disputed, submissions
 from tests.flows.test_months import month_at_stripe, refunded, settle
-
-
-def look(page: Page, path: str, name: str, *, dark: bool) -> None:
-    page.goto(path)
-    assert_accessible(page)
-    keep_picture(page, f"{name}-{'dark' if dark else 'light'}")
 
 
 def test_finance_filters_drills_closes_downloads_and_signs(console: Console, browser_page: BrowserPage) -> None:
@@ -93,7 +84,7 @@ def test_a_support_person_answers_a_chargeback_by_reading_it_and_a_few_keys(
     page.get_by_text("What the policy thinks").wait_for()
     words = page.locator(".document").evaluate(_READ).split()
     assert len(words) <= _WORDS_READ, f"{len(words)} words are to be read"
-    keep_picture(page, "dispute-to-be-read")
+    look(page, "dispute-to-be-read")
     press("s")
     page.get_by_role("dialog").get_by_text("Sent once, cannot be changed.").wait_for()
     press("Enter")
@@ -116,36 +107,3 @@ def test_an_approver_edits_an_answer_in_place(console: Console, browser_page: Br
     article.get_by_role("textbox").fill("The account was used after the charge.")
     article.get_by_role("button", name="Say this").click()
     page.get_by_text("written by approver").wait_for()
-
-
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_every_page_of_finance_is_accessible(console: Console, browser_page: BrowserPage, dark: bool) -> None:
-    charge = refunded(console.shop)
-    _, _, dispute = disputed(console.shop)
-    settle(console.shop)
-    refund = console.shop.refunds_of(charge)[0].id
-    page = browser_page(Role.ADMIN, dark=dark)
-    for path, name in (
-        ("/refunds", "refunds"),
-        ("/refunds/plots", "refunds-plots"),
-        (f"/refunds/{refund}", "refund"),
-        ("/months", "months"),
-        ("/ledger", "ledger"),
-        ("/ledger/5", "ledger-entry"),
-        ("/disputes", "disputes"),
-        (f"/disputes/{dispute}", "dispute"),
-    ):
-        look(page, path, name, dark=dark)
-    page.keyboard.press("x")
-    page.get_by_role("dialog").get_by_text("It cannot be undone.").wait_for()
-    assert_accessible(page)
-
-
-def test_they_fit_a_phone(console: Console, browser_page: BrowserPage) -> None:
-    refunded(console.shop)
-    _, _, dispute = disputed(console.shop)
-    page = browser_page(Role.APPROVER, phone=True)
-    for path, name in (("/refunds", "refunds"), ("/disputes", "disputes"), (f"/disputes/{dispute}", "dispute")):
-        page.goto(path)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        keep_picture(page, f"{name}-phone")

@@ -2,20 +2,10 @@
 
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Page
-
 from billingbot.core.access.powers import Role
-from tests.console.browser.looks import assert_accessible, keep_picture
+from tests.console.browser.looks import look
 from tests.console.conftest import BrowserPage, Console
 from tests.console.failing import failed_payments
-
-
-def looked_at(page: Page, name: str) -> None:
-    """The page holds in light and in dark."""
-    for tone in ("dark", "light"):
-        page.emulate_media(color_scheme=tone)  # type: ignore[arg-type]  # two of its three words
-        assert_accessible(page)
-        keep_picture(page, f"{name}-{tone}")
 
 
 def test_from_a_failing_group_to_a_replay_that_ends(console: Console, browser_page: BrowserPage) -> None:
@@ -23,10 +13,10 @@ def test_from_a_failing_group_to_a_replay_that_ends(console: Console, browser_pa
     failed_payments(shop, 3)
     page = browser_page(Role.OPS)
     page.goto("/jobs")
-    looked_at(page, "jobs-failing")
+    look(page, "jobs-failing")
     page.get_by_role("link", name="StripeUnavailableError").click()
     page.get_by_role("table", name="Jobs").get_by_role("link").first.wait_for()
-    looked_at(page, "jobs-list")
+    look(page, "jobs-list")
 
     page.keyboard.press("j")
     page.keyboard.press("Enter")
@@ -35,28 +25,28 @@ def test_from_a_failing_group_to_a_replay_that_ends(console: Console, browser_pa
     assert not page.get_by_text("raise mapped(message) from exc").first.is_visible(), "others' calls are folded"
     page.get_by_text("2 calls in httpx").first.click()
     assert page.get_by_text("raise mapped(message) from exc").first.is_visible()
-    looked_at(page, "job")
+    look(page, "job")
 
     page.go_back()
     page.get_by_role("link", name="Replay or put away…").wait_for()
     page.keyboard.press("r")
     page.get_by_role("button", name="Replay 3 jobs, may pay 147.00 USD").wait_for()
-    looked_at(page, "replay-preview")
+    look(page, "replay-preview")
     page.keyboard.press("r")
     page.locator("#confirm").get_by_label("Why").fill("Stripe is back")
     page.get_by_label("Name").fill("incident of today")
     page.get_by_label("may be paid").check()
-    looked_at(page, "replay-confirm")
+    look(page, "replay-confirm")
     page.get_by_role("button", name="Replay and pay up to 147.00 USD").click()
     page.get_by_text("waits for a worker").wait_for()
     shop.work()
     page.get_by_text("3 of 3").wait_for()
     page.locator("#run .state.done").first.wait_for()
-    looked_at(page, "replay-done")
+    look(page, "replay-done")
     assert len(shop.stripe.get("/refunds", limit=100)["data"]) == 3
 
     page.goto("/replays")
-    looked_at(page, "replays")
+    look(page, "replays")
 
 
 def test_what_ops_look_at_beside_jobs_holds_too(console: Console, browser_page: BrowserPage) -> None:
@@ -80,22 +70,22 @@ def test_what_ops_look_at_beside_jobs_holds_too(console: Console, browser_page: 
         ),
     )
     page.goto("/jobs/load")
-    looked_at(page, "load")
+    look(page, "load")
     page.goto("/events?type=invoice.paid")
     page.get_by_role("table", name="Events").get_by_role("link").first.click()
     page.get_by_text("As Stripe sent it").wait_for()
-    looked_at(page, "event")
+    look(page, "event")
     page.goto("/sources")
     page.get_by_label("About").fill(trial.customer)
     page.get_by_role("button", name="Ask").click()
     page.get_by_role("table", name="What the sources say").wait_for()
     # What a page asks by itself is no sign of life, what somebody clicked is: sessions end by it.
     assert (unasked["/notices/bell"], unasked["/sources/ask"]) == (True, False)
-    looked_at(page, "sources")
+    look(page, "sources")
     page.goto("/reconcile")
     page.keyboard.press("b")
     page.get_by_role("button", name="Compare now", exact=True).last.click()
     page.get_by_text("A pass has begun").wait_for()
     shop.work()
     page.reload()
-    looked_at(page, "reconcile")
+    look(page, "reconcile")

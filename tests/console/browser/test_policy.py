@@ -1,7 +1,7 @@
 """An admin in a real browser: a candidate is checked, tried on the past, and published for good."""
 
 from billingbot.core.access.powers import Role
-from tests.console.browser.test_ops import looked_at
+from tests.console.browser.looks import look
 from tests.console.conftest import BrowserPage, Console
 from tests.console.test_policy import stricter
 
@@ -13,27 +13,27 @@ def test_an_admin_tries_a_policy_on_the_past_and_publishes_it(console: Console, 
     shop.work()
     page = browser_page(Role.ADMIN)
     page.goto("/policy/now")
-    looked_at(page, "policy-version")
+    look(page, "policy-version")
     page.get_by_role("link", name="Publish").click()
     page.get_by_label("Text;").fill(stricter(shop))
     page.get_by_role("button", name="Check it").click()
     page.get_by_role("heading", name="to be published").wait_for()
-    looked_at(page, "policy-candidate")
+    look(page, "policy-candidate")
 
     page.get_by_role("button", name="Backtest").click()
     page.locator("#backtest progress").wait_for()
     shop.work()
     page.get_by_role("heading", name="cases go another way").wait_for()
-    looked_at(page, "policy-backtest")
+    look(page, "policy-backtest")
 
     page.keyboard.press("p")
     page.get_by_role("heading", name="to be published").wait_for()
     page.keyboard.press("p")
     page.get_by_label("Why it changes").fill("a lower limit")
-    looked_at(page, "policy-confirm")
+    look(page, "policy-confirm")
     page.get_by_role("button", name="Publish strict for good").click()
     page.get_by_text("Version strict is published.").wait_for()
     page.goto("/policy")
     page.get_by_role("link", name="in words").first.click()
     page.get_by_role("heading", name="to strict").wait_for()
-    looked_at(page, "policy-diff")
+    look(page, "policy-diff")

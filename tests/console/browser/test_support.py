@@ -2,50 +2,14 @@
 
 import re
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from billingbot.core.access.powers import Role
-from billingbot.core.case import CaseState
 from billingbot.flows.access import sign_in
 from billingbot.flows.casework.review import claim, deny
-from tests.console.browser.looks import assert_accessible, keep_picture
 from tests.console.conftest import BrowserPage, Console
-from tests.console.work import all_kinds, in_review
+from tests.console.work import in_review
 from tests.flows.test_answering import disputed
-
-
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_the_queue_and_every_kind_of_case_are_accessible(
-    console: Console, browser_page: BrowserPage, dark: bool
-) -> None:
-    work = all_kinds(console.shop)
-    page = browser_page(Role.SUPPORT, Role.APPROVER, name="Ann", dark=dark)
-    look = "dark" if dark else "light"
-    for name, path in (
-        ("queue", "/queue"),
-        ("case", f"/cases/{work.plain}"),
-        ("case-repeated", f"/cases/{work.repeated}"),
-        ("case-ambiguous", f"/cases/{work.ambiguous}"),
-    ):
-        page.goto(path)
-        assert_accessible(page)
-        keep_picture(page, f"support-{name}-{look}")
-    page.goto(f"/cases/{work.plain}")
-    page.keyboard.press("a")
-    expect(page.get_by_role("dialog")).to_be_visible()
-    assert_accessible(page)
-    keep_picture(page, f"support-approve-{look}")
-
-
-def test_a_case_fits_a_phone(console: Console, browser_page: BrowserPage) -> None:
-    [case_id] = in_review(console.shop)
-    page = browser_page(Role.APPROVER, phone=True)
-    for name, path in (("queue", "/queue"), ("case", f"/cases/{case_id}")):
-        page.goto(path)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
-        assert_accessible(page)
-        keep_picture(page, f"support-{name}-phone")
 
 
 def test_from_sign_in_to_decided_by_keys_alone(console: Console, browser_page: BrowserPage) -> None:
@@ -67,6 +31,10 @@ def test_from_sign_in_to_decided_by_keys_alone(console: Console, browser_page: B
     page.keyboard.press("Enter")
     expect(page.locator("#messages").get_by_text("is on its way back")).to_be_visible()
     expect(page.get_by_role("button", name="Give me the next one")).to_be_focused()
+    shop.work()
+    expect(page.get_by_role("heading", name="Refunded")).to_be_visible()
+    expect(page.locator("#messages").get_by_text("is on its way back")).to_be_visible()
+    expect(page.get_by_role("button", name="Give me the next one")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Advice: Refund 49.00 USD")).to_be_visible()
     page.keyboard.press("n")
@@ -77,8 +45,7 @@ def test_from_sign_in_to_decided_by_keys_alone(console: Console, browser_page: B
     page.keyboard.type("the customer changed their mind")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Denied by a person")).to_be_visible()
-    states = sorted(shop.case(case_id).state for case_id in (first, second))
-    assert states == [CaseState.CLOSED, CaseState.REFUNDING]
+    assert {shop.case(case_id).outcome for case_id in (first, second)} == {"refunded", "denied"}
 
 
 def test_two_browsers_race_on_one_case_and_the_slower_loses_nothing_it_typed(
@@ -97,7 +64,7 @@ def test_two_browsers_race_on_one_case_and_the_slower_loses_nothing_it_typed(
     ann.keyboard.press("a")
     ann.keyboard.press("Enter")
     expect(ann.locator("#messages").get_by_text("is on its way back")).to_be_visible()
-    expect(ben.locator("#changed")).to_contain_text("Approved: 49.00 USD by Ann")
+    expect(ben.get_by_text("Approved: 49.00 USD by Ann")).to_be_visible()
     ben.get_by_role("button", name="Deny", exact=True).last.click()
     expect(ben.get_by_role("heading", name="Somebody was faster")).to_be_visible()
     expect(ben.get_by_label("Reason to deny")).to_have_value("they used it, I saw the hits")

@@ -16,6 +16,13 @@ BLOCKED: Final[Mapping[Blocker, str]] = {
     Blocker.PAID_TWICE: "It was refunded, and taken by the bank as well.",
     Blocker.MONEY_UNCLEAR: "Where the money is cannot be told: there are several disputes, or one in a strange state.",
 }
+ON_ITS_WAY: Final[Mapping[str, str]] = {
+    "intended": "Stripe has not been asked yet.",
+    "submitting": "Stripe is being asked.",
+    "unknown": "Whether Stripe took it is not known yet; Stripe is asked until it is.",
+    "pending": "Stripe has taken it on.",
+    "requires_action": "Stripe waits for the customer.",
+}
 HELD: Final[Mapping[str, str]] = {
     Limit.MODE: "The policy grants this refund; the desk's mode leaves it to a person.",
     Limit.AMOUNT: "The policy grants this refund; it is larger than the machine may pay.",
@@ -86,7 +93,7 @@ LABELS: Final[Mapping[str, str]] = {
     "charge.is_last": "newest of its subscription",
     "charge.single_payment": "paid in one payment",
     "charge.invoice_sent": "invoice paid by hand",
-    "charge.percent_of_dispute_fee": "share of the dispute fee",
+    "charge.percent_of_dispute_fee": "as a share of that fee",
     "charge.refundable_minor": "left to refund",
     "dispute.none": "never disputed",
     "dispute.open_inquiry": "inquiry open",

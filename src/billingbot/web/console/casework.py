@@ -27,6 +27,7 @@ from billingbot.web.console.case_words import (
     CHANNELS,
     HELD,
     LABELS,
+    ON_ITS_WAY,
     REFUSED,
     STOPPED,
     UNDECIDED,
@@ -199,6 +200,15 @@ def paying(
     elif first is not None:
         told = f"{first.maker} has approved it: yours is the second approval, and the money leaves."
     return Paying(label=label, told=told, obstacles=tuple(_obstacles(story, me, powers)))
+
+
+def under_way(story: CaseStory) -> str:
+    """Who decided the refund that is on its way, and how far it is."""
+    refund = next((line.refund for line in reversed(story.page.refunds) if line.refund.state in UNDER_WAY), None)
+    if refund is None:
+        return "It is read at Stripe how it ended."
+    by = "the policy" if refund.decided_by.startswith("policy:") else refund.decided_by
+    return f"Decided by {by}. {ON_ITS_WAY[refund.state]}"
 
 
 def _obstacles(story: CaseStory, me: str, powers: frozenset[Power]) -> Iterator[str]:

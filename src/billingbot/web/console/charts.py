@@ -1,5 +1,6 @@
 """Charts: one question each, drawn as SVG here, so that they load with the page, print, and need no script."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,8 @@ _SPARK_WIDTH, _SPARK_HEIGHT = 144, 30
 _LEFT, _RIGHT, _TOP, _BOTTOM = 4, 4, 18, 20
 # A bar says how much by its height alone: one that fills the room says nothing.
 _WIDEST = 72.0
+# As wide as a letter of a label is, nearly (console.css).
+_LETTER = 7.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +33,12 @@ def bars(title: str, values: Sequence[Bar], *, empty: str = "Nothing yet.") -> M
     if not values or not any(bar.value or bar.rest for bar in values):
         return _figure(title, Markup('<p class="none">{}</p>').format(empty))
     most = max(bar.value + bar.rest for bar in values)
-    wide = min(_WIDEST, (_WIDTH - _LEFT - _RIGHT) / len(values))
+    # Labels must not run into each other.
+    needs = max(len(bar.label) for bar in values) * _LETTER + 8
+    wide = min(max(_WIDEST, needs), (_WIDTH - _LEFT - _RIGHT) / len(values))
     high = _HEIGHT - _TOP - _BOTTOM
-    shown = []
-    # Labels must not run into each other: about nine characters need 64 units.
-    every = max(1, -(-64 // int(max(wide, 1))))
+    shown, labels = [], Markup("")
+    every = math.ceil(needs / wide)
     for index, bar in enumerate(values):
         x = _LEFT + index * wide
         tall, rest = bar.value / most * high, bar.rest / most * high
@@ -43,9 +47,8 @@ def bars(title: str, values: Sequence[Bar], *, empty: str = "Nothing yet.") -> M
             parts += _column("bar rest", x, wide, _TOP + high - tall - rest, rest)
         parts += Markup('<rect class="hit" x="{:.1f}" y="0" width="{:.1f}" height="{}"/>').format(x, wide, _HEIGHT)
         if index % every == 0:
-            anchor = "start" if len(values) > 1 else "middle"
-            at = x + (1 if len(values) > 1 else wide / 2)
-            parts += Markup('<text class="{}" x="{:.1f}" y="{}" text-anchor="{}">{}</text>').format(
+            anchor, at = ("start", x + 1) if x + needs <= _WIDTH else ("end", x + wide - 1)
+            labels += Markup('<text class="{}" x="{:.1f}" y="{}" text-anchor="{}">{}</text>').format(
                 "axis between" if index // every % 2 else "axis", at, _HEIGHT - 6, anchor, bar.label
             )
         parts = Markup("<g><title>{}</title>{}</g>").format(bar.told, parts)
@@ -56,7 +59,7 @@ def bars(title: str, values: Sequence[Bar], *, empty: str = "Nothing yet.") -> M
     base = Markup('<line class="base" x1="0" x2="{}" y1="{}" y2="{}"/>').format(_WIDTH, _TOP + high, _TOP + high)
     told = Markup('<text class="peak" x="{}" y="12">{}</text>').format(_LEFT, f"highest: {peak.told}")
     linked = any(bar.href for bar in values)
-    return _figure(title, _svg(title, base + told + Markup("").join(shown), role="group" if linked else "img"))
+    return _figure(title, _svg(title, base + told + Markup("").join(shown) + labels, role="group" if linked else "img"))
 
 
 def line(title: str, points: Sequence[tuple[str, float, str]], *, empty: str = "Nothing yet.") -> Markup:

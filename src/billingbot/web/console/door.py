@@ -19,6 +19,7 @@ from billingbot.core.errors import (
     ForbiddenError,
     InputError,
     NotFoundError,
+    PowerMissingError,
     RetryLaterError,
     StripeFaultError,
 )
@@ -50,6 +51,10 @@ _REFUSED: Final[Mapping[HTTPStatus, tuple[str, str, str]]] = {
     HTTPStatus.REQUEST_TIMEOUT: ("Too slow", "It did not come in time.", "Send it again."),
 }
 
+# Whether anything came of it is not known here: the page itself tells.
+_PERHAPS: Final = "What was asked for may have been done: load the page again before repeating it."
+_ASK_FOR_IT: Final = "Whoever manages people here can give it to you."
+
 log = structlog.get_logger(__name__)
 
 
@@ -72,7 +77,7 @@ class PublicRoute(APIRoute):
                 answer = _to_sign_in(request)
             except ClientDisconnect:  # gone before the form had come whole: nothing was asked, nobody reads an answer
                 answer = Response(status_code=HTTPStatus.BAD_REQUEST)
-            except (BillingbotError, RequestValidationError, HTTPException) as fault:
+            except Exception as fault:  # noqa: BLE001 - whatever breaks, a person reads a page about it
                 answer = fault_page(request, fault)
             for name, value in HEADERS.items():
                 answer.headers.setdefault(name, value)  # a download says for itself how long it may be kept
@@ -122,8 +127,12 @@ def _refuse_nul(told: Iterable[tuple[str, str]]) -> None:
 def fault_page(request: Request, fault: Exception) -> Response:
     """What happened, whether money moved, and what to do: as a page, or as a message within one."""
     status, title, told, advice = _told(fault)
+    if request.method in _READS and advice.endswith(_PERHAPS):
+        advice = "Nothing was changed and no money moved: you only looked. Load the page again in a minute."
     context = {"status": status, "title": title, "told": told, "advice": advice}
     visit: Visit | None = getattr(request.state, "visit", None)
+    if visit is None and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        context["told"] = "What this page is made from does not answer."  # where it stands is nothing for strangers
     if "hx-request" in request.headers:
         # Within a page: shown beside it, so that nothing which was typed is lost.
         answer = HTMLResponse(render("fault_message.html", context), status_code=status)
@@ -145,21 +154,24 @@ def _told(fault: Exception) -> tuple[HTTPStatus, str, str, str]:
             return HTTPStatus.CONFLICT, "Somebody was faster", str(fault), f"{nothing} Load the page again and look."
         case ForgedError():
             return HTTPStatus.FORBIDDEN, "Not taken", str(fault), nothing
+        case PowerMissingError(roles=roles):
+            return HTTPStatus.FORBIDDEN, "Not allowed", f"It takes the role {roles}.", f"{nothing} {_ASK_FOR_IT}"
         case ForbiddenError():
             return HTTPStatus.FORBIDDEN, "Not allowed", str(fault), nothing
         case NotFoundError():
             return HTTPStatus.NOT_FOUND, "Not here", str(fault), "Check the id, or search for it."
         case RetryLaterError():
             log.warning("web.unavailable", why=str(fault))
-            advice = "Nothing is lost. What was asked for may have been done: load the page again before repeating it."
-            return HTTPStatus.SERVICE_UNAVAILABLE, "Not reachable just now", str(fault), advice
+            return HTTPStatus.SERVICE_UNAVAILABLE, "Not reachable just now", str(fault), f"Nothing is lost. {_PERHAPS}"
         case StripeFaultError():
             log.error("web.stripe_fault", why=str(fault))
             return HTTPStatus.BAD_GATEWAY, "Stripe could not be read", str(fault), nothing
         case HTTPException(status_code=status):
             return HTTPStatus(status), *_REFUSED.get(HTTPStatus(status), ("Not taken", "This cannot be read.", nothing))
         case _:
-            raise fault
+            log.exception("web.failed", why=type(fault).__name__)
+            told = "Something broke on our side. What broke stands in the log of the web process, as web.failed."
+            return HTTPStatus.INTERNAL_SERVER_ERROR, "It broke", told, _PERHAPS
 
 
 def _to_sign_in(request: Request) -> Response:

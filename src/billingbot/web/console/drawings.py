@@ -10,9 +10,11 @@ from billingbot.core.evidence.links import Link, Neighbourhood, Strength
 from billingbot.web.console.wording import Reader
 
 _WIDTH: Final = 720
-_LEFT: Final = 128
-_ROW: Final = 28
-_TOP: Final = 22
+_ROW: Final = 48
+# A bar below its name: so the strip needs no column for names, and fits a phone.
+_BAR: Final = 22
+_TOP: Final = 28
+_EDGE: Final = 4
 _PEOPLE_SHOWN: Final = 8
 _PERSON_ROW: Final = 40
 # Where the root stands, its neighbours, and those behind them.
@@ -43,11 +45,11 @@ def usage_strip(
     `marks` are moments with a name that all rows share, such as the charge.
     """
     until = max(until, since + timedelta(seconds=1))
-    wide = _WIDTH - _LEFT - 8
+    wide = _WIDTH - 2 * _EDGE
 
     def x(at: datetime) -> float:
         share = (at - since) / (until - since)
-        return _LEFT + min(1.0, max(0.0, share)) * wide
+        return _EDGE + min(1.0, max(0.0, share)) * wide
 
     high = _TOP + _ROW * max(1, len(sources)) + 4
     parts = [_HATCH]
@@ -56,7 +58,7 @@ def usage_strip(
             parts.append(
                 Markup(
                     '<g><title>{}</title><line class="mark" x1="{:.1f}" x2="{:.1f}" y1="{}" y2="{}"/>'
-                    '<text class="axis" x="{:.1f}" y="12" text-anchor="{}">{}</text></g>'
+                    '<text class="axis" x="{:.1f}" y="16" text-anchor="{}">{}</text></g>'
                 ).format(
                     f"{name}: {reader.exact(at)}",
                     x(at),
@@ -64,7 +66,7 @@ def usage_strip(
                     _TOP - 4,
                     high,
                     x(at),
-                    "start" if x(at) < _LEFT + 60 else "end",
+                    "start" if x(at) < _WIDTH * 3 / 4 else "end",
                     name,
                 )
             )
@@ -77,13 +79,15 @@ def usage_strip(
 
 
 def _source(source: Mapping[str, Any], y: int, x: Any, since: datetime, until: datetime, reader: Reader) -> Markup:
-    middle = y + 4
-    rows = [Markup('<text class="source" x="0" y="{}">{}</text>').format(y + 17, str(source["source"])[:18])]
+    middle = y + _BAR
+    rows = [
+        Markup('<text class="source" x="{}" y="{}">{}</text>').format(_EDGE + 6, y + 15, str(source["source"])[:40])
+    ]
     rows.append(
         Markup('<rect class="gap" x="{}" y="{}" width="{:.1f}" height="18"><title>{}</title></rect>').format(
-            _LEFT,
+            _EDGE,
             middle,
-            x(until) - _LEFT,
+            x(until) - _EDGE,
             f"not covered: {source['lacks'] or source['why'] or 'newer than its pipeline'}",
         )
     )

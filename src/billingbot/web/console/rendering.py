@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from billingbot.web.console import charts
 from billingbot.web.console.assets import asset
-from billingbot.web.console.wording import copy_mark, does, ident, reason, seconds_words, span_words, words
+from billingbot.web.console.wording import browser, copy_mark, does, ident, reason, seconds_words, span_words, words
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 
@@ -26,7 +26,7 @@ def environment() -> Environment:
     )
     made.globals.update(asset=asset, charts=charts)
     made.filters.update(copy_mark=copy_mark, ident=ident, words=words, span=span_words, seconds=seconds_words)
-    made.filters.update(does=does, reason=reason)
+    made.filters.update(browser=browser, does=does, reason=reason)
     return made
 
 

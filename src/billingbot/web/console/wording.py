@@ -184,6 +184,20 @@ def reason(error: str | None) -> str:
     return _REQUEST.sub("", error or "")
 
 
+_BROWSERS: Final = ("Firefox", "Edg", "OPR", "Chrome", "Safari")  # most of them claim to be those behind them too
+_CALLED: Final = {"Edg": "Edge", "OPR": "Opera"}
+_SYSTEMS: Final = ("Android", "iPhone", "iPad", "Windows", "Mac OS", "Linux")
+
+
+def browser(user_agent: str | None) -> Markup:
+    """A browser in words, with all that it says of itself on hover; whatever it says where that is no browser's."""
+    told = user_agent or "unknown"
+    name = next((one for one in _BROWSERS if f"{one}/" in told), None)
+    system = next((one for one in _SYSTEMS if one in told), None)
+    shown = f"{_CALLED.get(name, name)} on {system}" if name and system else told
+    return Markup('<span title="{}">{}</span>').format(told, shown)
+
+
 def words(name: str | None) -> str:
     """A name from the code as words: `unused-trial` → `unused trial`."""
     return (name or "–").replace("_", " ").replace("-", " ")

@@ -313,6 +313,7 @@ def _shown(here: Visit, found: CaseStory) -> dict[str, Any]:
         "paying": casework.paying(
             found, terms, wants_two=two, me=here.name, powers=here.desk.powers, reader=here.reader
         ),
+        "under_way": casework.under_way(found),
         "groups": (casework.fact_groups(page.facts, page.decision.missing) if page.facts and page.decision else []),
         "gaps": casework.gaps(case, page.decision, page.facts),
         "value": lambda line: casework.fact_value(line.name, line.fact.value, case.currency, here.reader),

@@ -195,8 +195,16 @@ def _plots(here: Visit, fine: tuple[Stretch, ...], hourly: tuple[Stretch, ...], 
         return charts.bars(title, bars, empty="Nothing in this time.")
 
     return [
-        line(f"At most {read.number(depth)} jobs were due at once in {said}", "due", " due"),
-        line(f"The oldest due job had waited {read.number(round(wait))} s at the most", "oldest_due_seconds", " s"),
+        line(
+            f"At most {read.number(depth)} jobs were due at once in {said}" if fine else "Jobs that were due at once",
+            "due",
+            " due",
+        ),
+        line(
+            f"The oldest due job had waited {read.number(round(wait))} s at the most" if fine else "How long jobs wait",
+            "oldest_due_seconds",
+            " s",
+        ),
         hours(f"{read.number(sums['finished'])} jobs ended well in {said}", "finished"),
         hours(f"{read.number(sums['faults'])} tries failed in {said}", "faults"),
         hours(f"{read.number(sums['received'])} events arrived in {said}", "received"),

@@ -29,13 +29,22 @@ for (const name of ["focusin", "focusout"]) {
   document.addEventListener(name, () => setTimeout(() => doing() && htmx.trigger("#presence", "beat")));
 }
 
-// Money that is under way, or a colleague's act: the page is read anew where nothing is lost by it.
+// Money that is under way, or a colleague's act: the page is read anew where nothing is lost by it, else it says so.
+const note = () => document.querySelector("#changed .changed");
+
 addEventListener("htmx:afterSettle", () => {
-  const note = document.querySelector("#changed .changed");
-  if (note && !isTyped() && !note.dataset.read) {
-    note.dataset.read = "yes";
+  const told = note();
+  if (!told) return;
+  if (isTyped()) told.hidden = false;
+  else if (!told.dataset.read) {
+    told.dataset.read = "yes";
     htmx.ajax("GET", location.pathname, { target: "#main", select: "#main", swap: "outerHTML" });
   }
+});
+addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.target.id !== "main" || !isTyped()) return; // somebody began to type while it was read
+  event.detail.shouldSwap = false;
+  if (note()) note().hidden = false;
 });
 
 document.addEventListener("keydown", (event) => {
