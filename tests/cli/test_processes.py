@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import httpx
 import psycopg
@@ -141,13 +142,18 @@ def test_worker_scheduler_and_web_work_together_and_end_on_request(
     log = tmp_path / "all.log"
     # Nobody is asked about a case in mode off: the whole way of a request, without a Stripe.
     assert typed(settings, "mode", "off", "--why", "no Stripe here").code == 0
-    running = [start(settings, log, *words) for words in (["worker"], ["scheduler"], ["web", "--port", str(port)])]
+    told = {**settings, "BILLINGBOT_LOG_LEVEL": "debug"}
+    running = [start(told, log, *words) for words in (["worker"], ["scheduler"], ["web", "--port", str(port)])]
     assert run(settings, "request", "--charge", "ch_1", "--wait").lines[1].split() == ["state", "review"]
     _eventually(lambda: _is_ready(port))
+    _say_private_things(f"http://127.0.0.1:{port}")
     for process in running:
         process.terminate()
     assert [process.wait(40) for process in running] == [0, 0, 0]
-    assert {"worker.ready", "worker.stopped", "scheduler.ready", "scheduler.stopped"} <= _events(log)
+    assert {"worker.ready", "worker.stopped", "scheduler.ready", "scheduler.stopped", "webhook.rejected"} <= _events(
+        log
+    )
+    assert not [secret for secret in PRIVATE if secret in log.read_text()]
 
 
 def test_the_local_stripe_runs_until_it_is_told_to_stop(start: Start, tmp_path: Path) -> None:
@@ -259,6 +265,26 @@ def _what_it_says(text: str, port: int) -> None:
     assert "Account default is in mode shadow: decides, and never pays" in text
     assert "billingbot keys create NAME" in text
     assert "Stripe's key for default works." in text
+
+
+PRIVATE: Final = ("private.mail", "a private password", "bbk_private", "4242 4242", "private-link", "private-session")
+"""What nobody finds in a log, however much is told."""
+
+
+def _say_private_things(url: str) -> None:
+    """Through every door of the web, as people and programs do by mistake."""
+    mail, password, key, card, link, session = (PRIVATE[0] + "@example.org", *PRIVATE[1:])
+    with httpx.Client(base_url=url, trust_env=False, verify=tls(), timeout=30) as client:
+        client.cookies.set("billingbot_session", session)
+        asked = {"email": mail, "claims": {"unused": True, "text": card}, "external_ref": mail}
+        answers = (
+            client.post("/sign-in", data={"who": mail, "password": password}),
+            client.get(f"/sign-in/link/{link}"),
+            client.get("/search", params={"q": f"{mail} {card}"}),
+            client.post("/api/v1/refund-requests", json=asked, headers={"Authorization": f"Bearer {key}"}),
+            client.post("/webhooks/stripe", json=asked, headers={"Stripe-Signature": "t=1,v1=0"}),
+        )
+    assert [answer.status_code for answer in answers] == [403, 403, 303, 401, 400]
 
 
 def _no_secrets_in_sight(home: Path, family: dict[str, int]) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from billingbot.core.access.powers import ALL
+from billingbot.core.access.powers import ALL, Power
 from billingbot.flows.reconcile import reconcile_whole
 from billingbot.flows.switch import create_key
 from billingbot.web.app import make_app
@@ -42,3 +42,25 @@ def test_breaks_and_passes_are_shown_with_both_sides_and_counted_by_kind(shop: S
         told = client.get("/metrics").text
     assert 'billingbot_reconcile_breaks{kind="amount"} 1.0' in told
     assert 'billingbot_reconcile_breaks{kind="status"} 0.0' in told
+
+
+def test_a_program_has_the_workers_compare_an_account_with_stripe_now(shop: Shop) -> None:
+    _, charge = shop.charged_trial()
+    shop.stripe.post("/refunds", charge=charge, amount=1000)
+    shop.deliver()
+    shop.work()
+    key = create_key(shop.desk, "tests", by="kim", may=ALL)
+    weak = create_key(shop.desk, "readers", by="kim", may=frozenset({Power.SEE}))
+    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+
+    with served(make_app(shop.desk, {})) as url:
+        with visitor(url, headers={"Authorization": f"Bearer {weak}"}) as client:
+            refused = client.post("/api/v1/reconcile/passes", json={"account": "default", "by": "kim"})
+        with visitor(url, headers={"Authorization": f"Bearer {key}"}) as client:
+            unknown = client.post("/api/v1/reconcile/passes", json={"account": "elsewhere", "by": "kim"})
+            begun = client.post("/api/v1/reconcile/passes", json={"account": "default", "by": "kim", "until": until})
+            shop.work()
+            [shown] = client.get("/api/v1/reconcile/passes").json()["items"]
+    assert (refused.status_code, unknown.status_code, begun.status_code) == (403, 422, 202)
+    assert (begun.json()["state"], begun.json()["by"]) == ("running", "kim")
+    assert (shown["id"], shown["state"], shown["found"]) == (begun.json()["id"], "whole", 0)

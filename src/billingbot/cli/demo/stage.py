@@ -190,7 +190,9 @@ def _environment(data_dir: Path, product: Product, stripe_url: str, web_port: in
 @contextmanager
 def _process(name: str, words: list[str], environment: Mapping[str, str], data_dir: Path) -> Iterator[None]:
     """One process in a session of its own, so that Ctrl-C reaches it through us, in order; its log beside it."""
-    with (data_dir / f"{name}.log").open("wb") as log:
+    path = data_dir / f"{name}.log"
+    path.touch(mode=0o600)  # the link for the first admin stands in it
+    with path.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-m", "billingbot", *words],
             env=dict(environment),

@@ -1,4 +1,4 @@
-"""`/api/v1/reconcile`: where Stripe and our books differ, and the passes that looked."""
+"""`/api/v1/reconcile`: where Stripe and our books differ, the passes that looked, and having one look now."""
 
 from datetime import datetime
 from typing import Annotated, Self
@@ -7,9 +7,10 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from billingbot.core.books.breaks import Break, BreakKind, BreakState, Pass, PassState, Side, Stage
+from billingbot.flows.reconcile import passing
 from billingbot.store import views
 from billingbot.store.views import reconcile
-from billingbot.web.api.fields import Body, Cursor, Instant, Rows, Word
+from billingbot.web.api.fields import Body, ByName, Cursor, Instant, Rows, Word
 from billingbot.web.api.shown import AmountShown, Listed
 from billingbot.web.auth import SignedInRoute, TheDesk, bearer
 from billingbot.web.reading import read
@@ -107,6 +108,14 @@ class BreakQuery(Body):
     limit: Rows = views.PAGE_ROWS
 
 
+class PassWanted(ByName):
+    """Whose books are compared, over which time; without one what the next pass by itself would take."""
+
+    account: Word
+    since: Annotated[Instant | None, Field(description="Made at Stripe at or after")] = None
+    until: Annotated[Instant | None, Field(description="Made before")] = None
+
+
 class PassQuery(Body):
     """Which passes."""
 
@@ -136,3 +145,9 @@ def list_passes(query: Annotated[PassQuery, Query()], desk: TheDesk) -> Listed[P
     """Newest first."""
     page = read(desk, reconcile.pass_list, account=query.account, after=query.after, limit=query.limit)
     return Listed(items=[PassShown.of(one) for one in page.items], next=page.next)
+
+
+@router.post("/passes", summary="Compare an account with Stripe now", status_code=202)
+def begin_pass(wanted: PassWanted, desk: TheDesk) -> PassShown:
+    """The workers do; nothing is ever paid by it."""
+    return PassShown.of(passing.ask(desk, wanted.account, by=wanted.by, since=wanted.since, until=wanted.until))
