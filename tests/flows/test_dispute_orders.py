@@ -26,7 +26,7 @@ from billingbot.flows.disputes.deadlines import follow_deadline
 from billingbot.flows.disputes.news import tell_news
 from billingbot.flows.receive import store
 from billingbot.sandbox.client import SandboxError
-from billingbot.sandbox.disputes import MOVES
+from billingbot.sandbox.dispute_life import MOVES
 from billingbot.store import database, disputes
 from billingbot.worker.run import run
 from tests.flows.shop import Shop, Trial, in_days

@@ -8,7 +8,7 @@ from tests.sandbox.conftest import Receiver
 from tests.sandbox.shop import Shop
 
 from billingbot.sandbox.client import SandboxError
-from billingbot.sandbox.disputes import CLOSED, INQUIRY, MOVES, OPEN, REASONS, STATUSES
+from billingbot.sandbox.dispute_life import CLOSED, INQUIRY, MOVES, OPEN, REASONS, STATUSES
 
 DAY = 86_400
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from billingbot.sandbox.api import Incoming, answer
 from billingbot.sandbox.disputes import open_dispute
 from billingbot.sandbox.local import LocalStripe
-from billingbot.sandbox.refunds import turn
+from billingbot.sandbox.refund_life import turn
 from billingbot.sandbox.state import Options
 
 TAKEN = 1000

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from billingbot.sandbox import disputes, early_fraud, evidence, refunds
+from billingbot.sandbox import dispute_life, disputes, early_fraud, refund_life
 from billingbot.sandbox.claim import Claim
 from billingbot.sandbox.control import command, find, only
 from billingbot.sandbox.local import LocalStripe
@@ -27,10 +27,10 @@ def add_dispute(local: LocalStripe, _ids: dict[str, str], given: Obj) -> Obj:
 @command("POST", "/disputes/{id}")
 def move_dispute(local: LocalStripe, ids: dict[str, str], given: Obj) -> Obj:
     """POST /_sandbox/disputes/{id} `{"status", "due_by"}`: what the bank does next, with the money it moves: an inquiry
-    becomes a chargeback, a review ends, a lost one is won late, a won one lost after all (see `disputes.MOVES`)."""
+    becomes a chargeback, a review ends, a lost one is won late, a won one lost after all (see `dispute_life.MOVES`)."""
     only(given, "status", "due_by")
     dispute = find(local, "dispute", ids["id"])
-    disputes.move_dispute(local.box, dispute, given["status"], due_by=given.get("due_by"))
+    dispute_life.move_dispute(local.box, dispute, given["status"], due_by=given.get("due_by"))
     return dispute
 
 
@@ -38,7 +38,7 @@ def move_dispute(local: LocalStripe, ids: dict[str, str], given: Obj) -> Obj:
 def answer_dispute(local: LocalStripe, ids: dict[str, str], _given: Obj) -> Obj:
     """POST /_sandbox/disputes/{id}/smart: Stripe's Smart Disputes answers now, in our place."""
     dispute = find(local, "dispute", ids["id"])
-    evidence.answer_by_itself(local.box, dispute)
+    dispute_life.answer_by_itself(local.box, dispute)
     return dispute
 
 
@@ -63,5 +63,5 @@ def plan_refund(local: LocalStripe, _ids: dict[str, str], given: Obj) -> Obj:
 def turn_refund(local: LocalStripe, ids: dict[str, str], given: Obj) -> Obj:
     """POST /_sandbox/refunds/{id} `{"status": "succeeded"|"failed"|"canceled", "failure_reason"="unknown"}`."""
     refund = find(local, "refund", ids["id"])
-    refunds.turn(local.box, refund, given["status"], given.get("failure_reason", "unknown"))
+    refund_life.turn(local.box, refund, given["status"], given.get("failure_reason", "unknown"))
     return refund

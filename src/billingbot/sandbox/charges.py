@@ -3,8 +3,10 @@
 from typing import Final
 
 from billingbot.sandbox import forms
+from billingbot.sandbox.billing import recovered
 from billingbot.sandbox.errors import StripeError, refused
 from billingbot.sandbox.events import changing, emit
+from billingbot.sandbox.invoices import receive
 from billingbot.sandbox.payment_methods import resolve
 from billingbot.sandbox.payments import attempt, capture, new_intent
 from billingbot.sandbox.router import Call, endpoint, listable, retrievable
@@ -103,9 +105,6 @@ def confirm(call: Call) -> Obj:
 
 def settle_invoice(box: Sandbox, intent: Obj) -> None:
     """Where a succeeded intent is a payment of an invoice, the invoice and its subscription learn of it."""
-    from billingbot.sandbox.billing import recovered
-    from billingbot.sandbox.invoices import receive
-
     if intent["status"] != "succeeded":
         return
     for payment in box.tables["invoice_payment"].find("payment_intent", intent["id"]):

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from billingbot.sandbox import account, refunds
+from billingbot.sandbox import account, refund_life
 from billingbot.sandbox.api import Reply
 from billingbot.sandbox.billing import recovered, split_payments
 from billingbot.sandbox.cards import BY_TOKEN
@@ -217,7 +217,7 @@ def set_balance(local: LocalStripe, ids: dict[str, str], given: Obj) -> Obj:
     else:
         local.box.funds.limited.add(currency)
         local.box.funds.available[currency] = int(available)
-    refunds.pay_waiting(local.box)
+    refund_life.pay_waiting(local.box)
     return read_balance(local, ids, given)  # type: ignore[no-any-return] # a Command may return anything
 
 

@@ -1,6 +1,7 @@
 """`/v1/customers`."""
 
 from billingbot.sandbox import forms, pages
+from billingbot.sandbox.billing import end_subscription
 from billingbot.sandbox.errors import missing
 from billingbot.sandbox.events import changing, emit
 from billingbot.sandbox.payment_methods import attach_to, resolve
@@ -119,8 +120,6 @@ def update(call: Call) -> Obj:
 @endpoint("DELETE", "/v1/customers/{id}")
 def delete(call: Call) -> Obj:
     """Delete a customer and end its subscriptions; its charges stay."""
-    from billingbot.sandbox.billing import end_subscription
-
     customer = call.box.need("customer", call.ids["id"], "customer")
     for subscription in call.box.tables["subscription"].find("customer", customer["id"]):
         if subscription["ended_at"] is None:

@@ -1,6 +1,7 @@
 """What a dispute does to the account's money: withdrawn with a fee, given back, and withdrawn once more."""
 
 from billingbot.sandbox.events import emit
+from billingbot.sandbox.refund_life import cross_with_dispute
 from billingbot.sandbox.settlement import book
 from billingbot.sandbox.state import Sandbox
 from billingbot.sandbox.tables import Obj, snapshot
@@ -14,8 +15,6 @@ def is_withdrawn(dispute: Obj) -> bool:
 
 def withdraw(box: Sandbox, dispute: Obj, charge: Obj) -> None:
     """The bank takes the money, and Stripe its fee where it is not paid already; refunds under way fail."""
-    from billingbot.sandbox.refunds import cross_with_dispute
-
     cross_with_dispute(box, charge)
     entry = {
         "type": "adjustment",

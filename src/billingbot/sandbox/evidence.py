@@ -1,12 +1,12 @@
-"""Answering a dispute: evidence staged or submitted once, Stripe's own answer in our place, and giving in."""
+"""Answering a dispute through the API: evidence staged or submitted once, and giving in."""
 
 from typing import Final
 
 from billingbot.sandbox import enhanced, forms
-from billingbot.sandbox.dispute_money import network_fee
-from billingbot.sandbox.disputes import EVIDENCE, INQUIRY, UNDER_REVIEW, move_dispute
+from billingbot.sandbox.dispute_life import INQUIRY, UNDER_REVIEW, answered, move_dispute, refuse_if_over, tell_bank
+from billingbot.sandbox.disputes import EVIDENCE
 from billingbot.sandbox.errors import invalid, refused
-from billingbot.sandbox.events import changing, emit
+from billingbot.sandbox.events import changing
 from billingbot.sandbox.files import MOST_BYTES_TOGETHER
 from billingbot.sandbox.router import Call, endpoint
 from billingbot.sandbox.state import Sandbox
@@ -14,8 +14,6 @@ from billingbot.sandbox.tables import Obj
 
 MOST_LETTERS: Final = 20_000  # of one long text, and of all together: https://docs.stripe.com/api/disputes/update
 MOST_LETTERS_TOGETHER: Final = 150_000
-REVIEW_SECONDS: Final = 5  # test mode's bank answers within seconds, as recorded
-NETWORK_FEE_SECONDS: Final = 86_400  # Stripe takes Visa's fee "typically within 1-2 days"
 
 _FILES: Final = (
     "cancellation_policy", "customer_communication", "customer_signature", "duplicate_charge_documentation", "receipt",
@@ -27,13 +25,6 @@ _LONG: Final = (
 )  # fmt: skip
 _TEXTS: Final = {name: forms.text for name in EVIDENCE if name != "enhanced_evidence"}
 _METHODS: Final = ("manual", "prefer_manual", "prefer_smart_disputes", "smart_disputes")
-# What test mode's bank makes of these words: for a chargeback, for an inquiry.
-# https://docs.stripe.com/testing#disputes
-_SPELLS: Final = {
-    "winning_evidence": ("won", "warning_closed"),
-    "losing_evidence": ("lost", "warning_closed"),
-    "escalate_inquiry_evidence": (None, "needs_response"),
-}
 
 
 @endpoint(
@@ -55,16 +46,16 @@ def update(call: Call) -> Obj:
     after = {name: given[name] for name in ("intended_submission_method",) if name in given}
     after["metadata"] = forms.merge_metadata(dispute["metadata"], given.get("metadata"))
     if evidence:
-        _refuse_if_over(dispute)
+        refuse_if_over(dispute)
         after |= _staged(dispute, evidence)
         _check(box, after["evidence"])
     submitted = given.get("submit", True) and (evidence or _waits_staged(dispute))
     if submitted:
-        after |= _sent(box, {**dispute, **after}, "manual")
+        after |= answered(box, {**dispute, **after}, "manual")
     with changing(box, dispute, "charge.dispute.updated"):
         dispute.update(after)
     if submitted:
-        _hear(box, dispute)
+        tell_bank(box, dispute)
     return dispute
 
 
@@ -94,58 +85,6 @@ def _check(box: Sandbox, evidence: Obj) -> None:
     files = [box.need("file", file, "file upload", f"evidence[{name}]") for name, file in named.items()]
     if sum(file["size"] for file in files) > MOST_BYTES_TOGETHER:
         raise invalid(f"The files of a dispute can have at most {MOST_BYTES_TOGETHER} bytes in total.", "evidence")
-
-
-def _sent(box: Sandbox, dispute: Obj, method: str) -> Obj:
-    """What changes when the staged evidence goes to the bank. Raises StripeError 400 where no answer is possible
-    (any more)."""
-    _refuse_if_over(dispute)
-    details = dispute["evidence_details"]
-    enhanced.refuse_unacknowledged(details)
-    counted = {
-        **details,
-        "has_evidence": True,
-        "past_due": box.now() > details["due_by"],
-        "submission_count": details["submission_count"] + 1,
-        "submission_method": method,
-    }
-    return {"evidence_details": counted, "status": UNDER_REVIEW[dispute["status"]]}
-
-
-def _hear(box: Sandbox, dispute: Obj) -> None:
-    """The charge is told too, Visa's fee is taken, and test mode's bank knows some words."""
-    emit(box, "charge.updated", box.tables["charge"].rows[dispute["charge"]])
-    if enhanced.status_of(dispute["evidence_details"], "visa_compliance"):
-        box.at(box.now() + NETWORK_FEE_SECONDS, lambda: network_fee(box, dispute, enhanced.NETWORK_FEE))
-    spelled = _SPELLS.get(dispute["evidence"]["uncategorized_text"] or "")
-    status = spelled[dispute["status"] in INQUIRY] if spelled else None
-    if status is not None:
-        box.at(box.now() + REVIEW_SECONDS, lambda: _speak(box, dispute, status))
-
-
-def _speak(box: Sandbox, dispute: Obj, status: str) -> None:
-    if dispute["status"] in UNDER_REVIEW.values():  # unless a command came first
-        move_dispute(box, dispute, status)
-
-
-def answer_by_itself(box: Sandbox, dispute: Obj, due_by: int | None = None) -> None:
-    """Smart Disputes writes an answer of its own and sends it. With `due_by` (Unix seconds) only where that is still
-    the deadline and the account wants it so; without, now. Raises StripeError where no answer is possible."""
-    wanted = dispute["intended_submission_method"] in ("smart_disputes", "prefer_smart_disputes")
-    if due_by is not None:
-        waits = dispute["status"] in UNDER_REVIEW and dispute["evidence_details"]["due_by"] == due_by
-        if not (waits and wanted):
-            return
-    with changing(box, dispute, "charge.dispute.updated"):
-        dispute.update(_sent(box, dispute, "smart_disputes"))
-    _hear(box, dispute)
-
-
-def _refuse_if_over(dispute: Obj) -> None:
-    if dispute["status"] in ("won", "lost", "warning_closed", "prevented"):
-        raise refused("This dispute is already closed")
-    if dispute["status"] not in UNDER_REVIEW or not dispute["evidence_details"]["due_by"]:
-        raise refused(f"This dispute takes no evidence: its status is {dispute['status']}.")
 
 
 @endpoint("POST", "/v1/disputes/{id}/close")

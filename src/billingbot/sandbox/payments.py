@@ -3,6 +3,8 @@
 from typing import Final
 
 from billingbot.sandbox.cards import card_of_charge
+from billingbot.sandbox.disputes import open_dispute
+from billingbot.sandbox.early_fraud import warn
 from billingbot.sandbox.errors import StripeError, declined
 from billingbot.sandbox.events import changing, emit
 from billingbot.sandbox.payment_methods import billing_details
@@ -16,6 +18,17 @@ _CARD_OPTIONS: Final = {
     "mandate_options": None,
     "network": None,
     "request_three_d_secure": "automatic",
+}
+_APPROVED: Final[Obj] = {
+    "advice_code": None,
+    "network_advice_code": None,
+    "network_decline_code": None,
+    "network_status": "approved_by_network",
+    "reason": None,
+    "risk_level": "normal",
+    "risk_score": 30,
+    "seller_message": "Payment complete.",
+    "type": "authorized",
 }
 
 
@@ -115,12 +128,8 @@ def capture(box: Sandbox, intent: Obj, amount: int) -> None:
 
 def _afterwards(box: Sandbox, charge: Obj, plan: CardPlan) -> None:
     if plan.afterwards == "warning":
-        from billingbot.sandbox.early_fraud import warn
-
         warn(box, charge)
     elif plan.afterwards:
-        from billingbot.sandbox.disputes import open_dispute
-
         for _ in range(plan.disputes):
             open_dispute(box, charge, status=plan.afterwards, reason=plan.dispute_reason, **plan.claim)
 
@@ -194,17 +203,7 @@ def _charge(box: Sandbox, intent: Obj, method: Obj) -> Obj:
         "metadata": dict(intent["metadata"]),
         "on_behalf_of": None,
         "order": None,
-        "outcome": {
-            "advice_code": None,
-            "network_advice_code": None,
-            "network_decline_code": None,
-            "network_status": "approved_by_network",
-            "reason": None,
-            "risk_level": "normal",
-            "risk_score": 30,
-            "seller_message": "Payment complete.",
-            "type": "authorized",
-        },
+        "outcome": dict(_APPROVED),
         "paid": True,
         "payment_intent": intent["id"],
         "payment_method": method["id"],

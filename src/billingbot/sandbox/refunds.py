@@ -1,23 +1,21 @@
-"""Refunds: what may be given back, how it becomes pending, succeeds, fails later, and what that does to the charge."""
+"""`/v1/refunds`: what may be given back, and what begins with it. How a refund goes on stands in `refund_life`."""
 
 from typing import Final
 
 from billingbot.core.money import minor_unit_digits
 from billingbot.sandbox import forms
-from billingbot.sandbox.disputes import charge_is_refundable, resolve_inquiry
+from billingbot.sandbox.dispute_life import charge_is_refundable, resolve_inquiry
 from billingbot.sandbox.early_fraud import refresh_warnings
 from billingbot.sandbox.errors import StripeError, invalid, refused
 from billingbot.sandbox.events import changing, emit
 from billingbot.sandbox.plans import Outcome
+from billingbot.sandbox.refund_life import WAIT_FOR_FUNDS_SECONDS, count, give_up, given_back, move_money, turn
 from billingbot.sandbox.refund_outcomes import next_outcome
 from billingbot.sandbox.router import Call, endpoint, listable, retrievable
-from billingbot.sandbox.settlement import book, covers
+from billingbot.sandbox.settlement import covers
 from billingbot.sandbox.state import Sandbox
 from billingbot.sandbox.tables import Obj
 
-# A refund that waits for money is given up after a while; Stripe publishes no number, a month is its longest talk
-# of late failures.
-WAIT_FOR_FUNDS_SECONDS: Final = 30 * 86_400
 _SYMBOLS: Final = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥"}
 
 _CREATE: Final = {
@@ -63,15 +61,9 @@ def _both() -> Obj:
     raise invalid("You may only specify one of these parameters: payment_intent, charge.")
 
 
-def _given_back(box: Sandbox, charge: Obj) -> int:
-    """What has left or is about to leave: everything that has neither failed nor been cancelled."""
-    refunds = box.tables["refund"].find("charge", charge["id"])
-    return sum(each["amount"] for each in refunds if each["status"] not in ("failed", "canceled"))
-
-
 def check_refundable(box: Sandbox, charge: Obj, amount: int | None) -> int:
     """What may still be given back of a charge. Raises StripeError where it, or this amount of it, may not."""
-    remaining: int = charge["amount_captured"] - _given_back(box, charge)
+    remaining: int = charge["amount_captured"] - given_back(box, charge)
     if not charge_is_refundable(box, charge):
         message = f"Charge {charge['id']} has been charged back; cannot issue a refund."
         raise refused(message, code="charge_disputed")
@@ -112,11 +104,11 @@ def give_back(box: Sandbox, charge: Obj, amount: int, given: Obj) -> Obj:
     if outcome.status == "requires_action":
         _ask_for_details(refund, given)
     if not (outcome.status == "pending" and outcome.pending_reason == "insufficient_funds"):
-        _movespoken(box, charge, refund)
+        move_money(box, charge, refund)
     else:
-        box.at(box.now() + WAIT_FOR_FUNDS_SECONDS, lambda: _give_up(box, refund))
+        box.at(box.now() + WAIT_FOR_FUNDS_SECONDS, lambda: give_up(box, refund))
     with changing(box, charge, "charge.refunded"):
-        _count(box, charge)
+        count(box, charge)
     emit(box, "refund.created", refund)
     _consequences(box, charge, refund)
     if outcome.then is not None:
@@ -166,71 +158,6 @@ def _blank(box: Sandbox, charge: Obj, amount: int, given: Obj) -> Obj:
         "transfer_reversal": None,
     }
     return refund
-
-
-def _movespoken(box: Sandbox, charge: Obj, refund: Obj) -> None:
-    described = f" ({charge['description']})" if charge["description"] else ""
-    entry = {"type": "refund", "reporting_category": "refund", "description": f"REFUND FOR CHARGE{described}"}
-    refund["balance_transaction"] = book(box, refund, -refund["amount"], entry)["id"]
-
-
-def _count(box: Sandbox, charge: Obj) -> None:
-    charge["amount_refunded"] = _given_back(box, charge) + charge["amount"] - charge["amount_captured"]
-    charge["refunded"] = charge["amount_refunded"] >= charge["amount"]
-
-
-def turn(box: Sandbox, refund: Obj, status: str, failure_reason: str = "unknown") -> None:
-    """Move a refund on: pending or waiting to succeeded, failed or canceled, and succeeded to failed even weeks
-    later, as banks do. Raises ValueError for a move Stripe does not make."""
-    moves = {"pending": STATUSES_AFTER_PENDING, "requires_action": STATUSES_AFTER_PENDING, "succeeded": ("failed",)}
-    if status not in moves.get(refund["status"], ()):
-        raise ValueError(f"status: a refund that is {refund['status']} cannot become {status}")
-    charge = box.tables["charge"].rows[refund["charge"]]
-    with changing(box, refund, "refund.updated", "charge.refund.updated"):
-        refund["status"] = status
-        for name in ("pending_reason", "next_action"):
-            refund.pop(name, None)
-        if status == "succeeded" and refund["balance_transaction"] is None:
-            _movespoken(box, charge, refund)
-        if status in ("failed", "canceled"):
-            _returnspoken(box, charge, refund, status, failure_reason)
-    with changing(box, charge, "charge.updated"):
-        _count(box, charge)
-    if status == "failed":
-        emit(box, "refund.failed", refund)
-
-
-STATUSES_AFTER_PENDING: Final = ("succeeded", "failed", "canceled")
-
-
-def _returnspoken(box: Sandbox, charge: Obj, refund: Obj, status: str, reason: str) -> None:
-    if status == "failed":
-        refund["failure_reason"] = reason
-    if refund["balance_transaction"] is None:
-        return
-    described = f"REFUND FAILURE ({charge['description'] or charge['id']})"
-    entry = {"type": "refund_failure", "reporting_category": "refund_failure", "description": described}
-    refund["failure_balance_transaction"] = book(box, refund, refund["amount"], entry)["id"]
-
-
-def _give_up(box: Sandbox, refund: Obj) -> None:
-    if refund.get("pending_reason") == "insufficient_funds":
-        turn(box, refund, "failed", "insufficient_funds")
-
-
-def pay_waiting(box: Sandbox) -> None:
-    """The balance has grown: refunds that waited for it go out, oldest first, as far as it reaches."""
-    for refund in list(box.tables["refund"].rows.values()):
-        waits = refund.get("pending_reason") == "insufficient_funds"
-        if waits and covers(box, refund["amount"], refund["currency"]):
-            turn(box, refund, "succeeded")
-
-
-def cross_with_dispute(box: Sandbox, charge: Obj) -> None:
-    """A chargeback arrives while refunds are pending: they fail, for the bank takes the money itself."""
-    for refund in box.tables["refund"].find("charge", charge["id"]):
-        if refund["status"] in ("pending", "requires_action"):
-            turn(box, refund, "failed", "charge_for_pending_refund_disputed")
 
 
 @endpoint("POST", "/v1/refunds/{id}", {"metadata": forms.metadata})

@@ -198,13 +198,13 @@ def _blank(box: Sandbox, given: Obj, subscription_id: str, items: list[Obj]) -> 
 def create(call: Call) -> Obj:
     """A subscription, with a trial or paid at once."""
     box, given = call.box, call.params
-    customer = box.need("customer", given["customer"], "customer", "customer")
+    box.need("customer", given["customer"], "customer", "customer")
     subscription = _shape(box, given)
     _dates(box, subscription, given)
     extra = [_extra_line(box, subscription, each, at) for at, each in enumerate(given.get("add_invoice_items", []))]
     if default := given.get("default_payment_method"):
         subscription["default_payment_method"] = resolve(box, default, "default_payment_method")["id"]
-    _need_method(box, subscription, customer, given)
+    _need_method(box, subscription, given)
     give_discounts(box, subscription, given)
     box.terms[subscription["id"]] = Terms()
     box.tables["subscription"].add(subscription)
@@ -262,7 +262,7 @@ def _extra_line(box: Sandbox, subscription: Obj, given: Obj, at: int) -> Obj:
     return line(box, price, given.get("quantity", 1), (now, now), parent=parent, description=name)
 
 
-def _need_method(box: Sandbox, subscription: Obj, customer: Obj, given: Obj) -> None:
+def _need_method(box: Sandbox, subscription: Obj, given: Obj) -> None:
     if subscription["status"] == "trialing" or subscription["collection_method"] == "send_invoice":
         return
     free = all(each["price"]["unit_amount"] * each["quantity"] == 0 for each in subscription["items"]["data"])

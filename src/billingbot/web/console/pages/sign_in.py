@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 from typing import Annotated, Final
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Form
 from starlette.requests import Request
@@ -163,8 +164,6 @@ def _way_back(request: Request) -> str:
 
 
 def _go(path: str, *, to: str) -> Response:
-    from urllib.parse import quote
-
     to = local_path(to)
     back = f"?next={quote(to, safe='')}" if to != "/" else ""
     return RedirectResponse(f"{path}{back}", status_code=HTTPStatus.SEE_OTHER)
