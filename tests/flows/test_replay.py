@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from billingbot.core.case import CaseState
 from billingbot.core.errors import InputError, NotFoundError
@@ -382,3 +383,39 @@ def test_an_act_that_cannot_stand_in_the_ledger_is_refused(
 
     assert refused.value.field == field
     assert list(told(shop)) == [job]
+
+
+def _statements(shop: Shop) -> int:
+    """How many statements a look at every failed job takes."""
+    asked: list[str] = []
+
+    def note(_conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        asked.append(statement)
+
+    sa.event.listen(shop.desk.db, "before_cursor_execute", note)
+    try:
+        survey(shop.desk, EVERY, told=0)
+    finally:
+        sa.event.remove(shop.desk.db, "before_cursor_execute", note)
+    return len(asked)
+
+
+def test_a_look_at_many_jobs_asks_no_more_often_than_a_look_at_one_of_each_kind(shop: Shop) -> None:
+    """Somebody waits for the figures of ten thousand."""
+    _, charge = shop.charged_trial()
+    shop.ask(charge, unused=True)
+    shop.work(only=Actor.ASSESS)
+    shop.deliver()
+    kinds = (Actor.SUBMIT, Actor.ASSESS, Actor.INTERPRET)
+    for actor in kinds:
+        fail(shop, actor)
+    few, said = _statements(shop), {(one.effect, one.why) for one in told(shop).values()}
+    shop.rows(
+        "INSERT INTO jobs (id, actor, subject, state, created_at, finished_at)"
+        " SELECT 'job_' || lpad(n || actor, 26, '0'), actor, subject, state, created_at, finished_at"
+        " FROM jobs, generate_series(10, 39) AS n WHERE state = 'failed' RETURNING id"
+    )
+
+    assert len(told(shop)) == 31 * len(kinds)
+    assert {(one.effect, one.why) for one in told(shop).values()} == said
+    assert _statements(shop) == few

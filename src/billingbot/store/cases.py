@@ -1,6 +1,6 @@
 """Cases: one open case per charge, every change under a row lock and through the transition table."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -89,6 +89,14 @@ def get(connection: Connection, case_id: str) -> Case:
     """The case. Raises NotFoundError."""
     row = connection.execute(sa.select(*_columns()).where(cases.c.id == case_id)).one_or_none()
     return _found(row, case_id)
+
+
+def some(connection: Connection, case_ids: Collection[str]) -> Mapping[str, Case]:
+    """Those of these cases that there are."""
+    if not case_ids:
+        return {}
+    rows = connection.execute(sa.select(*_columns()).where(cases.c.id.in_(case_ids)))
+    return {row.id: case_of(row) for row in rows}
 
 
 def lock(connection: Connection, case_id: str) -> Case:

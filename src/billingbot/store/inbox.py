@@ -1,6 +1,6 @@
 """The inbox: verified events, each stored once together with its job, many requests in one commit."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -42,6 +42,25 @@ class Delivery:
     id: str
     job_id: str
     envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """What an event is about, without its body."""
+
+    account: str
+    type: str
+    object_id: str
+    trial_end_before: int | None
+
+
+def some(connection: Connection, inbox_ids: Collection[str]) -> Mapping[str, Named]:
+    """Those of these events that there are."""
+    if not inbox_ids:
+        return {}
+    columns = [inbox.c[name] for name in Named.__slots__]
+    rows = connection.execute(sa.select(inbox.c.id, *columns).where(inbox.c.id.in_(inbox_ids)))
+    return {row.id: Named(**{name: row._mapping[name] for name in Named.__slots__}) for row in rows}
 
 
 def receive(connection: Connection, deliveries: Sequence[Delivery]) -> Sequence[str]:

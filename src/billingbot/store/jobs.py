@@ -1,6 +1,6 @@
 """Jobs: enqueued in the transaction that causes them, claimed with a lease and a token, finished only with it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -234,13 +234,17 @@ def missing(connection: Connection, job_ids: Sequence[str]) -> Sequence[str]:
     return [job_id for job_id in job_ids if job_id not in known]
 
 
-def done_since(connection: Connection, job: FailedJob) -> bool:
-    """Whether another job did the same for the same subject after this one was made."""
-    other = sa.exists().where(
-        jobs.c.subject == job.subject, jobs.c.actor == job.actor, jobs.c.id != job.id,
-        jobs.c.state == JobState.DONE, jobs.c.finished_at > job.created_at,
+def overtaken(connection: Connection, job_ids: Collection[str]) -> set[str]:
+    """Those of these jobs that another one overtook: it did the same for the same subject, and was done later than
+    they were made."""
+    if not job_ids:
+        return set()
+    other = jobs.alias()
+    same = sa.exists().where(
+        other.c.subject == jobs.c.subject, other.c.actor == jobs.c.actor, other.c.id != jobs.c.id,
+        other.c.state == JobState.DONE, other.c.finished_at > jobs.c.created_at,
     )  # fmt: skip
-    return bool(connection.execute(sa.select(other)).scalar_one())
+    return set(connection.execute(sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids), same)).scalars())
 
 
 def revive(connection: Connection, job_id: str, *, states: Sequence[JobState] = (JobState.FAILED,)) -> bool:

@@ -1,7 +1,7 @@
 """Refunds: intents, their keyed attempts, and the sums that limits look at."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -78,6 +78,11 @@ def adopt_external(connection: Connection, refund: RefundIntent) -> bool:
 def get(connection: Connection, refund_id: str) -> RefundIntent:
     """The refund. Raises NotFoundError."""
     return _found(connection.execute(_select().where(refunds.c.id == refund_id)).one_or_none(), refund_id)
+
+
+def some(connection: Connection, refund_ids: Collection[str]) -> Mapping[str, RefundIntent]:
+    """Those of these refunds that there are."""
+    return {one.id: one for one in matching(connection, refunds.c.id.in_(refund_ids))} if refund_ids else {}
 
 
 def lock(connection: Connection, refund_id: str) -> RefundIntent:

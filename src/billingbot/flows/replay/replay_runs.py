@@ -20,6 +20,7 @@ from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.recheck import reassess
 from billingbot.flows.replay.foretell import Effect, Preview, foretell, is_stranded, policy_name
 from billingbot.flows.replay.replay import MOST_AT_ONCE, Survey, Tally, Totals, check, look, survey
+from billingbot.flows.replay.stored import Stored
 from billingbot.store import cases, database, jobs, refunds, replays
 from billingbot.store.database import transaction
 from billingbot.store.jobs import FailedFilter
@@ -258,7 +259,7 @@ def _one(this: Step, desk: Desk, run: ReplayRun, by_policy: str) -> _Turn:
                             amount_minor=None, currency=None)  # fmt: skip
         replays.close_item(this.db, run.name, gone, ItemState.GONE)
         return _Turn.PASSED
-    told = foretell(this.db, desk, found[0], by_policy)
+    told = foretell(Stored(this.db, found), desk, found[0], by_policy)
     if told.effect is Effect.NEEDS_PERSON:
         replays.close_item(this.db, run.name, _item(told), ItemState.LEFT)
         return _Turn.PASSED
