@@ -53,7 +53,9 @@ def settle(shop: Shop) -> None:
 def statement_of(shop: Shop, closing: Closing) -> Statement:
     with transaction(shop.desk.db) as connection:
         found = closings.statement(connection, closing.id)
+        begun = closings.beginning(connection, closing.id, rows=1)
     assert found is not None
+    assert begun == closings.Begun(statement=replace(found, rows=found.rows[:1]), rows=len(found.rows)), "as shown"
     return found
 
 

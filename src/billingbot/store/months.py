@@ -3,8 +3,9 @@
 import gzip
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, get_type_hints
 
 import msgspec
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from billingbot.core.books.month import Closing, MonthState
 from billingbot.core.books.settlement import BalanceTransaction, Movement
-from billingbot.core.books.statement import Amount, BookedDispute, BookedRefund, Records, Statement, Told
+from billingbot.core.books.statement import Amount, BookedDispute, BookedRefund, Records, Row, Statement, Told
 from billingbot.core.canonical import canonical_bytes, digest
 from billingbot.core.errors import ConflictError, NotFoundError
 from billingbot.core.ledger import EntryKind
@@ -190,6 +191,36 @@ def statement(connection: Connection, closing_id: str) -> Statement | None:
     """The statement; None before it is drawn."""
     found = content(connection, closing_id)
     return msgspec.json.decode(found, type=Statement) if found is not None else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A statement of which only the first rows were read; `rows` is how many it has."""
+
+    statement: Statement
+    rows: int
+
+
+# A statement whose rows stay bytes: of fifty thousand a page shows the first, and reading all takes a second.
+_UNREAD: Final = msgspec.defstruct(
+    "_Unread",
+    [
+        (name, list[msgspec.Raw] if name == "rows" else kind)
+        for name, kind in get_type_hints(Statement).items()
+        if name in Statement.__slots__
+    ],
+)
+
+
+def beginning(connection: Connection, closing_id: str, *, rows: int) -> Begun | None:
+    """The statement with its first `rows` rows, to be shown; None before it is drawn."""
+    found = content(connection, closing_id)
+    if found is None:
+        return None
+    unread: Any = msgspec.json.decode(found, type=_UNREAD)
+    first = tuple(msgspec.json.decode(row, type=Row) for row in unread.rows[:rows])
+    fields = {name: getattr(unread, name) for name in Statement.__slots__}
+    return Begun(statement=Statement(**{**fields, "rows": first}), rows=len(unread.rows))
 
 
 # ---------------------------------------------------------------- what a statement is drawn from

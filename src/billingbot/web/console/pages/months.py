@@ -87,8 +87,13 @@ def close(here: Here, account: Annotated[str, Form()], month: Annotated[str, For
 def page(here: Here, month: Named, query: Annotated[MonthQuery, Query()]) -> Response:
     """The statement of a month."""
     at = _closing(here, month, query.account)
-    statement = here.read(closings.statement, at.id)
-    return here.show("months/page.html", statement=statement, rows=_ROWS, **_about(here, at))
+    begun = here.read(closings.beginning, at.id, rows=_ROWS)
+    return here.show(
+        "months/page.html",
+        statement=begun.statement if begun else None,
+        rows=begun.rows if begun else 0,
+        **_about(here, at),
+    )
 
 
 @router.get("/months/{month}/progress")
