@@ -19,7 +19,7 @@ from billingbot.core.replay import DEFAULT_RATE, FASTEST_RATE, ItemState, Replay
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.recheck import reassess
 from billingbot.flows.replay.foretell import Effect, Preview, foretell, is_stranded, policy_name
-from billingbot.flows.replay.replay import MOST_AT_ONCE, Survey, Tally, Totals, check, look, survey
+from billingbot.flows.replay.replay import MOST_AT_ONCE, TOLD, Survey, Tally, Totals, check, look, survey
 from billingbot.flows.replay.stored import Stored
 from billingbot.store import cases, database, jobs, refunds, replays
 from billingbot.store.database import transaction
@@ -93,13 +93,13 @@ def start(
         return replays.get(this.db, name)
 
 
-def remaining(desk: Desk, name: str) -> Survey:
-    """What the jobs of a run whose turn has not come would do now. Raises NotFoundError."""
+def remaining(desk: Desk, name: str, *, told: int = TOLD) -> Survey:
+    """What the jobs of a run whose turn has not come would do now, the first `told` in full. Raises NotFoundError."""
     desk.require(Power.SEE)
     with transaction(desk.db) as connection:
         run = replays.get(connection, name)
         ids = tuple(replays.waiting(connection, name))
-    return survey(desk, FailedFilter(ids=ids, states=_states(run)))
+    return survey(desk, FailedFilter(ids=ids, states=_states(run)), told=told)
 
 
 def resume(desk: Desk, name: str, *, by: str, expected: Totals | None = None, rest: Totals | None = None) -> ReplayRun:
@@ -111,7 +111,7 @@ def resume(desk: Desk, name: str, *, by: str, expected: Totals | None = None, re
     """
     desk.require(Power.RUN)
     person(by)
-    left = remaining(desk, name).totals
+    left = remaining(desk, name, told=0).totals
     if rest is not None:
         _must_not_exceed(left, rest, is_capped=False)
     with step(desk) as this:

@@ -83,13 +83,16 @@ def dispute_list(
     """Disputes by these filters: what is due first comes first, what is due never comes last. InputError for a bad
     cursor.
     """
-    # Those that ended wait for nobody, whatever was due once.
+    query = _select().where(*_conditions(filters))
+    # Those that ended wait for nobody, whatever was due once: where all have, it is their key that orders them.
     awaited = sa.case((disputes.c.outcome.is_(None), disputes.c.due_by))
     due = sa.func.coalesce(awaited, sa.literal(_LAST, sa.DateTime(timezone=True)))
-    query = _select().where(*_conditions(filters))
-    order = (due, disputes.c.account, disputes.c.dispute_id)
+    key = (disputes.c.account, disputes.c.dispute_id)
+    has_ended = filters.open is False or filters.outcome is not None
+    order = key if has_ended else (due, *key)
     if after is not None:
-        query = query.where(sa.tuple_(*order) > sa.tuple_(*_position(after)))
+        position = _position(after)
+        query = query.where(sa.tuple_(*order) > sa.tuple_(*(position[1:] if has_ended else position)))
     if limit < 1:
         raise InputError("limit", "expected at least 1")
     now = database.now(connection)

@@ -1,6 +1,6 @@
 """Disputes: what is due first, what they cost; and one dispute with its answer as a document to read, edit and send."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
@@ -18,7 +18,7 @@ from billingbot.core.disputes.life import Answering, DisputeKind, DisputeOutcome
 from billingbot.flows.disputes import accepting, answer_page, drafting, editing, sending
 from billingbot.flows.disputes.drafting import AnswerAct
 from billingbot.store import answer_drafts, answers
-from billingbot.store.views.dispute_figures import DisputeFigures, FigureFilter, ReasonFigure, dispute_figures
+from billingbot.store.views.dispute_figures import FigureFilter, ReasonFigure, reason_figures
 from billingbot.store.views.disputes import DisputeFilter, DisputeLine, dispute_list, dispute_page
 from billingbot.store.views.paging import Page
 from billingbot.web.api.fields import Cursor, Word
@@ -101,14 +101,14 @@ class AcceptForm(Asked):
 def listed(here: Here, query: Annotated[ListQuery, Query()]) -> Response:
     """What is due first, with figures of what disputes cost and how often they are won."""
     page = _page(here, query)
-    figures = here.read(dispute_figures, FigureFilter(account=query.account)) if query.after is None else None
+    figures = here.read(reason_figures, FigureFilter(account=query.account)) if query.after is None else ()
     given = {name: value for name, value in query.given.items() if name != "after"}
     return here.show(
         "disputes/list.html",
         page=page,
         query_=query,
-        figures=_figures(figures, here) if figures else [],
-        missed=sum(one.missed for one in figures.by_reason) if figures else 0,
+        figures=[_figure(one, here) for one in figures],
+        missed=sum(one.missed for one in figures),
         kinds=[(one.value, _plural(one.value)) for one in DisputeKind],
         reasons=_reasons(figures, query.reason),
         outcomes=[(one.value, one.value.replace("_", " ")) for one in DisputeOutcome],
@@ -272,19 +272,14 @@ def _pieces(content: DraftContent | None) -> list[dict[str, Any]]:
     ]
 
 
-def _figures(figures: DisputeFigures, here: Visit) -> list[dict[str, Any]]:
-    return [_figure(one, here) for one in figures.by_reason]
-
-
 def _figure(one: ReasonFigure, here: Visit) -> dict[str, Any]:
     rate = WinRate(won=one.won, cases=one.won + one.lost)
     fees = ", ".join(here.reader.money_text(minor, currency) for currency, minor in sorted(one.fees_minor.items()))
     return {"one": one, "rate": rate, "fees": fees or "–"}
 
 
-def _reasons(figures: DisputeFigures | None, chosen: str | None) -> list[tuple[str, str]]:
-    names = {one.reason for one in figures.by_reason} if figures else set()
-    names |= {chosen} if chosen else set()
+def _reasons(figures: Sequence[ReasonFigure], chosen: str | None) -> list[tuple[str, str]]:
+    names = {one.reason for one in figures} | ({chosen} if chosen else set())
     return [(name, name.replace("_", " ")) for name in sorted(names)]
 
 

@@ -187,7 +187,7 @@ def stop(here: Here, name: str) -> Response:
 def before_resuming(here: Here, name: str) -> Response:
     """What the rest of it would do now."""
     found = here.read(replays.get, name)
-    rest = replay_runs.remaining(here.desk, name)
+    rest = replay_runs.remaining(here.desk, name, told=0)
     confirmed = _confirmed(rest)
     return here.show("replays/resume.html", run=found, told=rest, confirmed=confirmed, path=_path(name))
 
