@@ -26,7 +26,7 @@ from billingbot.core.refund import (
 )
 from billingbot.core.refund_terms import CancelWhen, RefundWith
 from billingbot.store import database
-from billingbot.store.schema import jobs, ledger_entries, notices, refund_attempts, refunds
+from billingbot.store.schema import cases, jobs, ledger_entries, notices, refund_attempts, refunds
 
 _NOW = sa.func.clock_timestamp()
 _FIELDS = tuple(RefundIntent.__slots__)
@@ -56,6 +56,7 @@ def intend(connection: Connection, refund: RefundIntent, payee: Payee) -> None:
             customer_id=payee.customer_id,
             card_digest=payee.card_digest,
             email_digest=payee.email_digest,
+            asked_at=sa.select(cases.c.opened_at).where(cases.c.id == refund.case_id).scalar_subquery(),
         )
         .on_conflict_do_nothing()
         .returning(refunds.c.id)

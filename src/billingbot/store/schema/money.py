@@ -41,6 +41,8 @@ refunds = Table(
     Column("stripe_refund_id", Text),
     Column("why", Text),
     time("intended_at", now=True),
+    # When its case was opened; null for refunds made elsewhere.
+    time("asked_at", optional=True),
     time("settled_at", optional=True),
     Column("invoice_id", Text),
     Column("subscription_id", Text),
@@ -82,7 +84,17 @@ refunds = Table(
     Index(
         "ix_refunds_log",
         "intended_at",
-        postgresql_include=["id", "account", "currency", "state", "amount_minor", "clause", "decided_by", "origin"],
+        postgresql_include=[
+            "id",
+            "account",
+            "currency",
+            "state",
+            "amount_minor",
+            "clause",
+            "decided_by",
+            "origin",
+            "asked_at",
+        ],
     ),
     # What is on its way is little and asked for often; what has ended is much and asked for by other names.
     Index("ix_refunds_open", "state", postgresql_where=text("state NOT IN ('succeeded', 'refused', 'withdrawn')")),

@@ -113,6 +113,8 @@ cases = Table(
     Index("ix_cases_customer_id", "account", "customer_id"),
     Index("ix_cases_joined", "joined_case_id", postgresql_where=text("joined_case_id IS NOT NULL")),
     Index("ix_cases_decided", "account", "decided_at"),
+    # Somebody looks for an amount, and has nothing else.
+    Index("ix_cases_amount_minor", "amount_minor", "id"),
 )
 
 notes = Table(

@@ -1,7 +1,7 @@
 """The refund log as finance reads it: who decided on what evidence, what it did to the balance, and sums."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ _FIELDS: Final = tuple(RefundIntent.__slots__)
 # Our ids are ordered by the clock of the process that made them, `intended_at` by that of Postgres: for refunds of our
 # own the two are milliseconds apart, and a day of room costs nothing.
 _ROOM: Final = timedelta(days=1)
-_DENIED: Final = "denied"
+_WAS_DENIED: Final = (cases.c.state == CaseState.CLOSED, cases.c.outcome == "denied")
 # Combinations of a desk with many people; a list to choose from is of no use beyond that.
 _MOST_FACETS: Final = 2_000
 # What is chosen in an address is offered anyhow; what none of so many refunds has is hardly looked for.
@@ -100,7 +100,7 @@ class SettledTotal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
-    """A day or a month, by the zone asked for, and what fell into it."""
+    """A day or a month, and what fell into it."""
 
     at: datetime
     """Its first instant, in UTC."""
@@ -108,7 +108,7 @@ class Bucket:
     """The clause, the currency: whatever is told apart."""
     count: int
     minor: int
-    seconds: float | None = None
+    seconds: float | None
     """The median from request to decision, where that was asked for."""
 
 
@@ -167,72 +167,98 @@ def settled_totals(connection: Connection, filters: LogFilter) -> tuple[SettledT
     return tuple(SettledTotal(currency=row[0], minor=int(row[1]), fee_minor=int(row[2])) for row in rows)
 
 
-def by_clause(connection: Connection, filters: LogFilter, *, unit: str, zone: str) -> tuple[Bucket, ...]:
-    """How many refunds each clause made in each day or month."""
-    at = _bucket(refunds.c.intended_at, unit, zone)
-    name = sa.func.coalesce(refunds.c.clause, "")
-    rows = connection.execute(
-        sa.select(at.label("at"), name, sa.func.count(), sa.func.sum(refunds.c.amount_minor))
-        .where(*_conditions(filters, in_order=False))
-        .group_by(at, name)
-        .order_by(at, name)
+def first_month(connection: Connection, accounts: Collection[str]) -> datetime | None:
+    """When the oldest of all that the plots tell of happened; None where nothing has."""
+    table = balance_transactions.c
+    moved = (
+        connection.execute(sa.select(sa.func.min(table.created_at)).where(table.account == account)).scalar_one()
+        for account in accounts
     )
-    return tuple(Bucket(at=row[0], name=row[1], count=row[2], minor=int(row[3])) for row in rows)
+    intended = connection.execute(sa.select(sa.func.min(refunds.c.intended_at))).scalar_one()
+    denied = connection.execute(sa.select(sa.func.min(cases.c.closed_at)).where(*_WAS_DENIED)).scalar_one()
+    return min((at for at in (intended, denied, *moved) if at is not None), default=None)
 
 
-def request_to_decision(connection: Connection, filters: LogFilter, *, unit: str, zone: str) -> tuple[Bucket, ...]:
-    """The median time from opening a case to deciding its refund, by day or month."""
-    at = _bucket(refunds.c.intended_at, unit, zone)
-    took = sa.func.extract("epoch", refunds.c.intended_at - cases.c.opened_at)
-    rows = connection.execute(
-        sa.select(at, sa.func.count(), sa.func.percentile_cont(0.5).within_group(took))
-        .select_from(refunds.join(cases, cases.c.id == refunds.c.case_id))
-        .where(*_conditions(filters), refunds.c.origin != Origin.EXTERNAL)
-        .group_by(at)
-        .order_by(at)
+def by_clause(connection: Connection, filters: LogFilter, bounds: Sequence[datetime]) -> tuple[Bucket, ...]:
+    """How many refunds each clause made between one of the bounds and the next."""
+    name = sa.func.coalesce(refunds.c.clause, "").label("name")
+    sums = sa.select(name, *_sums(refunds.c.amount_minor)).where(*_conditions(_anytime(filters), in_order=False))
+    return _in_buckets(connection, bounds, refunds.c.intended_at, sums.group_by(refunds.c.clause))
+
+
+def request_to_decision(connection: Connection, filters: LogFilter, bounds: Sequence[datetime]) -> tuple[Bucket, ...]:
+    """The median time from opening a case to deciding its refund, between one of the bounds and the next."""
+    took = sa.func.extract("epoch", refunds.c.intended_at - refunds.c.asked_at)
+    median = sa.func.percentile_cont(0.5).within_group(took).label("seconds")
+    found = (
+        sa.select(sa.literal("").label("name"), sa.func.count().label("count"), sa.literal(0).label("minor"), median)
+        .where(*_conditions(_anytime(filters), in_order=False))
+        .where(refunds.c.origin != Origin.EXTERNAL, refunds.c.asked_at.is_not(None))
+        .having(sa.func.count() > 0)
     )
-    return tuple(Bucket(at=row[0], name="", count=row[1], minor=0, seconds=float(row[2])) for row in rows)
+    return _in_buckets(connection, bounds, refunds.c.intended_at, found)
 
 
-def kept_by_review(connection: Connection, filters: LogFilter, *, unit: str, zone: str) -> tuple[Bucket, ...]:
-    """What people declined, by day or month and currency; only span, account and currency of the filter count."""
-    at = _bucket(cases.c.closed_at, unit, zone)
-    wanted = [cases.c.state == CaseState.CLOSED, cases.c.outcome == _DENIED, cases.c.amount_minor.is_not(None)]
+def kept_by_review(connection: Connection, filters: LogFilter, bounds: Sequence[datetime]) -> tuple[Bucket, ...]:
+    """What people declined, by currency; of the filter only account and currency count."""
+    wanted = [*_WAS_DENIED, cases.c.amount_minor.is_not(None)]
     wanted += [cases.c.account == filters.account] if filters.account else []
     wanted += [cases.c.currency == filters.currency] if filters.currency else []
-    wanted += [cases.c.closed_at >= filters.since] if filters.since else []
-    wanted += [cases.c.closed_at < filters.until] if filters.until else []
-    rows = connection.execute(
-        sa.select(at, cases.c.currency, sa.func.count(), sa.func.sum(cases.c.amount_minor))
-        .where(*wanted)
-        .group_by(at, cases.c.currency)
-        .order_by(at, cases.c.currency)
-    )
-    return tuple(Bucket(at=row[0], name=row[1], count=row[2], minor=int(row[3])) for row in rows)
+    sums = sa.select(cases.c.currency.label("name"), *_sums(cases.c.amount_minor)).where(*wanted)
+    return _in_buckets(connection, bounds, cases.c.closed_at, sums.group_by(cases.c.currency))
 
 
-def dispute_cost(connection: Connection, filters: LogFilter, *, unit: str, zone: str) -> tuple[Bucket, ...]:
-    """What disputes took from the balance, fees and all, by day or month and currency of the balance.
+def dispute_cost(connection: Connection, filters: LogFilter, bounds: Sequence[datetime]) -> tuple[Bucket, ...]:
+    """What disputes took from the balance, fees and all, by currency of the balance.
 
     The filter's currency is that of the dispute.
     """
     table = balance_transactions.c
-    at = _bucket(table.created_at, unit, zone)
     wanted: list[sa.ColumnElement[bool]] = [table.movement.in_((Movement.WITHDRAWN, Movement.REINSTATED))]
     wanted += [table.account == filters.account] if filters.account else []
-    wanted += [table.created_at >= filters.since] if filters.since else []
-    wanted += [table.created_at < filters.until] if filters.until else []
     if filters.currency:
         of_it = disputes.c
         same = sa.and_(of_it.account == table.account, of_it.dispute_id == table.source)
         wanted.append(sa.exists().where(same, of_it.currency == filters.currency))
-    rows = connection.execute(
-        sa.select(at, table.currency, sa.func.count(), sa.func.sum(table.fee_minor - table.amount_minor))
-        .where(*wanted)
-        .group_by(at, table.currency)
-        .order_by(at, table.currency)
+    sums = sa.select(table.currency.label("name"), *_sums(table.fee_minor - table.amount_minor)).where(*wanted)
+    return _in_buckets(connection, bounds, table.created_at, sums.group_by(table.currency))
+
+
+def _sums(minor: sa.ColumnElement[int]) -> tuple[sa.ColumnElement[Any], ...]:
+    return sa.func.count().label("count"), sa.func.sum(minor).label("minor"), sa.null().label("seconds")
+
+
+def _anytime(filters: LogFilter) -> LogFilter:
+    return replace(filters, since=None, until=None)
+
+
+def _in_buckets(
+    connection: Connection, bounds: Sequence[datetime], moment: sa.ColumnElement[Any], sums: sa.Select[Any]
+) -> tuple[Bucket, ...]:
+    """The sums from each of the bounds to the next.
+
+    Each stretch is read for itself, in the order of an index by time: Postgres does not know how few days or months
+    it would make of all rows, and sorts them on the disk.
+    """
+    if len(bounds) < 2:
+        return ()
+    times = sa.ARRAY(sa.DateTime(timezone=True))
+    bucket = (
+        sa.func.unnest(sa.literal(list(bounds[:-1]), times), sa.literal(list(bounds[1:]), times))
+        .table_valued(sa.column("at", sa.DateTime(timezone=True)), sa.column("until", sa.DateTime(timezone=True)))
+        .render_derived(name="bucket")
     )
-    return tuple(Bucket(at=row[0], name=row[1], count=row[2], minor=int(row[3])) for row in rows)
+    found = sums.where(moment >= bucket.c.at, moment < bucket.c.until).lateral("found")
+    rows = connection.execute(
+        sa.select(bucket.c.at, found.c.name, found.c["count"], found.c.minor, found.c.seconds)
+        .select_from(bucket)
+        .join(found, sa.true())
+        .order_by(bucket.c.at, found.c.name)
+    )
+    return tuple(
+        Bucket(at=at, name=name, count=count, minor=int(minor), seconds=None if seconds is None else float(seconds))
+        for at, name, count, minor, seconds in rows
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,10 +292,6 @@ def facets(connection: Connection, *, since: datetime | None, until: datetime | 
     )
 
 
-def _bucket(column: sa.ColumnElement[Any], unit: str, zone: str) -> sa.ColumnElement[Any]:
-    return sa.func.date_trunc(unit, column, zone)
-
-
 def _select() -> sa.Select[Any]:
     return sa.select(
         *(refunds.c[name] for name in _FIELDS),
@@ -278,11 +300,11 @@ def _select() -> sa.Select[Any]:
         decisions.c.policy_digest,
         approvals.c.maker,
         approvals.c.checker,
-        cases.c.opened_at,
+        refunds.c.asked_at,
     ).select_from(
-        refunds.outerjoin(decisions, decisions.c.id == refunds.c.decision_id)
-        .outerjoin(approvals, approvals.c.refund_id == refunds.c.id)
-        .outerjoin(cases, cases.c.id == refunds.c.case_id)
+        refunds.outerjoin(decisions, decisions.c.id == refunds.c.decision_id).outerjoin(
+            approvals, approvals.c.refund_id == refunds.c.id
+        )
     )
 
 
@@ -302,11 +324,11 @@ def _conditions(filters: LogFilter, *, in_order: bool = True) -> list[sa.ColumnE
         found.append(refunds.c.clause == filters.clause if filters.clause else refunds.c.clause.is_(None))
     if filters.person is not None:
         of_it = approvals.alias()
-        approved = sa.exists().where(
-            of_it.c.refund_id == refunds.c.id,
-            sa.or_(of_it.c.maker == filters.person, of_it.c.checker == filters.person),
+        # One list, made once: whoever is looked for approved few of a desk's refunds.
+        approved = sa.select(of_it.c.refund_id).where(
+            of_it.c.refund_id.is_not(None), sa.or_(of_it.c.maker == filters.person, of_it.c.checker == filters.person)
         )
-        found.append(sa.or_(refunds.c.decided_by == filters.person, approved))
+        found.append(sa.or_(refunds.c.decided_by == filters.person, refunds.c.id.in_(approved)))
     return found
 
 
@@ -338,6 +360,6 @@ def _line(row: sa.Row[Any]) -> LogLine:
         policy_digest=row.policy_digest,
         first=row.maker,
         second=row.checker,
-        asked_at=row.opened_at,
+        asked_at=row.asked_at,
         settled=(),
     )

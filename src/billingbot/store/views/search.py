@@ -40,7 +40,11 @@ _BY_MAILBOX: Final = f"""
     WHERE account = ANY (:accounts) AND kind = 'email' AND digest = :digest)
 ORDER BY id DESC LIMIT :most
 """  # noqa: S608 - constants of this module
-_BY_AMOUNT: Final = f"{_CASE} WHERE amount_minor = ANY (:amounts) ORDER BY id DESC LIMIT :most"
+# Each amount for itself, from the end of its stretch of the index: nearly every case may have the one, none the other.
+_BY_AMOUNT: Final = f"""
+SELECT found.* FROM unnest(CAST(:amounts AS bigint[])) AS wanted (minor)
+CROSS JOIN LATERAL ({_CASE} WHERE amount_minor = wanted.minor ORDER BY id DESC LIMIT :most) AS found
+"""  # noqa: S608 - constants of this module
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

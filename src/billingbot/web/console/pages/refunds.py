@@ -236,6 +236,21 @@ def _months(query: LogQuery, zone: str, now: datetime) -> list[tuple[str, str]]:
     return [*((str(one), f"{date(one.year, one.number, 1):%B %Y}") for one in named), (ALL, "all time")]
 
 
+def _bounds(here: Visit, wide: LogQuery) -> tuple[datetime, ...]:
+    """Where each day of a month begins, or each month of all time; and where the last one ends."""
+    zone, now = here.desk.books.zone, here.reader.now
+    if wide.month != ALL:
+        month = wide.which(zone, now)
+        return (*finance_plots.days_of(month, zone), month.ends(zone))
+    first = here.read(finance.first_month, sorted(here.desk.accounts))
+    if first is None:
+        return ()
+    months = [Month.of(first, zone)]
+    while months[-1].ends(zone) <= now:
+        months.append(months[-1].next())
+    return (*(month.begins(zone) for month in months), months[-1].ends(zone))
+
+
 def _plots(here: Visit, query: LogQuery, given: Mapping[str, str]) -> Mapping[str, Any]:
     zone, now = here.desk.books.zone, here.reader.now
     # A single day is shown within its month: where it stands among the others is what the plots are for.
@@ -243,14 +258,11 @@ def _plots(here: Visit, query: LogQuery, given: Mapping[str, str]) -> Mapping[st
     month = ALL if unit == "month" else str(query.which(zone, now))
     wide = query.model_copy(update={"day": None, "month": month})
     asked = wide.filters(zone, now)
-    by_clause = here.read(finance.by_clause, asked, unit=unit, zone=zone)
-    seconds = here.read(finance.request_to_decision, asked, unit=unit, zone=zone)
-    kept = here.read(finance.kept_by_review, asked, unit=unit, zone=zone)
-    cost = here.read(finance.dispute_cost, asked, unit=unit, zone=zone)
-    if unit == "day":
-        starts = finance_plots.days_of(query.which(zone, now), zone)
-    else:
-        starts = tuple(sorted({one.at for of_it in (by_clause, kept, cost) for one in of_it}))
+    bounds = _bounds(here, wide)
+    by_clause = here.read(finance.by_clause, asked, bounds)
+    seconds = here.read(finance.request_to_decision, asked, bounds)
+    kept = here.read(finance.kept_by_review, asked, bounds)
+    cost = here.read(finance.dispute_cost, asked, bounds)
 
     def href(at: datetime, clause: str | None) -> str:
         local = at.astimezone(ZoneInfo(zone))
@@ -259,7 +271,7 @@ def _plots(here: Visit, query: LogQuery, given: Mapping[str, str]) -> Mapping[st
         named = {"clause": clause or WITHOUT} if clause is not None else {}
         return f"/refunds?{urlencode({**rest, **bucket, **named})}"
 
-    axis = finance_plots.Axis(starts=starts, unit=unit, zone=zone, reader=here.reader, href=href)
+    axis = finance_plots.Axis(starts=bounds[:-1], unit=unit, zone=zone, reader=here.reader, href=href)
     return {
         "rules": finance_plots.rules(axis, by_clause),
         "time": finance_plots.decision_time(axis, seconds),
