@@ -3,6 +3,7 @@
 import argparse
 import json
 from importlib import import_module
+from pathlib import Path
 from typing import Final
 
 from benchmarks.machine import describe
@@ -17,6 +18,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Side by side, on this machine, now.")
     parser.add_argument("names", nargs="*", metavar="|".join(NAMES), help="which ones; all where none is named")
     parser.add_argument("--seconds", type=_seconds, default=_SECONDS, help="of one measured run (default: %(default)g)")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="console: leave the databases there, and use them again"
+    )
     parser.add_argument("--json", action="store_true", help="every run, for programs")
     given = parser.parse_args()
     if strange := [name for name in given.names if name not in NAMES]:
@@ -27,7 +31,8 @@ def main() -> None:
         print(", ".join(f"{name} {value}" for name, value in machine.items() if name != "versions"))
     for name in given.names or NAMES:
         benchmark = import_module(f"benchmarks.{name}")
-        result = benchmark.measure(seconds=given.seconds)
+        more = {"keep": given.keep} if name == "console" else {}
+        result = benchmark.measure(seconds=given.seconds, **more)
         found[name] = benchmark.as_json(result)
         if not given.json:
             # At once: what comes after may fail, and this one took its minutes.

@@ -5,103 +5,68 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import psycopg
 
+from benchmarks import pages
+from benchmarks.backtest import changed
 from benchmarks.figures import Spread, percentile, spread
+from benchmarks.lived import MAILBOX, live
 from benchmarks.past import fill
-from benchmarks.stage import ROOT, Engines, at, free_port, plain, process, run, running_engines, scratch
+from benchmarks.stage import (
+    ROOT,
+    Engines,
+    at,
+    free_port,
+    plain,
+    process,
+    run,
+    running_engines,
+    scratch,
+    wait_until,
+)
 from billingbot.core.policy import load_policy
 
 # The default of --seconds, 4, is a million cases.
 _CASES_PER_SECOND: Final = 250_000
 _ROUNDS: Final = 15
+# A page that takes seconds is asked for less often: three times at the least.
+_LEAST_ROUNDS: Final = 3
+_PAGE_SECONDS: Final = 6.0
 # The first answers of a process read templates, open connections and prepare statements; a console that runs has
 # done so long ago.
-_WARM_UP: Final = 10
-# Pages by their address; `{case}` and the like are filled with the newest of each.
-PAGES: Final = (
-    "/",
-    "/queue",
-    "/queue?priority=urgent",
-    "/cases/{case}",
-    "/charges/{charge}",
-    "/search?q={charge}",
-    "/refunds",
-    "/refunds?month={month}",
-    "/refunds?month=all",
-    "/refunds/totals?month=all",
-    "/refunds/plots",
-    "/refunds/plots?month=all",
-    "/refunds/plots/drawn?month={month}",
-    "/refunds/{refund}",
-    "/disputes",
-    "/jobs",
-    "/jobs?tab=failed",
-    "/events",
-    "/events?job_state=done",
-    "/events/{event}",
-    "/ledger",
-    "/ledger?kind=case.decided",
-    "/ledger?kind=case.denied",
-    "/ledger?actor=benchmark",
-    "/months",
-    "/months/{month}",
-    "/policy",
-    "/sources",
-    "/reconcile",
-    "/notices",
-    "/settings",
-)
-# What a desk has beside its cases: a job and an event for each, one failed job in ten thousand, letters of the ledger.
-_REST: Final = (
-    "UPDATE cases SET due_at = opened_at + interval '2 days' WHERE state = 'review'",
-    (
-        "UPDATE cases SET state = 'closed', outcome = 'denied', closed_at = opened_at + interval '1 day'"
-        " WHERE state = 'review' AND opened_at < timestamptz '2026-10-25'"
-    ),
-    "UPDATE cases SET closed_at = coalesce(closed_at, opened_at + interval '1 hour') WHERE state = 'closed'",
-    "UPDATE refunds SET settled_at = intended_at + interval '5 seconds'",
-    """INSERT INTO jobs (id, actor, subject, state, attempts, run_at, created_at, finished_at, last_error)
-       SELECT replace(id, 'case_', 'job_'), 'assess', id,
-              CASE WHEN abs(hashtext(id)) % 10000 = 0 THEN 'failed' ELSE 'done' END, 1, opened_at, opened_at,
-              opened_at + interval '1 second',
-              CASE WHEN abs(hashtext(id)) % 10000 = 0 THEN 'StripeUnavailableError: no answer' END
-       FROM cases""",
-    """INSERT INTO job_failures (job_id, attempt, at, error_class, error, traceback)
-       SELECT id, 1, finished_at, 'StripeUnavailableError', 'no answer', 'Traceback (most recent call last): ...'
-       FROM jobs WHERE state = 'failed'""",
-    """INSERT INTO inbox (id, account, event_id, type, thin, livemode, created, object_id, body, received_at)
-       SELECT replace(id, 'case_', 'inb_'), account, replace(id, 'case_', 'evt_'), 'charge.succeeded', false, livemode,
-              extract(epoch FROM opened_at)::bigint, charge_id, convert_to('{"id": "' || id || '"}', 'UTF8'), opened_at
-       FROM cases""",
-    """INSERT INTO requests (id, case_id, account, channel, named_by, named, claims_unused, claims_cancelled,
-                             asked_by, input_digest, asked_at)
-       SELECT replace(id, 'case_', 'req_'), id, account, 'api', 'charge', charge_id, true, false, 'key:desk', 'x',
-              opened_at
-       FROM cases""",
-    """INSERT INTO ledger_entries (seq, at, kind, account, subject, actor, body, previous_hash, hash)
-       SELECT row_number() OVER (ORDER BY id) + 1000, opened_at, 'case.decided', account, id, 'billingbot', '{}',
-              md5(id), md5(id || 'next')
-       FROM cases""",
-    # As autovacuum leaves a database that has lived: fresh statistics, and pages known to hold no dead rows.
-    "VACUUM (ANALYZE)",
-)
+_WARM_UP: Final = 3
+# A month's statement is drawn, and a month's cases are decided again, in seconds; on a busy machine it may be minutes.
+_PATIENCE_SECONDS: Final = 600.0
+_MONTHS_BACK: Final = timedelta(days=30)
 _NEWEST: Final = {
-    "case": "SELECT max(id) FROM cases WHERE state = 'review'",
+    "case": "SELECT max(id) FROM cases WHERE state = 'review' AND reason <> 'could-not-assess'",
+    "refunded": "SELECT case_id FROM refunds WHERE state = 'succeeded' ORDER BY id DESC LIMIT 1",
     "charge": "SELECT charge_id FROM cases ORDER BY id DESC LIMIT 1",
-    "refund": "SELECT max(id) FROM refunds",
-    "month": "SELECT to_char(max(intended_at), 'YYYY-MM') FROM refunds",
+    "refund": "SELECT max(id) FROM refunds WHERE state = 'succeeded'",
+    "month": "SELECT max(month) FROM months",
     "event": "SELECT event_id FROM inbox ORDER BY id DESC LIMIT 1",
+    "dispute": "SELECT dispute_id FROM disputes WHERE outcome IS NULL ORDER BY created_at DESC LIMIT 1",
+    "job": "SELECT max(id) FROM jobs WHERE state = 'failed'",
+    "run": "SELECT name FROM replay_runs WHERE state = 'stopped'",
+    "backfill": "SELECT max(id) FROM backfills",
+    "backtest": "SELECT max(id) FROM backtests",
+    "cancellation": "SELECT max(id) FROM cancellations",
+    "person": "SELECT max(id) FROM people WHERE name <> 'benchmark'",
+    "search": "SELECT max(id) FROM personal_data_searches",
+    "seq": "SELECT max(seq) / 2 FROM ledger_entries",
+    "view": "SELECT max(id) FROM queue_views",
+    "mailbox": f"SELECT '{MAILBOX}'",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One page: seconds until its last byte, many times, with a million cases and with none; and how it is answered."""
+    """One page: seconds until its last byte (a file's first), many times, with a million cases and with none."""
 
     path: str
     status: int
@@ -115,41 +80,103 @@ class Result:
     """All pages."""
 
     cases: int
-    fill_seconds: float
+    fill_seconds: float | None
+    """None where the database was kept from an earlier run."""
     pages: list[Page]
 
 
-def measure(*, seconds: float) -> Result:
-    """Fills one database and leaves another empty, then asks both consoles for each page in turn."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """A web process of its own over one database, with somebody who is signed in, and a key."""
+
+    env: Mapping[str, str]
+    client: httpx.Client
+    log: Path
+
+    def post(self, path: str, **fields: object) -> None:
+        """Sends a form as the page would. RuntimeError where it is not taken."""
+        mark = re.search(r'name="csrf" value="([^"]+)"', self.client.get("/account").text)
+        assert mark is not None, "a page with a form"
+        answer = self.client.post(path, data={"csrf": mark.group(1), **fields})
+        if answer.status_code != 303:
+            raise RuntimeError(f"POST {path}: {answer.status_code} {answer.text[:500]}")
+
+
+def measure(*, seconds: float, keep: Path | None = None) -> Result:
+    """Fills one database and leaves another empty, then asks both consoles for each page in turn.
+
+    With `keep` the databases are left in that directory, and used again by the next run.
+    """
     cases = int(seconds * _CASES_PER_SECOND)
     with ExitStack() as stack:
-        here = Path(stack.enter_context(scratch()))
+        here = keep or Path(stack.enter_context(scratch()))
+        here.mkdir(mode=0o711, parents=True, exist_ok=True)
         engines = stack.enter_context(running_engines(here))
         with engines.superuser() as owner:
-            owner.execute("CREATE DATABASE nothing TEMPLATE template0 OWNER billingbot_owner")
-        full = stack.enter_context(_console(engines, here, "billingbot"))
-        empty = stack.enter_context(_console(engines, here, "nothing"))
-        began = time.perf_counter()
-        policy = load_policy((ROOT / "config" / "policy.toml").read_bytes(), filename="policy.toml")
-        fill(plain(at(engines.superuser_url, "billingbot")), cases, policy, processes=2)
-        names = _fill_the_rest(engines)
-        filled = time.perf_counter() - began
-        return Result(cases=cases, fill_seconds=filled, pages=[_page(path, names, full, empty) for path in PAGES])
+            if owner.execute("SELECT FROM pg_database WHERE datname = 'nothing'").fetchone() is None:
+                owner.execute("CREATE DATABASE nothing TEMPLATE template0 OWNER billingbot_owner")
+        full = stack.enter_context(_open(engines, here, "billingbot"))
+        empty = stack.enter_context(_open(engines, here, "nothing"))
+        filled = None
+        with engines.superuser() as owner:
+            found = owner.execute("SELECT count(*) FROM cases").fetchone()
+        if found and found[0]:
+            cases = int(str(found[0]))
+        else:
+            began = time.perf_counter()
+            _fill(engines, cases, full)
+            filled = time.perf_counter() - began
+        with engines.superuser() as owner:
+            names = {
+                name: str((owner.execute(query.encode()).fetchone() or [None])[0]) for name, query in _NEWEST.items()
+            }
+        timed = [_page(path, names, full.client, empty.client) for path in pages.ALL]
+        return Result(cases=cases, fill_seconds=filled, pages=timed)
 
 
-def _fill_the_rest(engines: Engines) -> Mapping[str, str]:
+def _fill(engines: Engines, cases: int, door: Door) -> None:
     url = plain(at(engines.superuser_url, "billingbot"))
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")
-        for statement in _REST:
-            connection.execute(statement.encode())
-        connection.execute("CHECKPOINT")
-        return {name: str(connection.execute(query.encode()).fetchone()[0]) for name, query in _NEWEST.items()}  # type: ignore[index]
+    policy = load_policy((ROOT / "config" / "policy.toml").read_bytes(), filename="policy.toml")
+    fill(url, cases, policy, processes=2, until=datetime.now(UTC))
+    live(url)
+    with psycopg.connect(url, autocommit=True) as owner:
+        _use(owner, door)
+
+
+def _use(owner: psycopg.Connection[Any], door: Door) -> None:
+    """What a desk does through its doors: closes a month and signs it, tries another policy on the past and beside."""
+    text = (ROOT / "config" / "policy.toml").read_text("utf-8")
+    now = datetime.now(UTC)
+    month = f"{now.replace(day=1) - timedelta(days=1):%Y-%m}"
+    door.post("/months/close", account="default", month=month)
+    # Everything that Stripe would tell of the month is there: what is left is to draw the statement.
+    owner.execute("UPDATE months SET type = NULL")
+    door.post("/policy/backtests", text=changed(text), since=(now - _MONTHS_BACK).isoformat())
+    door.post("/policy/shadow", text=text.replace('version = "', 'version = "next-', 1), why="to be timed")
+    with process("worker", "billingbot", "worker", env=door.env, log=door.log.with_name("worker.log"), ready=None):
+        for table, state in (("months", "drawn"), ("backtests", "done")):
+            wait_until(
+                lambda table=table, state=state: (
+                    owner.execute(f"SELECT FROM {table} WHERE state = '{state}'").fetchone() is not None
+                ),
+                table,
+                seconds=_PATIENCE_SECONDS,
+            )
+    digest = str((owner.execute("SELECT digest FROM months").fetchone() or [""])[0])
+    door.post(f"/months/{month}/sign", account="default", digest=digest, why="to be timed")
+    owner.execute("UPDATE shadows SET started_at = now() - interval '30 days', followed_to = now()")
+    owner.execute(
+        """INSERT INTO shadow_verdicts (shadow_id, decision_id, outcome, rule, reason, recommendation, amount_minor,
+                                        currency)
+           SELECT s.id, d.id, CASE abs(hashtext(d.id)) % 50 WHEN 0 THEN 'review' ELSE outcome END, rule, reason,
+                  recommendation, 4900, 'usd' FROM decisions d, shadows s WHERE d.decided_at > s.started_at"""
+    )
+    owner.execute("VACUUM (ANALYZE) shadow_verdicts, months, balance_transactions")
+    owner.execute("CHECKPOINT")
 
 
 @contextmanager
-def _console(engines: Engines, here: Path, database: str) -> Iterator[httpx.Client]:
-    """A signed-in client of a web process of its own over this database."""
+def _open(engines: Engines, here: Path, database: str) -> Iterator[Door]:
     port = free_port()
     base = f"http://127.0.0.1:{port}"
     env = {
@@ -164,30 +191,48 @@ def _console(engines: Engines, here: Path, database: str) -> Iterator[httpx.Clie
     run("billingbot", "db", "migrate", env=env)
     log = here / f"{database}.log"
     with process(database, "billingbot", "web", env=env, log=log, ready=f"{base}/healthz"):
-        told = run("billingbot", "users", "add", "benchmark", "--role", "admin", "--json", env=env)
+        if "benchmark" in run("billingbot", "users", "list", "--json", env=env):
+            told = run("billingbot", "users", "link", "benchmark", "--json", env=env)
+        else:
+            told = run("billingbot", "users", "add", "benchmark", "--role", "admin", "--json", env=env)
+        name = f"benchmark {time.time():.0f}"
+        secret = re.search(
+            r'"secret": "([^"]+)"', run("billingbot", "keys", "create", name, "--may", "all", "--json", env=env)
+        )
         link = re.search(r"/sign-in/link/[\w-]+", told)
         assert link is not None, told
-        with httpx.Client(base_url=base, timeout=60, trust_env=False) as client:
+        assert secret is not None
+        headers = {"Authorization": f"Bearer {secret.group(1)}"}
+        with httpx.Client(base_url=base, timeout=60, trust_env=False, headers=headers) as client:
             assert client.post(link.group()).status_code == 303, "signed in"
-            yield client
+            yield Door(env=env, client=client, log=log)
 
 
 def _page(path: str, names: Mapping[str, str], full: httpx.Client, empty: httpx.Client) -> Page:
     address = path.format(**names)
+    is_file = path in pages.FILES
     times: dict[str, list[float]] = {"full": [], "empty": []}
-    answer = full.get(address)
-    for turn in range(_ROUNDS + _WARM_UP):
+    status = size = 0
+    since = time.perf_counter()
+    for turn in range(-_WARM_UP, _ROUNDS):
+        if turn >= _LEAST_ROUNDS and time.perf_counter() - since > _PAGE_SECONDS:
+            break
         for name, client in (("full", full), ("empty", empty)):
             began = time.perf_counter()
-            client.get(address)
-            if turn >= _WARM_UP:
+            with client.stream("GET", address) as answer:
+                for piece in answer.iter_bytes():
+                    if name == "full" and turn == -_WARM_UP:
+                        status, size = answer.status_code, size + len(piece)
+                    if is_file:
+                        break
+            if turn >= 0:
                 times[name].append(time.perf_counter() - began)
-    return Page(path=path, status=answer.status_code, kilobytes=len(answer.content) / 1024, **times)
+    return Page(path=path, status=status, kilobytes=size / 1024, **times)
 
 
 def table(result: Result) -> Sequence[str]:
     """The result for people, in Markdown. The empty console answers 404 for what it does not have."""
-    filled = f"filled in {result.fill_seconds:.0f} s"
+    filled = "kept from an earlier run" if result.fill_seconds is None else f"filled in {result.fill_seconds:.0f} s"
     lines = [
         f"Console: each page {_ROUNDS} times, on {result.cases:,} cases ({filled}) and on none:",
         "",

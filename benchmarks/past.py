@@ -36,7 +36,7 @@ _CURRENCIES: Final = ("usd", "usd", "usd", "usd", "eur", "eur", "gbp", "cad", "a
 
 _CASES: Final = (
     "id, account, livemode, state, charge_id, customer_id, amount_minor, currency, reason, recommendation,"
-    " decision_id, assignee, outcome, opened_at, decided_at"
+    " decision_id, assignee, outcome, opened_at, decided_at, subscription_id, invoice_id, closed_at"
 )
 _DECISIONS: Final = (
     "id, case_id, purpose, outcome, rule, reason, clause, recommendation, facts, facts_digest, policy_digest,"
@@ -44,7 +44,7 @@ _DECISIONS: Final = (
 )
 _REFUNDS: Final = (
     "id, case_id, account, livemode, charge_id, amount_minor, currency, state, origin, decision_id, decided_by,"
-    " intended_at"
+    " intended_at, customer_id, clause, stripe_refund_id, settled_at, settlement_of"
 )
 
 
@@ -56,8 +56,8 @@ class Template:
     weight: int
 
 
-def fill(url: str, cases: int, policy: Policy, *, processes: int) -> None:
-    """Fills an empty, migrated database with so many decided cases, spread evenly over SPAN before UNTIL.
+def fill(url: str, cases: int, policy: Policy, *, processes: int, until: datetime = UNTIL) -> None:
+    """Fills an empty, migrated database with so many decided cases, spread evenly over SPAN before `until`.
 
     The rows are as deciding them leaves them, facts and verdict in full; foreign keys are not looked at meanwhile.
     """
@@ -68,16 +68,16 @@ def fill(url: str, cases: int, policy: Policy, *, processes: int) -> None:
         )
     parts = [(first, min(first + _PART, cases)) for first in range(0, cases, _PART)]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for future in [pool.submit(_fill, url, policy.source, first, last, cases) for first, last in parts]:
+        for future in [pool.submit(_fill, url, policy.source, first, last, cases, until) for first, last in parts]:
             future.result()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("ANALYZE cases, decisions, refunds")
         connection.execute("CHECKPOINT")
 
 
-def _fill(url: str, source: str, first: int, last: int, of: int) -> None:
+def _fill(url: str, source: str, first: int, last: int, of: int, until: datetime) -> None:
     policy = load_policy(source, filename="policy.toml")
-    rows = list(_rows(policy, first, last, of))
+    rows = list(_rows(policy, first, last, of, until))
     with psycopg.connect(url) as connection:
         connection.execute("SET session_replication_role = replica")
         connection.execute("SET synchronous_commit = off")
@@ -85,7 +85,10 @@ def _fill(url: str, source: str, first: int, last: int, of: int) -> None:
             (
                 "cases",
                 _CASES,
-                "text text bool text text text int8 text text text text text text timestamptz timestamptz",
+                (
+                    "text text bool text text text int8 text text text text text text timestamptz timestamptz text text"
+                    " timestamptz"
+                ),
                 0,
             ),
             (
@@ -94,7 +97,12 @@ def _fill(url: str, source: str, first: int, last: int, of: int) -> None:
                 "text text text text text text text text bytea text text bytea text timestamptz",
                 1,
             ),
-            ("refunds", _REFUNDS, "text text text bool text int8 text text text text text timestamptz", 2),
+            (
+                "refunds",
+                _REFUNDS,
+                "text text text bool text int8 text text text text text timestamptz text text text timestamptz text",
+                2,
+            ),
         ):
             with (
                 connection.cursor() as cursor,
@@ -106,7 +114,7 @@ def _fill(url: str, source: str, first: int, last: int, of: int) -> None:
                         copy.write_row(row[index])
 
 
-def _rows(policy: Policy, first: int, last: int, of: int) -> Iterator[tuple[Any, ...]]:
+def _rows(policy: Policy, first: int, last: int, of: int, until: datetime) -> Iterator[tuple[Any, ...]]:
     chance = random.Random(first)  # noqa: S311  # the same past every time
     templates = _templates()
     reader = FactReader(facts_needed(policy))
@@ -114,7 +122,7 @@ def _rows(policy: Policy, first: int, last: int, of: int) -> Iterator[tuple[Any,
     verdicts: dict[tuple[int, Verdict], bytes] = {}
     kinds = chance.choices(range(len(templates)), [one.weight for one in templates], k=last - first)
     for number, kind in enumerate(kinds, start=first):
-        at = UNTIL - SPAN + SPAN * number / of
+        at = until - SPAN + SPAN * number / of
         amount, currency = _price(chance), chance.choice(_CURRENCIES)
         names = _Names(at, amount, currency, chance)
         content = names.put_into(templates[kind].facts)
@@ -174,6 +182,9 @@ def _case(
         outcome,
         names.at,
         names.at,
+        names.charge.replace("ch_", "sub_"),
+        names.charge.replace("ch_", "in_"),
+        names.at + timedelta(hours=1) if outcome else None,
     )
     decided_row = (
         names.decision,
@@ -204,6 +215,11 @@ def _case(
         names.decision,
         person or "policy",
         names.at,
+        names.customer,
+        verdict.clause,
+        names.charge.replace("ch_", "re_"),
+        names.at + timedelta(seconds=5),
+        "succeeded",
     )
     return case, decided_row, refund if outcome == "refunded" else None
 

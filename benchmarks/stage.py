@@ -71,14 +71,17 @@ def running_engines(directory: Path) -> Iterator[Engines]:
 
 
 @contextmanager
-def process(name: str, *argv: str, env: Mapping[str, str], log: Path, ready: str) -> Iterator[int]:
-    """A Python process (`python -m ...`) that answers at the URL `ready`; gives its id, stops it at the end."""
+def process(name: str, *argv: str, env: Mapping[str, str], log: Path, ready: str | None) -> Iterator[int]:
+    """A Python process (`python -m ...`) that answers at the URL `ready`; gives its id, stops it at the end.
+
+    One without such a URL is ready when it has begun.
+    """
     child = Child(
         name=name,
         argv=(sys.executable, "-m", *argv),
         env={**outside(), **env},
         cwd=ROOT,
-        ready=lambda: _answers(ready),
+        ready=lambda: ready is None or _answers(ready),
         log_path=log,
         grace_seconds=_PATIENCE_SECONDS,
     )
