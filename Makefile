@@ -9,12 +9,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Set on some machines, and then every one of our many processes compiles all our sources again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo up test torture check bench record lock clean
+.PHONY: help demo up test pictures torture check bench record lock clean
 
 help:
 	@echo "make demo    a month at a small SaaS, played end to end on private engines  (ARGS=--serve leaves it running)"
 	@echo "make up      all processes on this machine"
 	@echo "make test    the whole test suite (ARGS='-k name' narrows it)"
+	@echo "make pictures  every page of the console, light, dark and on a phone, in .pytest_cache/pages"
 	@echo "make torture everything breaks at once, then the books are compared  (ARGS='--minutes 5 --seed 7')"
 	@echo "make check   ruff, mypy --strict, import-linter, migration drift"
 	@echo "make bench   the benchmarks, side by side with the textbook way"
@@ -43,6 +44,9 @@ up: $(STAMP)
 
 test: $(DEV_STAMP)
 	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+pictures: $(DEV_STAMP)
+	@BILLINGBOT_TEST_PICTURES=all $(BIN)/python -m pytest -n auto tests/console/browser $(ARGS)
 
 torture: $(DEV_STAMP)
 	@$(BIN)/python -m tests.torture $(ARGS)

@@ -38,14 +38,14 @@ def test_what_is_not_well_is_said_with_the_way_to_it(console: Console, signed_in
     told = text(page)
     assert "The scheduler is silent" in told
     assert "tag-hits is silent since" in told
-    assert "2 jobs have failed and wait for a person, the last with: /v1/refunds: no answer (ReadTimeout)" in told
+    assert "2 jobs have failed and wait for a person, the last with: no answer (ReadTimeout)" in told
     assert 'href="/jobs"' in page.text
 
 
 def test_an_empty_house_says_so(console: Console, signed_in: SignedIn) -> None:
     told = text(signed_in(Role.FINANCE).get("/"))
     assert "No case waits for a person" in told
-    assert "Nobody has been decided on this month yet" in told
+    assert "No case was decided this month yet" in told
     assert "Nothing is due." in told
 
 

@@ -14,6 +14,8 @@ PICTURES: Final = Path(".pytest_cache/pages")
 _WANTS_ALL: Final = os.environ.get("BILLINGBOT_TEST_PICTURES") == "all"
 DESK: Final[ViewportSize] = {"width": 1280, "height": 900}
 PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
+# A4 within the margins of console.css, in CSS pixels.
+PAPER: Final[ViewportSize] = {"width": 703, "height": 1017}
 # Below it nobody sees that anything moved; 0.1 is what the Web Vitals call good. https://web.dev/articles/cls
 _STILL: Final = 0.01
 WATCH: Final = """
@@ -57,6 +59,18 @@ def see(page: Page, name: str, path: str | None = None) -> None:
     if wide or _WANTS_ALL:
         _keep(page, f"{name}-phone")
     assert not wide, f"{name}: wider than a phone: {wide}"
+    page.set_viewport_size(DESK)
+
+
+def see_printed(page: Page, name: str, path: str) -> None:
+    """What is printed of the page at `path` has nothing beyond the paper's edge; a picture is kept as `NAME-paper`."""
+    _go(page, name, path)
+    page.emulate_media(media="print")
+    page.set_viewport_size(PAPER)
+    wide = page.evaluate(_WIDE)
+    _keep(page, f"{name}-paper")
+    assert not wide, f"{name}: wider than paper: {wide}"
+    page.emulate_media(media="screen")
     page.set_viewport_size(DESK)
 
 

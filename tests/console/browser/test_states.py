@@ -12,7 +12,7 @@ from billingbot.flows.casework.snooze import snooze
 from billingbot.flows.disputes import accepting, sending
 from billingbot.flows.replay import replay_runs
 from billingbot.store.jobs import FailedFilter
-from tests.console.browser.looks import look, see
+from tests.console.browser.looks import look, see, see_printed
 from tests.console.conftest import BrowserPage, Console
 from tests.console.failing import failed_payments
 from tests.console.work import all_kinds
@@ -22,6 +22,9 @@ from tests.flows.test_breaker import tripped
 from tests.flows.test_dispute_deadlines import heard, inquire, pass_time
 from tests.flows.test_months import month_at_stripe, refunded_in_one_month, settle
 from tests.flows.test_reconcile import agree, forget
+
+# With those of the test itself as many columns as a statement on paper may well need.
+FAR = ({"currency": "gbp"}, {"currency": "kwd", "amount": 15_000})
 
 
 def test_cases(console: Console, browser_page: BrowserPage) -> None:
@@ -65,6 +68,7 @@ def test_cases(console: Console, browser_page: BrowserPage) -> None:
     look(page, "case-refunding", f"/cases/{work.plain}")
     shop.work()
     see(page, "case-refunded", f"/cases/{work.plain}")
+    see_printed(page, "case-refunded", f"/cases/{work.plain}")
     see(page, "queue-closed", "/queue?show=closed")
     look(page, "explanation", f"/cases/{work.plain}/explanation")
     look(page, "charge", f"/charges/{shop.case(work.plain).charge_id}")
@@ -75,7 +79,7 @@ def test_cases(console: Console, browser_page: BrowserPage) -> None:
 def test_months_and_refunds(console: Console, browser_page: BrowserPage) -> None:
     shop = console.shop
     shop.stripe.settle("eur", "usd", "1.0834")
-    *_, failing = refunded_in_one_month(shop, {}, {"currency": "eur"}, {"currency": "jpy", "amount": 6000}, {})
+    *_, failing = refunded_in_one_month(shop, {}, {"currency": "eur"}, {"currency": "jpy", "amount": 6000}, *FAR, {})
     shop.stripe.turn_refund(shop.refunds_at_stripe(failing)[0]["id"], "failed")
     lost = shop.stripe.dispute(shop.last_charge(shop.start_trial(trial_period_days=None)))["id"]
     shop.stripe.move_dispute(lost, "lost")
@@ -86,7 +90,8 @@ def test_months_and_refunds(console: Console, browser_page: BrowserPage) -> None
     months.close(shop.desk, "default", month, by="Finn")
     look(page, "month-reading", f"/months/{month}")
     shop.work()
-    look(page, "month-breaks", f"/months/{month}")
+    page.get_by_text("1 difference stands between the books").wait_for()  # by itself, as the page asks
+    look(page, "month-breaks")
     page.keyboard.press("s")
     look(page, "month-sign-with-breaks")
     settle(shop)
@@ -97,12 +102,14 @@ def test_months_and_refunds(console: Console, browser_page: BrowserPage) -> None
     page.get_by_role("button", name="Sign and freeze").click()
     page.get_by_text("is signed and frozen").wait_for()
     see(page, "month-signed")
+    see_printed(page, "month-signed", f"/months/{month}")
     months.close(shop.desk, "default", f"{datetime.now(UTC):%Y-%m}", by="Finn")
     shop.work()
     see(page, "month-open", f"/months/{datetime.now(UTC):%Y-%m}")
     look(page, "months", "/months")
 
     look(page, "refunds", "/refunds?month=")
+    see_printed(page, "refunds", "/refunds?month=")
     look(page, "refunds-plots", "/refunds/plots?month=")
     shop.stripe.fault("lost_answer", method="POST", path="/v1/refunds", times=None)
     _, unknown = shop.charged_trial()
@@ -154,6 +161,7 @@ def test_disputes(console: Console, browser_page: BrowserPage) -> None:
         ("won", won),
     ):
         see(page, f"dispute-{name}", f"/disputes/{dispute}")
+    see_printed(page, "dispute-answerable", f"/disputes/{open_one}")
     look(page, "disputes", "/disputes")
     see(page, "disputes-all", "/disputes?show=all")
     page.goto(f"/disputes/{open_one}")

@@ -93,7 +93,7 @@ LABELS: Final[Mapping[str, str]] = {
     "charge.is_last": "newest of its subscription",
     "charge.single_payment": "paid in one payment",
     "charge.invoice_sent": "invoice paid by hand",
-    "charge.percent_of_dispute_fee": "as a share of that fee",
+    "charge.percent_of_dispute_fee": "against a dispute’s fee",
     "charge.refundable_minor": "left to refund",
     "dispute.none": "never disputed",
     "dispute.open_inquiry": "inquiry open",

@@ -19,7 +19,7 @@ from billingbot.store.views.front import Front, Pace, front
 from billingbot.web.console.casework import because
 from billingbot.web.console.door import ConsoleRoute
 from billingbot.web.console.visit import Here, Visit
-from billingbot.web.console.wording import seconds_words, words
+from billingbot.web.console.wording import reason, seconds_words, words
 
 router = APIRouter(route_class=ConsoleRoute)
 
@@ -142,7 +142,7 @@ def _ages_title(here: Visit, found: Front) -> str:
 
 def _pace(now: Pace, before: Pace) -> dict[str, Any]:
     """Two figures, and the change in words."""
-    words = "Nobody has been decided on this month yet"
+    words = "No case was decided this month yet"
     if now.median_seconds is not None:
         words = f"Median decision time is {seconds_words(now.median_seconds)} this month"
         if before.median_seconds is not None:
@@ -164,16 +164,23 @@ def _troubles(here: Visit, found: Front, states: Sequence[SourceState], limits: 
     for state in states:
         if state.silent_since is not None:
             yield _Word(said=f"{state.source} is silent", href="/sources", at=state.silent_since)
-    number, trouble = here.reader.number, found.trouble
+    trouble = found.trouble
     if trouble.jobs_failed:
-        said = f"{number(trouble.jobs_failed)} jobs have failed and wait for a person"
-        said += f", the last with: {trouble.last_error}" if trouble.last_error else ""
+        said = (
+            _some(here, trouble.jobs_failed, "job has failed and waits", "jobs have failed and wait") + " for a person"
+        )
+        said += f", the last with: {reason(trouble.last_error)}" if trouble.last_error else ""
         yield _Word(said=said, href="/jobs")
     if trouble.breaks:
-        said = f"{number(trouble.breaks)} breaks between our books and Stripe are not settled"
-        yield _Word(said=said, href="/reconcile")
+        said = _some(here, trouble.breaks, "break", "breaks")
+        yield _Word(said=f"{said} between our books and Stripe not settled", href="/reconcile")
     if trouble.notices_failed:
-        yield _Word(said=f"{number(trouble.notices_failed)} notices did not arrive", href="/notices?state=failed")
+        said = _some(here, trouble.notices_failed, "notice", "notices")
+        yield _Word(said=f"{said} did not arrive", href="/notices?state=failed")
+
+
+def _some(here: Visit, count: int, one: str, many: str) -> str:
+    return f"{here.reader.number(count)} {one if count == 1 else many}"
 
 
 def _grave(here: Visit, found: Front) -> Iterator[_Word]:
@@ -183,7 +190,8 @@ def _grave(here: Visit, found: Front) -> Iterator[_Word]:
         said = f"The breaker of {account} is open: {breaker.observed}. Nothing is paid by itself there"
         yield _Word(said=said, href="/settings/modes", at=breaker.opened_at, is_grave=True)
     if trouble.refunds_unknown:
-        said = f"{here.reader.number(trouble.refunds_unknown)} refunds of unknown outcome are being asked for at Stripe"
+        said = _some(here, trouble.refunds_unknown, "refund of unknown outcome is", "refunds of unknown outcome are")
+        said += " being asked for at Stripe"
         yield _Word(said=said, href="/refunds?state=unknown", is_grave=True)
     if trouble.scheduler_at is None or found.now - trouble.scheduler_at > _SCHEDULER_LATE:
         yield _Word(said="The scheduler is silent", href="/jobs/load", at=trouble.scheduler_at, is_grave=True)
