@@ -1,10 +1,13 @@
 """What Stripe tells late: people hear of it, the case is open again with high priority, and nothing is paid twice."""
 
+from dataclasses import replace
+
 from billingbot.core.case import Case, CaseState
 from billingbot.core.decision import Priority
 from billingbot.core.job import Actor
 from billingbot.flows.desk import step
 from billingbot.flows.late import cross
+from billingbot.flows.settle import apply_refund
 from tests.faults.test_paying_outcomes import just_before_the_call
 from tests.flows.shop import Shop, in_days
 from tests.flows.test_settling import read_anew, set_status
@@ -56,6 +59,31 @@ def test_a_refund_that_fails_weeks_after_it_had_succeeded_is_told_and_reopens_th
     assert "expired_or_canceled_card" in entry.body
     assert len(shop.refunds_at_stripe(charge)) == 1
     shop.assert_at_rest(charge)
+
+
+def test_what_banks_and_customers_say_hides_no_refund_that_failed_and_pays_it_no_second_time(shop: Shop) -> None:
+    charge, case_id, refund = refunded(shop)
+    shop.stripe.turn_refund(refund, "failed", failure_reason="expired_or_canceled_card")
+    heard(shop)
+    shop.stripe.warn(charge)
+    heard(shop)
+    shop.ask(charge, cancelled=True)
+    heard(shop)
+    assert_with_a_person(shop.case(case_id), "refund-failed")
+    assert len(shop.refunds_at_stripe(charge)) == 1
+
+    shop.stripe.post("/refunds", charge=charge, amount=4900)  # to another card, in the Dashboard
+    heard(shop)
+    assert shop.case(case_id).outcome == "already-refunded"
+
+
+def test_a_second_refund_under_our_id_stays_before_a_person(shop: Shop) -> None:
+    _, case_id, refund = refunded(shop)
+    copied = replace(shop.desk.accounts["default"].stripe.refund(refund), id="re_copied", amount_minor=500)
+    with step(shop.desk) as this:
+        apply_refund(this, "default", False, copied)
+    shop.work()
+    assert_with_a_person(shop.case(case_id), "refund-made-twice")
 
 
 def test_a_pending_refund_that_expires_is_told_and_reaches_a_person(shop: Shop) -> None:

@@ -12,7 +12,7 @@ from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.request import NamedBy
 from billingbot.flows.assess import give_up
 from billingbot.flows.desk import Account, Desk, Step, step
-from billingbot.flows.recheck import reassess
+from billingbot.flows.recheck import look_anew
 from billingbot.store import cases, comments, conversions, requests
 from billingbot.store.database import transaction
 
@@ -92,7 +92,7 @@ def _case(this: Step, account: Account, subscription: Subscription, charge: Char
         if open_case.state is not CaseState.REVIEW or open_case.assignee is not None:
             return open_case
         if requests.of_case(this.db, open_case.id):
-            reassess(this, open_case.id, by="billingbot", why="the customer commented on the cancellation")
+            look_anew(this, open_case, why="the customer commented on the cancellation")
             return open_case
         return cases.change(this.db, open_case, snoozed_until=None)
     if charge.amount_captured_minor - charge.amount_refunded_minor <= 0:

@@ -25,7 +25,6 @@ from billingbot.core.signals import (
     WarningRaised,
     signal_of,
 )
-from billingbot.flows.bad_news import CROSSED
 from billingbot.flows.breaks import Breaks
 from billingbot.flows.comments import hear_comment, hear_kept
 from billingbot.flows.desk import Account, Desk, Step, step
@@ -34,7 +33,7 @@ from billingbot.flows.disputes.drafting import want_draft
 from billingbot.flows.disputes.news import tell_news
 from billingbot.flows.disputes.returned_twice import returned_twice
 from billingbot.flows.late import cross
-from billingbot.flows.recheck import reassess
+from billingbot.flows.recheck import look_anew
 from billingbot.flows.request import Answer, Ask, ask
 from billingbot.flows.settle import apply_refund, recognise
 from billingbot.flows.trials import remember, remember_customer
@@ -249,11 +248,6 @@ def _bank_asks(
 
 
 def _touch(desk: Desk, account: Account, charge_id: str, *, why: str) -> None:
-    """Has an open case in nobody's hands assessed anew: what it was decided on has changed.
-
-    Not one whose refund a dispute has met: no verdict says more than that, and it would hide it.
-    """
+    """Has an open case assessed anew, as `look_anew` says: what it was decided on has changed."""
     with step(desk) as this:
-        case = cases.find_open(this.db, account.name, charge_id)
-        if case is not None and case.state == "review" and case.assignee is None and case.reason != CROSSED:
-            reassess(this, case.id, by="billingbot", why=why)
+        look_anew(this, cases.find_open(this.db, account.name, charge_id), why=why)

@@ -4,17 +4,28 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from billingbot.core.case import CaseMove, CaseState
+from billingbot.core.case import Case, CaseMove, CaseState
 from billingbot.core.errors import StripeNotFoundError
+from billingbot.core.evidence.comments import REASON as COMMENTED
 from billingbot.core.job import Actor, Job
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.look import look
-from billingbot.store import cases, jobs, requests
+from billingbot.store import cases, decisions, jobs, requests
 from billingbot.store.database import transaction
 
 # The wait doubles from look to look, up to an hour: a source that is away for a day is asked some thirty times.
 LONGEST_WAIT: Final = timedelta(hours=1)
+
+# Reasons of cases without a verdict that counts, or whose refund did not leave: a new one says more.
+_NO_VERDICT: Final = frozenset(
+    {
+        *("mode-off", "nobody-asked", "could-not-assess", "could-not-pay", "changed-before-paying", "no-credit-note"),
+        *("refund-under-way", COMMENTED),
+    }
+)
+# Reasons of cases whose customer has no money of ours as far as we know.
+_UNPAID: Final = frozenset({"refund-failed", "refund-canceled", "no-trace-at-stripe", "outcome-unknown"})
 
 
 def recheck(desk: Desk, job: Job) -> None:
@@ -34,6 +45,22 @@ def recheck(desk: Desk, job: Job) -> None:
             else:
                 reassess(this, case.id, by="billingbot", why="the missing evidence is there")
         jobs.finish(this.db, job)
+
+
+def look_anew(this: Step, case: Case | None, *, why: str, refunded: bool = False) -> None:
+    """Has a locked case in nobody's hands assessed anew: what it was decided on has changed.
+
+    Not where it is with a person for what Stripe, our books or an earlier refund have come to: that says more than any
+    verdict, which would hide it, or pay a second time. With `refunded` the news is a refund made elsewhere, which may
+    be the very end of a refund of ours that went wrong.
+    """
+    if case is None or case.state is not CaseState.REVIEW or case.assignee is not None:
+        return
+    reason = case.reason or ""
+    decided = case.decision_id is not None and decisions.get(this.db, case.decision_id).reason == reason
+    passing = reason in _NO_VERDICT or reason.startswith("refused-") or (refunded and reason in _UNPAID)
+    if decided or passing:
+        reassess(this, case.id, by="billingbot", why=why)
 
 
 def reassess(this: Step, case_id: str, *, by: str, why: str) -> None:

@@ -18,7 +18,7 @@ from billingbot.core.job import Actor
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.request import Channel, Claims, NamedBy
 from billingbot.flows.desk import Account, Desk, Step, step
-from billingbot.flows.recheck import reassess
+from billingbot.flows.recheck import look_anew, reassess
 from billingbot.store import cases, database, requests
 
 # Stripe's ids are letters, digits and underscores behind a prefix; 255 is the most it allows.
@@ -128,8 +128,8 @@ def _open(this: Step, account: Account, wish: Ask, input_digest: str) -> Answer:
     )
     if is_new:
         this.enqueue(Actor.ASSESS, case.id)
-    elif says_more and case.state is CaseState.REVIEW and case.assignee is None:
-        reassess(this, case.id, by="billingbot", why="another request claims a cancellation")
+    elif says_more:
+        look_anew(this, case, why="another request claims a cancellation")
     elif case.reason == COMMENTED and not earlier and case.state is CaseState.REVIEW and case.assignee is None:
         reassess(this, case.id, by="billingbot", why="until now there was a comment, and nobody had asked")
     return Answer(request_id=request.id, case=case, joined=not is_new, repeated=False)

@@ -23,7 +23,7 @@ from billingbot.core.refund_terms import RefundWith
 from billingbot.flows.aftercare import follow_up, waits_for_person
 from billingbot.flows.bad_news import CROSSED, CROSSED_REASON, tell_ended_badly
 from billingbot.flows.desk import Desk, Step, step
-from billingbot.flows.recheck import reassess
+from billingbot.flows.recheck import look_anew, reassess
 from billingbot.flows.verdict import letter
 from billingbot.store import cases, database, jobs, refunds
 from billingbot.store.database import transaction
@@ -164,20 +164,15 @@ def _close_case(this: Step, refund: RefundIntent) -> None:
     if case is not None and case.state is CaseState.REVIEW and waits_for_person(this, refund):
         return
     if case is not None and case.state is CaseState.REVIEW and refunds.is_crossed(this.db, refund.id):
-        # Paid, and disputed all the same: the bank still waits for an answer.
-        _look_anew(this, case, why="the refund that a dispute had met succeeded")
+        if case.assignee is None:  # paid, and disputed all the same: the bank still waits for an answer
+            reassess(this, case.id, by="billingbot", why="the refund that a dispute had met succeeded")
         return
     if case is not None and can(case.state, CaseMove.REFUND_SUCCEEDED):
         now = database.now(this.db)
         cases.move(this.db, case, CaseMove.REFUND_SUCCEEDED, outcome="refunded", closed_at=now, recheck_at=None)
         return
-    _look_anew(this, cases.find_open(this.db, refund.account, refund.charge_id), why="the charge was refunded")
-
-
-def _look_anew(this: Step, case: Case | None, *, why: str) -> None:
-    """Has a case in nobody's hands assessed anew: what it was decided on has changed."""
-    if case is not None and case.state is CaseState.REVIEW and case.assignee is None:
-        reassess(this, case.id, by="billingbot", why=why)
+    open_case = cases.find_open(this.db, refund.account, refund.charge_id)
+    look_anew(this, open_case, why="the charge was refunded", refunded=True)
 
 
 def show_to_person(
@@ -283,4 +278,4 @@ def _adopt_external(this: Step, account: str, livemode: bool, found: dossier.Ref
         "state": refund.state,
     }
     this.record(Draft(kind=EntryKind.REFUND_ADOPTED, account=account, subject=refund.id, actor="stripe", body=body))
-    _look_anew(this, case, why="the charge was refunded outside billingbot")
+    look_anew(this, case, why="the charge was refunded outside billingbot", refunded=True)
