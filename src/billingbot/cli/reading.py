@@ -33,6 +33,11 @@ def instant_or_ago(option: str, text: str) -> datetime:
     return _instant_or_span(option, text, -1, "how long ago")
 
 
+def ago_if_told(option: str, text: str | None) -> datetime | None:
+    """The same; None where nothing was said."""
+    return instant_or_ago(option, text) if text else None
+
+
 def instant_or_ahead(option: str, text: str) -> datetime:
     """An instant in UTC, written as one or as how far ahead it is: `90m`, `36h`, `7d`. InputError for neither."""
     return _instant_or_span(option, text, 1, "how far ahead")

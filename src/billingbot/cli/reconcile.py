@@ -20,7 +20,7 @@ from billingbot.cli.output import (
     show_table,
     warn,
 )
-from billingbot.cli.reading import instant_or_ago
+from billingbot.cli.reading import ago_if_told
 from billingbot.cli.session import By, desk, me, read, whole_desk
 from billingbot.core.books.breaks import STAGES, Break, BreakKind, BreakState, Pass, PassState, Side
 
@@ -66,8 +66,8 @@ def run(
     The workers do it, so Ctrl-C stops the waiting and not the work. With --here a pass that was cut short goes on by
     the next schedule; given the same --since and --until, by the same command.
     """
-    start = instant_or_ago("--since", since) if since else None
-    end = instant_or_ago("--until", until) if until else None
+    start = ago_if_told("--since", since)
+    end = ago_if_told("--until", until)
     with whole_desk() if here else desk(for_account=True) as at:
         names = _names(at, account)
         with progress("comparing", total=len(names) * len(STAGES)) as bar:
@@ -102,7 +102,7 @@ def report(
         state=state,
         unsettled=state is None and not every,
         charge_id=charge,
-        since=instant_or_ago("--since", since) if since else None,
+        since=ago_if_told("--since", since),
     )
     page = read(lambda connection: views.break_list(connection, wanted, after=after, limit=limit))
     if as_json:

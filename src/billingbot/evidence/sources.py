@@ -135,52 +135,57 @@ def unanswered_support(name: str, *, why: str, now: datetime, max_age: timedelta
 
 
 def gather_usage(
-    sources: Sequence[UsageSource],
-    subject: Subject,
-    now: datetime,
-    *,
-    deadline_seconds: float = DEADLINE_SECONDS,
+    sources: Sequence[UsageSource], subject: Subject, now: datetime, *, deadline_seconds: float = DEADLINE_SECONDS
 ) -> tuple[UsageReport, ...]:
     """Every usage source's report about the subject, in the order given.
 
     All are asked at once; one that has not answered after `deadline_seconds` is reported as unanswered.
     """
-    asks = [_asking(source.report, subject, now) for source in sources]
-    why = f"no answer within {deadline_seconds:g} s"
-    late = int(deadline_seconds * 1000)
-    return tuple(
-        report or replace(unanswered_usage(source.name, why=why, now=now), took_ms=late)
-        for source, report in zip(sources, _side_by_side(asks, deadline_seconds), strict=True)
-    )
+    return _gather(sources, subject, now, deadline_seconds, unanswered_usage)
 
 
 def gather_support(
-    sources: Sequence[SupportSource],
-    subject: Subject,
-    now: datetime,
-    *,
-    deadline_seconds: float = DEADLINE_SECONDS,
+    sources: Sequence[SupportSource], subject: Subject, now: datetime, *, deadline_seconds: float = DEADLINE_SECONDS
 ) -> tuple[SupportReport, ...]:
     """Every support source's report about the subject; as `gather_usage`."""
-    asks = [_asking(source.report, subject, now) for source in sources]
+    return _gather(sources, subject, now, deadline_seconds, unanswered_support)
+
+
+class _Source(Protocol[Report_co]):
+    """Either kind of source."""
+
+    @property
+    def name(self) -> str: ...
+
+    def report(self, subject: Subject, *, now: datetime) -> Report_co: ...
+
+
+class _Unanswered(Protocol[Report_co]):
+    """`unanswered_usage` or `unanswered_support`."""
+
+    def __call__(self, name: str, *, why: str, now: datetime) -> Report_co: ...
+
+
+def _gather(
+    sources: Sequence[_Source[Report]],
+    subject: Subject,
+    now: datetime,
+    deadline_seconds: float,
+    unanswered: _Unanswered[Report],
+) -> tuple[Report, ...]:
+    found = _side_by_side([_asking(source, subject, now) for source in sources], deadline_seconds)
     why = f"no answer within {deadline_seconds:g} s"
     late = int(deadline_seconds * 1000)
     return tuple(
-        report or replace(unanswered_support(source.name, why=why, now=now), took_ms=late)
-        for source, report in zip(sources, _side_by_side(asks, deadline_seconds), strict=True)
+        report or replace(unanswered(source.name, why=why, now=now), took_ms=late)
+        for source, report in zip(sources, found, strict=True)
     )
 
 
-class _Ask(Protocol[Report_co]):
-    """The `report` of either kind of source."""
-
-    def __call__(self, subject: Subject, *, now: datetime) -> Report_co: ...
-
-
-def _asking(ask: _Ask[Report], subject: Subject, now: datetime) -> Callable[[], Report]:
+def _asking(source: _Source[Report], subject: Subject, now: datetime) -> Callable[[], Report]:
     def asked() -> Report:
         began = time.monotonic()
-        report = ask(subject, now=now)
+        report = source.report(subject, now=now)
         return replace(report, took_ms=round((time.monotonic() - began) * 1000))
 
     return asked

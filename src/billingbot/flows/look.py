@@ -84,17 +84,10 @@ def look(
         dispute_fees=policy.dispute_fees,
         around=_around(desk, account, dossier),
     )
-    decision = decide(facts, policy)
-    if breaker is not None:
-        decision = held_by_breaker(decision, breaker.said, breaker.allowed)
     money = money_of(dossier) if dossier else None
-    if payment_blockers(money, Origin.POLICY):
-        # A policy of one's own may have left a dispute out: it grants, and the money has the last word.
-        observed = f"{money.state}: {money.why}" if money else "no charge"
-        decision = held_by_money(decision, observed, "money that is ours, and that Stripe lets go")
     return Findings(
         facts=facts,
-        decision=decision,
+        decision=_judge(facts, policy, breaker, money),
         policy=policy,
         dossier=dossier,
         money=money,
@@ -102,6 +95,18 @@ def look(
         usage=usage,
         support=support,
     )
+
+
+def _judge(facts: Facts, policy: Policy, breaker: breakers.Breaker | None, money: Money | None) -> Decision:
+    """What the policy says; it pays nothing that the breaker, or the state of the charge's money, forbids."""
+    decision = decide(facts, policy)
+    if breaker is not None:
+        decision = held_by_breaker(decision, breaker.said, breaker.allowed)
+    if payment_blockers(money, Origin.POLICY):
+        # A policy of one's own may have left a dispute out: it grants, and the money has the last word.
+        observed = f"{money.state}: {money.why}" if money else "no charge"
+        decision = held_by_money(decision, observed, "money that is ours, and that Stripe lets go")
+    return decision
 
 
 def _dossier(desk: Desk, account: Account, charge_id: str, now: datetime) -> Dossier:

@@ -17,6 +17,7 @@ from billingbot.core.ids import Kind
 from billingbot.core.job import Actor
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.request import Channel, Claims, NamedBy
+from billingbot.core.wording import MOST_TEXT, is_storable
 from billingbot.flows.desk import Account, Desk, Step, step
 from billingbot.flows.recheck import look_anew, reassess
 from billingbot.store import cases, database, requests
@@ -30,7 +31,6 @@ SHAPES: Final = {
 }
 """What ids that a request may name look like, and what to say where one does not."""
 # A support ticket with its history fits; a mailbox dump does not.
-MOST_TEXT: Final = 10_000
 # Stripe's own bound for idempotency keys; external references are ticket numbers and URLs.
 MOST_KEY: Final = 255
 
@@ -181,11 +181,6 @@ def _bounded(field: str, text: str | None, most: int) -> None:
         return
     if not text or len(text) > most or not is_storable(text):
         raise InputError(field, f"expected 1 to {most} characters, without NUL and in whole Unicode")
-
-
-def is_storable(text: str) -> bool:
-    """Whether Postgres takes the text: JSON lets NUL and halves of surrogate pairs through, UTF-8 text does not."""
-    return "\x00" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _digest(wish: Ask) -> str:

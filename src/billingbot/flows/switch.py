@@ -10,6 +10,7 @@ from billingbot.core.errors import ForbiddenError, InputError
 from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.mode import Mode
+from billingbot.core.wording import line_of
 from billingbot.flows.desk import Desk, step
 from billingbot.store import breakers, keys, modes
 from billingbot.store.database import transaction
@@ -60,8 +61,7 @@ def create_key(desk: Desk, name: str, *, by: str, may: Collection[Power] = LEAST
         desk.require(power)
     if not may:
         raise InputError("may", f"expected at least one of {', '.join(Power)}")
-    if not name.strip() or len(name) > 100 or not name.isprintable():
-        raise InputError("name", "expected 1 to 100 printable characters")
+    line_of("name", name, 100)
     secret = f"bbk_{secrets.token_urlsafe(32)}"  # 256 bits: cannot be guessed, so its plain digest is safe to keep
     with step(desk) as this:
         key_id = this.new_id(Kind.API_KEY)

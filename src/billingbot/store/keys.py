@@ -1,6 +1,5 @@
 """API keys: kept as digests, shown once when made, revocable."""
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +8,7 @@ from sqlalchemy import Connection, RowMapping
 from sqlalchemy.dialects.postgresql import insert
 
 from billingbot.core.access.powers import Power
+from billingbot.core.access.secret import digest_of
 from billingbot.core.errors import ConflictError, NotFoundError
 from billingbot.store.schema import api_keys
 
@@ -25,11 +25,6 @@ class ApiKey:
     last_used_at: datetime | None
     powers: frozenset[Power]
     revoked_at: datetime | None
-
-
-def digest_of(secret: str) -> str:
-    """What is stored of a key. A plain digest suffices: the secret is 256 random bits, not a password."""
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def create(connection: Connection, key_id: str, name: str, secret: str, powers: frozenset[Power]) -> None:

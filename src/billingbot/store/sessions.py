@@ -1,6 +1,5 @@
 """Sessions and one-time links: kept by the digest of a secret that only the browser, or whoever got the link, has."""
 
-import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from billingbot.core.access.person import Person
+from billingbot.core.access.secret import digest_of
 from billingbot.core.access.session import LinkPurpose, Session, SignedInBy
 from billingbot.store import people as staff
 from billingbot.store.schema import people, sessions, sign_in_links
@@ -18,11 +18,6 @@ _NOW = sa.func.clock_timestamp()
 _MINUTE: Final = timedelta(minutes=1)
 # Enough to tell one browser from another.
 _MOST_USER_AGENT: Final = 200
-
-
-def digest_of(secret: str) -> str:
-    """What is stored of a secret. A plain digest suffices: it is 256 random bits, not a password."""
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def begin(

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
+from billingbot.core.access.secret import digest_of
 from billingbot.core.access.session import StepPurpose
 from billingbot.store.schema import sign_in_steps, sign_in_tries
-from billingbot.store.sessions import digest_of
 
 _NOW = sa.func.clock_timestamp()
 

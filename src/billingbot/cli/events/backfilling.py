@@ -7,7 +7,7 @@ import typer
 
 from billingbot.cli.listing import OfAccount, show_list
 from billingbot.cli.output import AsJson, Limit, progress, say, show_json, show_table, warn
-from billingbot.cli.reading import instant_or_ago
+from billingbot.cli.reading import ago_if_told, instant_or_ago
 from billingbot.cli.session import By, desk, me, one_account, read
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def backfill(
     from billingbot.flows.replay import backfill as backfilling
 
     start = instant_or_ago("--since", since)
-    end = instant_or_ago("--until", until) if until else None
+    end = ago_if_told("--until", until)
     with desk(for_account=True) as at:
         begun = backfilling.ask(at, one_account(at, account), start, end, by=by)
         ended = _watched(at, begun) if wait else begun

@@ -7,7 +7,7 @@ import typer
 from billingbot.cli.events.shown import About, OfState, OfType, Since, Until
 from billingbot.cli.listing import OfAccount
 from billingbot.cli.output import AsJson
-from billingbot.cli.reading import instant_or_ago
+from billingbot.cli.reading import ago_if_told
 from billingbot.cli.replaying import DryRun, Expect, Name, Rate, Replay, Sure, Why, expected
 from billingbot.cli.session import By, desk, me
 from billingbot.core.replay import DEFAULT_RATE
@@ -46,8 +46,8 @@ def replay(
         type=type_,
         object_id=about,
         job_state=state,
-        since=instant_or_ago("--since", since) if since else None,
-        until=instant_or_ago("--until", until) if until else None,
+        since=ago_if_told("--since", since),
+        until=ago_if_told("--until", until),
     )
     most = expected(expect_total)
     if not dry_run:

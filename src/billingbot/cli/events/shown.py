@@ -18,7 +18,7 @@ from billingbot.cli.output import (
     show_pairs,
     show_section,
 )
-from billingbot.cli.reading import instant_or_ago
+from billingbot.cli.reading import ago_if_told
 from billingbot.cli.session import read
 from billingbot.core.job import JobState
 
@@ -52,8 +52,8 @@ def list_(
         type=type_,
         object_id=about,
         job_state=state,
-        since=instant_or_ago("--since", since) if since else None,
-        until=instant_or_ago("--until", until) if until else None,
+        since=ago_if_told("--since", since),
+        until=ago_if_told("--until", until),
     )
     page = read(lambda connection: event_list(connection, wanted, after=after, limit=limit))
     columns = ("id", "at Stripe", "type", "object", "account", "received", "job")

@@ -6,7 +6,7 @@ import typer
 
 from billingbot.cli.listing import OfAccount, show_list
 from billingbot.cli.output import AsJson, Limit, progress, say, show_json
-from billingbot.cli.reading import instant_or_ago
+from billingbot.cli.reading import ago_if_told
 from billingbot.cli.replaying import (
     DryRun,
     Expect,
@@ -138,8 +138,8 @@ def _wanted(
         error_class=error,
         account=account,
         case=case,
-        since=instant_or_ago("--since", since) if since else None,
-        until=instant_or_ago("--until", until) if until else None,
+        since=ago_if_told("--since", since),
+        until=ago_if_told("--until", until),
     )
 
 

@@ -6,7 +6,7 @@ import typer
 
 from billingbot.cli.listing import OfAccount, show_list
 from billingbot.cli.output import After, AsJson, Limit, say, show_json, show_pairs
-from billingbot.cli.reading import instant_or_ago
+from billingbot.cli.reading import ago_if_told
 from billingbot.cli.session import read
 from billingbot.core.job import Actor, JobState
 
@@ -40,8 +40,8 @@ def list_(
         error_class=error,
         account=account,
         case=case,
-        since=instant_or_ago("--since", since) if since else None,
-        until=instant_or_ago("--until", until) if until else None,
+        since=ago_if_told("--since", since),
+        until=ago_if_told("--until", until),
     )
     page = read(lambda connection: views.job_list(connection, wanted, after=after, limit=limit))
     columns = ("id", "actor", "about", "state", "attempts", "due", "last error")

@@ -12,6 +12,7 @@ from babel import Locale, UnknownLocaleError
 from billingbot.core.access.one_time import RECOVERY_BYTES, RECOVERY_CODES, bare_code, recovery_code
 from billingbot.core.access.password import check_new, spelt
 from billingbot.core.access.person import Person, Theme
+from billingbot.core.access.secret import digest_of
 from billingbot.core.access.session import (
     IDLE,
     MOST_CODES,
@@ -26,10 +27,9 @@ from billingbot.core.ledger import EntryKind
 from billingbot.flows.access import passwords
 from billingbot.flows.access.sign_in import record
 from billingbot.flows.access.sign_in_local import TooManyTriesError, WrongError, step_at, take_code
-from billingbot.flows.desk import Desk, Step, step
+from billingbot.flows.desk import Desk, step
 from billingbot.store import database, people, sessions, sign_in_steps
 from billingbot.store.database import transaction
-from billingbot.store.sessions import digest_of
 
 ISSUER: Final = "billingbot"
 """What an authenticator shows above the code."""
@@ -148,13 +148,9 @@ def my_sessions(desk: Desk, own: Person) -> Sequence[Session]:
 def end_session(desk: Desk, own: Person, session_id: str) -> None:
     """Ends one of one's own sessions. NotFoundError where it is none of theirs."""
     with step(desk) as this:
-        _end(this, own, session_id)
-
-
-def _end(this: Step, own: Person, session_id: str) -> None:
-    if not sessions.revoke(this.db, person_id=own.id, session_id=session_id):
-        raise NotFoundError("session: is none of yours, or has ended")
-    record(this, EntryKind.SESSION_REVOKED, own.id, own.name, sessions=1, session=session_id)
+        if not sessions.revoke(this.db, person_id=own.id, session_id=session_id):
+            raise NotFoundError("session: is none of yours, or has ended")
+        record(this, EntryKind.SESSION_REVOKED, own.id, own.name, sessions=1, session=session_id)
 
 
 def _count(desk: Desk, own: Person) -> None:

@@ -9,6 +9,7 @@ import structlog
 from billingbot.core.access.one_time import STEP_SECONDS, bare_code, step_of
 from billingbot.core.access.password import LONGEST, spelt
 from billingbot.core.access.person import MOST_EMAIL, Person, mail_address, person_key
+from billingbot.core.access.secret import digest_of
 from billingbot.core.access.session import (
     MOST_CODES,
     TRIES_BY_ACCOUNT,
@@ -27,7 +28,6 @@ from billingbot.identity.seal import Seal, SealedError
 from billingbot.store import database, people, sign_in_steps
 from billingbot.store.database import transaction
 from billingbot.store.people import Secrets
-from billingbot.store.sessions import digest_of
 
 _WRONG: Final = "sign-in: the name and the password do not belong together"
 _WRONG_CODE: Final = "code: is not the one that is shown now, or was used already"

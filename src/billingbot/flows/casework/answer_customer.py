@@ -4,10 +4,11 @@ from billingbot.core.access.person import person
 from billingbot.core.access.powers import Power
 from billingbot.core.canonical import digest
 from billingbot.core.case import Case, CaseState
-from billingbot.core.errors import ConflictError, InputError
+from billingbot.core.errors import ConflictError
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.letter import LetterState
-from billingbot.flows.casework.review import Act, check_version, text_of
+from billingbot.core.wording import line_of, text_of
+from billingbot.flows.casework.review import Act, check_version
 from billingbot.flows.desk import Desk, step
 from billingbot.store import cases, letters
 
@@ -22,9 +23,7 @@ def write_reply(desk: Desk, act: Act, *, subject: str, text: str) -> Case:
     or may have been: the customer has one answer, and a second wording of it would be another.
     """
     desk.require(Power.DECIDE)
-    text, subject = text_of("reply", text), " ".join(subject.split())
-    if not subject or len(subject) > _MOST_SUBJECT or not subject.isprintable():
-        raise InputError("subject", f"expected 1 to {_MOST_SUBJECT} printable characters")
+    text, subject = text_of("reply", text), line_of("subject", " ".join(subject.split()), _MOST_SUBJECT)
     with step(desk) as this:
         case = cases.lock(this.db, act.case_id)
         check_version(case, act)

@@ -10,6 +10,7 @@ from billingbot.core.case import Case
 from billingbot.core.errors import ConflictError, InputError, NotFoundError
 from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
+from billingbot.core.wording import line_of
 from billingbot.flows.casework.review import Act, claim, release
 from billingbot.flows.desk import Desk, step
 from billingbot.store import cases, queue_views
@@ -63,9 +64,7 @@ def save_view(desk: Desk, by: str, *, name: str, query: str) -> QueueView:
     InputError for a name or a filter that is none.
     """
     desk.require(Power.SEE)
-    name = " ".join(name.split())
-    if not name or len(name) > _MOST_NAME or not name.isprintable():
-        raise InputError("name", f"expected 1 to {_MOST_NAME} printable characters")
+    name = line_of("name", " ".join(name.split()), _MOST_NAME)
     if len(query) > _MOST_QUERY or not query.isprintable():
         raise InputError("query", f"expected at most {_MOST_QUERY} printable characters")
     with step(desk) as this:

@@ -8,13 +8,14 @@ from billingbot.core.access.powers import Power
 from billingbot.core.canonical import digest
 from billingbot.core.case import Case, CaseMove, CaseState
 from billingbot.core.decision import Recommendation
-from billingbot.core.errors import ConflictError, ForbiddenError, InputError
+from billingbot.core.errors import ConflictError, ForbiddenError
 from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.money_state import payment_blockers
 from billingbot.core.policy import approval_blockers
 from billingbot.core.refund import Origin, RefundIntent, RefundState
 from billingbot.core.restore import restore_decision, restore_facts
+from billingbot.core.wording import text_of
 from billingbot.flows.aftercare import under_terms, waits_for_person
 from billingbot.flows.assess import intend
 from billingbot.flows.casework.mention import mention
@@ -22,13 +23,11 @@ from billingbot.flows.casework.two_people import approve_first, second_of
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.flows.look import look, mode_of
 from billingbot.flows.recheck import reassess
-from billingbot.flows.request import is_storable
 from billingbot.flows.verdict import letter, refunded_reply
 from billingbot.store import approvals, cases, database, decisions, notes, refunds, requests
 from billingbot.store.database import transaction
 
 # A note or a reply is a text for people, not a file.
-MOST_TEXT = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,10 +253,3 @@ def check_version(case: Case, act: Act) -> None:
 
 def _record(this: Step, case: Case, act: Act, kind: EntryKind, body: Mapping[str, object]) -> None:
     this.record(Draft(kind=kind, account=case.account, subject=case.id, actor=act.by, body=body))
-
-
-def text_of(field: str, text: str) -> str:
-    """The text, where it is one that people wrote and that Postgres takes. InputError names the field."""
-    if not text.strip() or len(text) > MOST_TEXT or not is_storable(text):
-        raise InputError(field, f"expected 1 to {MOST_TEXT} characters, without NUL and in whole Unicode")
-    return text

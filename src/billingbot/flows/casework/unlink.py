@@ -12,7 +12,8 @@ from billingbot.core.evidence.history import LinkKind
 from billingbot.core.evidence.links import Pair, pair
 from billingbot.core.ids import Kind
 from billingbot.core.ledger import Draft, EntryKind
-from billingbot.flows.casework.review import Act, check_version, text_of
+from billingbot.core.wording import text_of
+from billingbot.flows.casework.review import Act, check_version
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.store import cases, links
 

@@ -7,17 +7,17 @@ from datetime import datetime
 from billingbot.core.access.person import person
 from billingbot.core.access.powers import Power
 from billingbot.core.canonical import timestamp
-from billingbot.core.errors import ConflictError, InputError
+from billingbot.core.errors import ConflictError
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.policy import Policy, PolicyError, load_policy
 from billingbot.core.policy.checks import Severity, check_policy
 from billingbot.core.policy.editions import BEGINNING, Edition, in_force, next_after
+from billingbot.core.wording import MOST_WHY, line_of
 from billingbot.flows.desk import Desk, Step, step
 from billingbot.store import database, decisions, policies
 from billingbot.store.database import transaction
 
 # A sentence or two: the ledger keeps it for good.
-MOST_WHY = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +62,7 @@ def publish(desk: Desk, wish: Wish) -> Publication:
     desk.require(Power.PUBLISH)
     policy = load_policy(wish.text, filename=wish.filename)
     person(wish.by)
-    if not wish.why.strip() or len(wish.why) > MOST_WHY or not wish.why.isprintable():
-        raise InputError("why", f"expected 1 to {MOST_WHY} printable characters")
+    line_of("why", wish.why, MOST_WHY)
     warnings = _checked(policy)
     with step(desk) as this:
         policies.hold_still(this.db)

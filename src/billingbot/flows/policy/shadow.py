@@ -12,6 +12,7 @@ from billingbot.core.policy import Policy, decide
 from billingbot.core.policy.checks import Severity, check_policy
 from billingbot.core.restore import restore_facts
 from billingbot.core.shadow import Shadow
+from billingbot.core.wording import MOST_WHY, line_of
 from billingbot.flows.desk import Desk, step
 from billingbot.store import decisions, policies, shadows
 from billingbot.store.database import transaction
@@ -19,7 +20,6 @@ from billingbot.store.shadows import ShadowVerdict
 
 # Half a millisecond each: a batch is a tenth of a second, so that the schedule is not held up by it.
 BATCH: Final = 200
-_MOST_WHY: Final = 1000
 
 
 def start_shadow(desk: Desk, candidate: Policy, *, by: str, why: str) -> Shadow:
@@ -29,8 +29,7 @@ def start_shadow(desk: Desk, candidate: Policy, *, by: str, why: str) -> Shadow:
     """
     desk.require(Power.PUBLISH)
     person(by)
-    if not why.strip() or len(why) > _MOST_WHY or not why.isprintable():
-        raise InputError("why", f"expected 1 to {_MOST_WHY} printable characters")
+    line_of("why", why, MOST_WHY)
     errors = [flaw.what for flaw in check_policy(candidate) if flaw.severity is Severity.ERROR]
     if errors:
         raise InputError("policy", f"expected one that could be published; {errors[0]}")

@@ -18,8 +18,9 @@ from billingbot.core.facts import Known
 from billingbot.core.job import Actor
 from billingbot.core.letter import LetterState
 from billingbot.core.mode import Mode
+from billingbot.core.paying import may_leave
 from billingbot.core.policy import decide
-from billingbot.core.refund import Origin, RefundIntent, RefundState
+from billingbot.core.refund import RefundIntent, RefundState
 from billingbot.core.replay import RunState
 from billingbot.core.restore import restore_facts
 from billingbot.core.signals import ChargeChanged, DisputeChanged, RefundChanged, WarningRaised, signal_of
@@ -170,8 +171,7 @@ def _tell_submit(stored: Stored, job: FailedJob, by_policy: str) -> Preview:
     if refund.stripe_refund_id is not None or refund.state not in _SENT | {RefundState.INTENDED}:
         return _refund_is(job, refund, Effect.NOTHING, f"the refund is {refund.state}")
     mode = stored.mode(refund.account)
-    # The same condition as the last word before paying.
-    if mode.lets_money_move if refund.origin is Origin.PERSON else mode is Mode.AUTO:
+    if may_leave(mode, refund.origin):
         first = "asks Stripe for the earlier call, then " if refund.state in _SENT else ""
         return _refund_is(job, refund, Effect.MAY_PAY, f"{first}looks again by {by_policy} and pays if it holds")
     if refund.state in _SENT:

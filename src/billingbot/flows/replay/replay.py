@@ -12,11 +12,10 @@ from billingbot.core.canonical import digest
 from billingbot.core.errors import InputError, NotFoundError
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.core.money import Money
-from billingbot.flows.casework.review import MOST_TEXT
+from billingbot.core.wording import text_of
 from billingbot.flows.desk import Desk, step
 from billingbot.flows.replay.foretell import Effect, Preview, account_of, foretell, policy_name
 from billingbot.flows.replay.stored import Stored
-from billingbot.flows.request import is_storable
 from billingbot.store import database, jobs
 from billingbot.store.database import transaction
 from billingbot.store.jobs import ALL_FAILED, FailedFilter, FailedJob
@@ -161,8 +160,7 @@ def check(*, name: str | None = None, by: str, why: str) -> None:
         expected = f"expected what the replay is for, in 1 to {MOST_NAME} printable characters without a slash"
         raise InputError("name", expected)
     person(by)
-    if not why.strip() or len(why) > MOST_TEXT or not is_storable(why):
-        raise InputError("why", f"expected 1 to {MOST_TEXT} characters, without NUL and in whole Unicode")
+    text_of("why", why)
 
 
 # ---------------------------------------------------------------- choosing
