@@ -18,7 +18,6 @@ def test_a_daily_limit_turns_a_refund_into_a_review_that_recommends_it() -> None
     assert held.outcome is Outcome.REVIEW
     assert held.reason == "limit-daily-amount"
     assert held.recommendation is Recommendation.REFUND
-    assert held.policy_would_refund
     assert (held.amount_minor, held.currency) == (AMOUNT, "usd")
     assert held.limits[:-1] == REFUND.limits
     assert held.limits[-1].passed is Truth.FALSE

@@ -48,7 +48,7 @@ class Replay:
         self._of_events = of_events
         self._earlier: ReplayRun | None = None
 
-    def look(self, wanted: "FailedFilter", *, dry_run: bool) -> "Survey":
+    def look(self, wanted: "FailedFilter") -> "Survey":
         """What is to be run: the chosen jobs, or what is left of the replay that has this name already."""
         from billingbot.flows.replay import replay_runs
         from billingbot.flows.replay.replay import survey
@@ -93,7 +93,7 @@ class Replay:
 
     def whole(self, wanted: "FailedFilter", *, dry_run: bool) -> None:
         """Everything in order: shown, agreed to, run, told. Ends with 1 where it did not come to its end."""
-        found = self.look(wanted, dry_run=dry_run)
+        found = self.look(wanted)
         if not self._quiet:
             show(found)
         run = None if dry_run else self.run(wanted, found)

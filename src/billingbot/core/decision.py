@@ -138,13 +138,5 @@ class Decision:
         """The unknown facts in the way that a source, or our own records, may still supply by themselves."""
         return tuple(name for name in self.missing if name.startswith(("usage.", "cancellation.", "history.")))
 
-    @property
-    def policy_would_refund(self) -> bool:
-        """True where the policy grants the refund, whether or not a limit hands it to a person."""
-        return self.recommendation is Recommendation.REFUND and self.reason in {
-            self.rule,
-            *(limit.value for limit in Limit),
-        }
-
 
 UNDECIDED_RULE = "undecided-rule"

@@ -84,9 +84,9 @@ class Desk:
     books: Books = UTC_BOOKS
     """How the books are kept: the zone of their months, the numbers of their accounts."""
     disputes: DisputeTerms = DEFAULT_TERMS
+    """How far ahead of the banks' deadlines we want to be."""
     comment_words: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: DEFAULT_WORDS)
     """By which a comment on a cancellation asks for money back, by language."""
-    """How far ahead of the banks' deadlines we want to be."""
     oidc: CompanySignIn | None = None
     """The company's own sign-in; None where people come in by link and password alone."""
     seal: Seal = NO_SEAL

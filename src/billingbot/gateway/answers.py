@@ -1,4 +1,5 @@
-"""What can come of asking Stripe to pay a refund: a closed union that never leaves the outcome to an exception."""
+"""What can come of a call that changes something at Stripe: closed unions that never leave the outcome to an
+exception."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +10,7 @@ from billingbot.core.evidence.dossier import Refund, Subscription
 
 
 class RefusalReason(StrEnum):
-    """Why Stripe will not pay this refund (https://docs.stripe.com/error-codes)."""
+    """Why Stripe will not do this (https://docs.stripe.com/error-codes)."""
 
     ALREADY_REFUNDED = "already_refunded"
     DISPUTED = "disputed"
@@ -33,7 +34,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """Stripe said no and moved nothing."""
+    """Stripe said no and did nothing."""
 
     reason: RefusalReason
     code: str | None
@@ -51,14 +52,14 @@ class NotDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownOutcome:
-    """The refund may have been made. Never a new key before its absence is proven."""
+    """It may have been done. Never a new key before its absence is proven."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Halted:
-    """The key is wrong or lacks the permission: nobody's refund goes out until a person mends it."""
+    """The key is wrong or lacks the permission: nothing more goes out until a person mends it."""
 
     why: str
 

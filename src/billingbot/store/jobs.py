@@ -213,11 +213,6 @@ def last_error_class() -> sa.ScalarSelect[Any]:
     return _of_last_failure(job_failures.c.error_class)
 
 
-def last_frame() -> sa.ScalarSelect[Any]:
-    """Where in our code a job's last kept failure was."""
-    return _of_last_failure(job_failures.c.frame)
-
-
 def _of_last_failure(column: sa.Column[Any]) -> sa.ScalarSelect[Any]:
     return (
         sa.select(column)

@@ -13,7 +13,6 @@ from billingbot.core.case import Doing
 from billingbot.store.schema import case_visits
 
 # A page says every ten seconds that it is still open: two may get lost before somebody counts as gone.
-RENEWED_EVERY: Final = timedelta(seconds=10)
 GONE_AFTER: Final = timedelta(seconds=25)
 _NOW: Final = sa.func.clock_timestamp()
 _HERE: Final = case_visits.c.seen_at > _NOW - GONE_AFTER

@@ -8,7 +8,7 @@ from typing import Final
 
 from billingbot.core.evidence import dossier
 from billingbot.core.ledger import EntryKind
-from billingbot.core.refund import AT_STRIPE, ENDED_BADLY, Origin, RefundIntent, state_of
+from billingbot.core.refund import AT_STRIPE, ENDED_BADLY, Origin, RefundIntent, RefundState, state_of
 
 
 class BreakKind(StrEnum):
@@ -207,11 +207,6 @@ def unknown_past_key(ours: RefundIntent) -> Mismatch:
     return _of_ours(BreakKind.OUTCOME_UNKNOWN_PAST_KEY, ours)
 
 
-def claims_stripe_has_it(ours: RefundIntent) -> bool:
-    """Whether our books say that this refund exists at Stripe."""
-    return ours.stripe_refund_id is not None or ours.state in AT_STRIPE
-
-
 def _of_ours(kind: BreakKind, ours: RefundIntent) -> Mismatch:
     return Mismatch(
         kind=kind,
@@ -233,7 +228,9 @@ def _same_status(ours: RefundIntent, found: dossier.Refund) -> bool:
     """A status that Stripe invented since agrees with an adopted refund that is kept as unknown for it."""
     state = state_of(found.status)
     if state is None:
-        return ours.origin is Origin.EXTERNAL and ours.stripe_refund_id == found.id and ours.state == "unknown"
+        return (
+            ours.origin is Origin.EXTERNAL and ours.stripe_refund_id == found.id and ours.state is RefundState.UNKNOWN
+        )
     return ours.state is state and ours.stripe_refund_id == found.id
 
 

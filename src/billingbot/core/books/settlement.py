@@ -66,11 +66,6 @@ class BalanceTransaction:
         """What it did to the balance."""
         return self.amount_minor - self.fee_minor
 
-    @property
-    def is_ours(self) -> bool:
-        """Whether it is about a refund or a dispute."""
-        return self.movement is not Movement.OTHER
-
 
 def settles(transaction: BalanceTransaction, amount_minor: int, currency: str) -> bool:
     """Whether its amount, without sign, is this amount settled: equal, or converted at its rate to a minor unit."""

@@ -116,11 +116,6 @@ class Verdict:
     lacking: tuple[str, ...]
     """Facts that were read and are not in the stored bytes: the catalogue gained them later."""
 
-    @property
-    def has_amount(self) -> bool:
-        """Whether a decision of this kind names what is left of the charge."""
-        return self.recommendation is Recommendation.REFUND
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Numbers:

@@ -10,7 +10,7 @@ from billingbot.core.access.powers import Power
 from billingbot.core.books.drawing import draw
 from billingbot.core.books.month import Closing, Month, MonthState
 from billingbot.core.books.settlement import TYPES
-from billingbot.core.books.statement import Frame, Statement
+from billingbot.core.books.statement import Frame
 from billingbot.core.errors import ConflictError, InputError, NotFoundError, RetryLaterError
 from billingbot.core.ids import Kind
 from billingbot.core.job import Actor, Job, backoff
@@ -185,7 +185,7 @@ def _page(desk: Desk, account: Account, at: Closing) -> None:
             balance.keep(connection, account.name, page.items)
 
 
-def _draw(desk: Desk, at: Closing) -> Statement:
+def _draw(desk: Desk, at: Closing) -> None:
     with step(desk) as this:
         signed = months.signed(this.db, at.account)
         last = next((one for one in reversed(signed) if one.month < at.month), None)
@@ -203,7 +203,6 @@ def _draw(desk: Desk, at: Closing) -> Statement:
         name = months.keep(this.db, at, drawn)
         body = {"month": at.month, "zone": at.zone, "statement": name, "breaks": len(drawn.breaks)}
         this.record(Draft(kind=EntryKind.MONTH_CLOSED, account=at.account, subject=at.id, actor=at.asked_by, body=body))
-    return drawn
 
 
 def _following(kind: str) -> str | None:

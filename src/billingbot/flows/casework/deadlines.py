@@ -1,6 +1,6 @@
 """Deadlines: people hear of a case that waits for them, of one that is nearly due, and of one that was.
 
-Where a bank waits, its own deadline is told of instead (`flows.dispute_deadlines`)."""
+Where a bank waits, its own deadline is told of instead (`flows.disputes.deadlines`)."""
 
 from collections.abc import Iterable
 

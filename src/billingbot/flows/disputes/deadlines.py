@@ -7,8 +7,6 @@ one came at all: the schedule asks again at each instant at which something is t
 from datetime import datetime
 from typing import Final
 
-import structlog
-
 from billingbot.core.case import Case, CaseState
 from billingbot.core.decision import Priority
 from billingbot.core.disputes.deadlines import BANK_DECIDES_WITHIN, MISSED, UNTAKEN, moved_due, next_alarm, passed
@@ -22,8 +20,6 @@ from billingbot.store import cases, database, dispute_cases, disputes
 from billingbot.store.disputes import KnownDispute
 
 _HOUR: Final = 3600
-
-log = structlog.get_logger(__name__)
 
 
 def follow_deadline(this: Step, desk: Desk, account: str, dispute_id: str) -> None:

@@ -13,7 +13,7 @@ from billingbot.store.views.explanation import Explanation, Redecided, explanati
 from billingbot.store.views.jobs import EventLine, Failure, JobFilter, JobLine, JobPage, job_list, job_page
 from billingbot.store.views.ledger import LedgerFilter, LedgerProof, entry_of, ledger_page, verify_ledger
 from billingbot.store.views.notices import DeliveryLine, NoticeFilter, NoticeLine, notice_list
-from billingbot.store.views.overview import Counts, Latencies, Latency, counts, latencies, oldest_due_job_seconds
+from billingbot.store.views.overview import Counts, counts, oldest_due_job_seconds
 from billingbot.store.views.paging import PAGE_ROWS, Page
 from billingbot.store.views.refunds import (
     AttemptLine,
@@ -44,8 +44,6 @@ __all__ = [
     "JobFilter",
     "JobLine",
     "JobPage",
-    "Latencies",
-    "Latency",
     "LedgerFilter",
     "LedgerProof",
     "NoticeFilter",
@@ -63,7 +61,6 @@ __all__ = [
     "explanation",
     "job_list",
     "job_page",
-    "latencies",
     "ledger_page",
     "live_against_people",
     "notice_list",

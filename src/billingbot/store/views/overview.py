@@ -1,8 +1,7 @@
-"""Reading the whole desk at a glance: how much waits and for how long, and how fast answers come."""
+"""Reading the whole desk at a glance: how much waits, and for how long."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -39,27 +38,6 @@ SELECT
      WHERE outcome IS NULL AND next_alarm_at IS NOT NULL) AS dispute_due_seconds
 """)
 
-# First time that anybody asked, to the first verdict, per case. Later looks at the same case do not count.
-_DECIDED: Final = """
-SELECT EXTRACT(EPOCH FROM min(d.decided_at) - min(r.asked_at)) AS seconds
-FROM cases c JOIN requests r ON r.case_id = c.id JOIN decisions d ON d.case_id = c.id AND d.purpose = 'assess'
-WHERE c.opened_at >= CAST(:since AS timestamptz) AND (CAST(:account AS text) IS NULL OR c.account = :account)
-GROUP BY c.id
-"""
-# First time that anybody asked, to Stripe's word that the money is on its way, per refund of ours.
-_REFUNDED: Final = """
-SELECT EXTRACT(EPOCH FROM f.settled_at - min(r.asked_at)) AS seconds
-FROM refunds f JOIN cases c ON c.id = f.case_id JOIN requests r ON r.case_id = c.id
-WHERE c.opened_at >= CAST(:since AS timestamptz) AND (CAST(:account AS text) IS NULL OR c.account = :account)
-    AND f.state = 'succeeded' AND f.origin = ANY (CAST(:origins AS text[]))
-GROUP BY f.id
-"""
-_SUMMARY: Final = """
-SELECT count(*), percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds),
-       percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds)
-FROM ({rows}) AS each WHERE seconds >= 0
-"""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
@@ -94,24 +72,6 @@ class Counts:
     """Until the first deadline of a dispute that awaits an answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Latency:
-    """Seconds that something took: the median and what 95 of 100 stayed under; None where it never happened."""
-
-    count: int
-    median_seconds: float | None
-    p95_seconds: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Latencies:
-    """How long people wait: for a verdict, for a refund, and for a refund that no person had to approve."""
-
-    request_to_decision: Latency
-    request_to_refund: Latency
-    request_to_automatic_refund: Latency
-
-
 def counts(connection: Connection) -> Counts:
     """Everything that gauges and the overview show, in one statement."""
     row = connection.execute(_COUNTS).one()
@@ -133,21 +93,6 @@ def oldest_due_job_seconds(connection: Connection) -> float | None:
     age = "SELECT EXTRACT(EPOCH FROM clock_timestamp() - min(run_at)) FROM jobs"
     due = "WHERE state = 'ready' AND run_at <= clock_timestamp()"
     return _seconds(connection.execute(sa.text(f"{age} {due}")).scalar_one())
-
-
-def latencies(connection: Connection, *, since: datetime | None = None, account: str | None = None) -> Latencies:
-    """How fast cases opened at or after `since` were decided and refunded; all cases where it is None."""
-    bounds: dict[str, object] = {"since": since.isoformat() if since else "-infinity", "account": account}
-    return Latencies(
-        request_to_decision=_latency(connection, _DECIDED, bounds),
-        request_to_refund=_latency(connection, _REFUNDED, {**bounds, "origins": ["policy", "person"]}),
-        request_to_automatic_refund=_latency(connection, _REFUNDED, {**bounds, "origins": ["policy"]}),
-    )
-
-
-def _latency(connection: Connection, rows: str, values: Mapping[str, object]) -> Latency:
-    found: Any = connection.execute(sa.text(_SUMMARY.format(rows=rows)), values).one()
-    return Latency(count=found[0], median_seconds=_seconds(found[1]), p95_seconds=_seconds(found[2]))
 
 
 def _seconds(value: Any) -> float | None:
