@@ -57,7 +57,7 @@ def bars(title: str, values: Sequence[Bar], *, empty: str = "Nothing yet.") -> M
         shown.append(parts)
     peak = max(values, key=lambda bar: bar.value + bar.rest)
     base = Markup('<line class="base" x1="0" x2="{}" y1="{}" y2="{}"/>').format(_WIDTH, _TOP + high, _TOP + high)
-    told = Markup('<text class="peak" x="{}" y="12">{}</text>').format(_LEFT, f"highest: {peak.told}")
+    told = Markup('<text class="peak" x="{}" y="14">{}</text>').format(_LEFT, f"highest: {peak.told}")
     linked = any(bar.href for bar in values)
     return _figure(title, _svg(title, base + told + Markup("").join(shown) + labels, role="group" if linked else "img"))
 

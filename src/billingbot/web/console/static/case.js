@@ -38,11 +38,11 @@ addEventListener("htmx:afterSettle", () => {
   if (isTyped()) told.hidden = false;
   else if (!told.dataset.read) {
     told.dataset.read = "yes";
-    htmx.ajax("GET", location.pathname, { target: "#main", select: "#main", swap: "outerHTML" });
+    htmx.ajax("GET", location.pathname, { target: "#page", select: "#page", swap: "outerHTML" });
   }
 });
 addEventListener("htmx:beforeSwap", (event) => {
-  if (event.detail.target.id !== "main" || !isTyped()) return; // somebody began to type while it was read
+  if (event.detail.target.id !== "page" || !isTyped()) return; // somebody began to type while it was read
   event.detail.shouldSwap = false;
   if (note()) note().hidden = false;
 });
