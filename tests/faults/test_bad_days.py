@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.flows.shop import Shop
+from tests.flows.shop import Shop, in_days
 
 from billingbot.core.case import CaseState
 from billingbot.core.job import Actor
@@ -126,6 +126,21 @@ def test_a_charge_that_cannot_be_read_is_soon_with_a_person_who_is_told_the_fiel
     review.ask_again(shop.desk, shop.person(case_id), "it can be read again")
     shop.work()
     shop.assert_paid_once(charge)
+
+
+def test_a_dispute_that_cannot_be_read_is_told_of_long_before_its_deadline(shop: Shop) -> None:
+    _, charge = shop.charged_trial()
+    dispute = shop.stripe.dispute(charge, due_by=in_days(5))["id"]
+    shop.skip_events()
+    shop.sandbox.state.tables["dispute"].rows[dispute]["reason"] = None
+    shop.stripe.post(f"/disputes/{dispute}", metadata={"seen": "yes"})
+    shop.deliver()
+    for _ in range(5):
+        shop.work()
+        shop.hurry()
+    [job] = shop.rows("SELECT state, last_error FROM jobs WHERE actor = 'interpret' AND state <> 'done'")
+    assert (job.state, job.last_error) == ("failed", f"dispute {dispute}: reason: expected a text, got NoneType")
+    assert [row.kind for row in shop.rows("SELECT kind FROM notices")] == ["job_failed"]
 
 
 def test_a_refund_that_cannot_be_looked_at_again_for_hours_is_withdrawn_and_ends_with_a_person(shop: Shop) -> None:

@@ -70,3 +70,7 @@ class StripeForbiddenError(StripeFaultError):
 
 class StripeAnswerError(StripeFaultError):
     """Stripe answered something we cannot read: names the object and field. Never guessed at."""
+
+
+class StripeFieldError(StripeAnswerError):
+    """An object of Stripe's has a field that is missing or of another kind than we know: waiting changes nothing."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NoReturn
 
-from billingbot.core.errors import StripeAnswerError
+from billingbot.core.errors import StripeFieldError
 
 # Stripe's own ceiling is 99999999 minor units for most currencies, twelve digits for a few; this one keeps any
 # amount and any sum of them inside a database's 64 bits.
@@ -13,12 +13,12 @@ _LARGEST_AMOUNT: Final = 10**15
 
 
 class Fields:
-    """One object. Each method reads one field; a missing or wrong one raises StripeAnswerError naming it."""
+    """One object. Each method reads one field; a missing or wrong one raises StripeFieldError naming it."""
 
     def __init__(self, raw: object, kind: str | None, name: str | None = None) -> None:
         self._name = name or _named(raw, kind)
         if not isinstance(raw, Mapping):
-            raise StripeAnswerError(f"{self._name}: expected an object, got {type(raw).__name__}")
+            raise StripeFieldError(f"{self._name}: expected an object, got {type(raw).__name__}")
         self._raw: Mapping[str, Any] = raw
         if kind is not None and raw.get("object") != kind:
             self._refuse("object", f"expected {kind}")
@@ -180,7 +180,7 @@ class Fields:
         return {name: _storable(value) for name, value in self._raw.items() if isinstance(value, str) and value}
 
     def _refuse(self, field: str, expected: str) -> NoReturn:
-        raise StripeAnswerError(f"{self._name}: {field}: {expected}, got {type(self._raw.get(field)).__name__}")
+        raise StripeFieldError(f"{self._name}: {field}: {expected}, got {type(self._raw.get(field)).__name__}")
 
 
 def _named(raw: object, kind: str | None) -> str:

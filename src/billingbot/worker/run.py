@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import structlog
 
-from billingbot.core.errors import BillingbotError, LeaseLostError, RetryLaterError, StripeAnswerError
+from billingbot.core.errors import BillingbotError, LeaseLostError, RetryLaterError, StripeAnswerError, StripeFieldError
 from billingbot.core.job import MOST_ATTEMPTS, Actor, Job, backoff
 from billingbot.flows import privacy_searches
 from billingbot.flows.abandon import abandon
@@ -113,8 +113,9 @@ def _failed(desk: Desk, job: Job, fault: Exception) -> None:
 
 
 def _is_hopeless(job: Job, fault: Exception) -> bool:
-    """Whether it will not get better by waiting, and somebody waits: a case whose charge cannot be read."""
-    return job.actor is Actor.ASSESS and isinstance(fault, StripeAnswerError) and job.attempts >= _READS_IN_VAIN
+    """Whether it will not get better by waiting, and somebody waits: a customer for a case, or perhaps a bank."""
+    hopeless = {Actor.ASSESS: StripeAnswerError, Actor.INTERPRET: StripeFieldError}.get(job.actor)
+    return hopeless is not None and isinstance(fault, hopeless) and job.attempts >= _READS_IN_VAIN
 
 
 def _says(fault: Exception) -> str:
