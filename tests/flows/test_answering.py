@@ -530,6 +530,15 @@ def test_a_large_dispute_is_accepted_by_two_people(shop: Shop) -> None:
     assert at_stripe(shop, dispute)["status"] == "lost"
 
 
+def test_an_amount_that_has_come_to_want_two_people_since_it_was_asked_for_takes_two(shop: Shop) -> None:
+    _, _, dispute = disputed(shop)
+    asked, _ = accepting.ask_to_accept(shop.desk, act(dispute, "kim"))
+    shop.allow(second_approval_above={"usd": 1000})
+    with pytest.raises(ConflictError, match="somebody else confirms"):
+        accepting.confirm_acceptance(shop.desk, dispute, asked.id, by="kim")
+    assert accepting.confirm_acceptance(shop.desk, dispute, asked.id, by="ada").needs_second
+
+
 def test_an_asking_that_was_taken_back_or_too_long_ago_confirms_nothing(shop: Shop) -> None:
     _, _, dispute = disputed(shop)
     taken, _ = accepting.ask_to_accept(shop.desk, act(dispute))

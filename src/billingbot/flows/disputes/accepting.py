@@ -43,7 +43,7 @@ def ask_to_accept(desk: Desk, act: AnswerAct) -> tuple[AnswerIntent, Dispute]:
     account = desk.account(act.account)
     dispute = account.stripe.dispute(act.dispute_id)
     stage = _must_be_open(desk, account, act.dispute_id).stage
-    two = desk.policy_for(None).limits.wants_two(dispute.amount_minor, dispute.currency)
+    two = _wants_two(desk, dispute)
     with step(desk) as this:
         row, _ = draft_row(this, account, dispute)
         answer_drafts.get(this.db, row.id, lock=True)
@@ -83,14 +83,15 @@ def confirm_acceptance(desk: Desk, dispute_id: str, answer_id: str, *, by: str) 
         intent = answers.get(this.db, answer_id, lock=True)
         if intent.state is not _S.ASKED or not _holds(this, intent, standing.dispute, standing.stage):
             raise ConflictError(f"dispute {intent.dispute_id}: nothing waits to be confirmed; ask to accept it again")
-        if intent.needs_second:
+        two = intent.needs_second or _wants_two(desk, standing.dispute)  # a policy published since has its say
+        if two:
             key, through = answers.first_word(this.db, intent.id)
             if key == person_key(by):
                 raise ConflictError(f"dispute {intent.dispute_id}: {intent.first_by} has asked; somebody else confirms")
             not_the_same_way(f"dispute {intent.dispute_id}", through, desk.through)
         act = AnswerAct(account=intent.account, dispute_id=intent.dispute_id, by=by)
         refuse_beside(this, act, AnswerKind.ACCEPT, standing.stage)
-        word = {"decided_by": by, "decided_key": person_key(by), "decided_through": desk.through}
+        word = {"decided_by": by, "decided_key": person_key(by), "decided_through": desk.through, "needs_second": two}
         confirmed = answers.set_state(this.db, intent, _S.INTENDED, **word)
         this.enqueue(Actor.ANSWER, confirmed.id)
         body = {
@@ -119,6 +120,10 @@ def _asking(connection: Connection, dispute_id: str, answer_id: str, *, lock: bo
     if intent.dispute_id != dispute_id:
         raise NotFoundError(f"dispute {dispute_id}: {answer_id} is none of its; it was asked of another dispute")
     return intent
+
+
+def _wants_two(desk: Desk, dispute: Dispute) -> bool:
+    return desk.policy_for(None).limits.wants_two(dispute.amount_minor, dispute.currency)
 
 
 def _must_be_open(desk: Desk, account: Account, dispute_id: str) -> Standing:
