@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -68,24 +68,18 @@ def read_config(environment: Environment) -> Config:
     try:
         file = read_file(environment.config)
     except ConfigError as fault:  # not even readable: the policy's problems can be told all the same
-        raise ConfigError([*fault.problems, *_problems_of_policy(environment.policy)]) from None
-    problems: list[str] = []
-    accounts, evidence, policy = None, None, None
+        problems = [*fault.problems]
+        _told(problems, lambda: read_policy(environment.policy))
+        raise ConfigError(problems) from None
+    problems, accounts = [], None
     try:
         accounts = read_accounts(environment, file)
     except NoAccountError:
         raise  # the newcomer's first run: nothing else matters yet
     except ConfigError as fault:
         problems += fault.problems
-    try:
-        evidence = read_evidence_config(file.text, file=str(file.path))
-        build_sources(evidence, file.path.parent, _NoRecords())
-    except ConfigError as fault:
-        problems += fault.problems
-    try:
-        policy = read_policy(environment.policy)
-    except ConfigError as fault:
-        problems += fault.problems
+    evidence = _told(problems, lambda: read_sources(file))
+    policy = _told(problems, lambda: read_policy(environment.policy))
     clauses = policy.clauses if policy is not None else None
     routes = _told(problems, lambda: read_routes(file))
     mail = _told(problems, lambda: read_mail(file))
@@ -115,14 +109,6 @@ def _told(problems: list[str], read: Callable[[], T]) -> T | None:
     except ConfigError as fault:
         problems += fault.problems
         return None
-
-
-def _problems_of_policy(path: Path) -> Sequence[str]:
-    try:
-        read_policy(path)
-    except ConfigError as fault:
-        return fault.problems
-    return ()
 
 
 def read_policy(path: Path) -> Policy:
@@ -179,24 +165,26 @@ def runtime(config: Config, *, database_url: str, redis_url: str, pool_size: int
         engine.dispose()
 
 
+def read_sources(file: ConfigFile) -> EvidenceConfig:
+    """The configured sources, each built once and let go again: nobody is asked anything.
+
+    ConfigError carries the problems of all of them.
+    """
+    evidence = read_evidence_config(file.text, file=str(file.path))
+    build_sources(evidence, file.path.parent, _NoRecords())
+    return evidence
+
+
 def build_sources(
     evidence: EvidenceConfig, base_dir: Path, records: "_Records | _NoRecords"
 ) -> tuple[tuple[UsageSource, ...], tuple[SupportSource, ...]]:
     """Usage and support sources; ConfigError carries the problems of both."""
     problems: list[str] = []
-    usage: tuple[UsageSource, ...] = ()
-    support: tuple[SupportSource, ...] = ()
-    try:
-        usage = build_usage_sources(evidence, os.environ, base_dir, records)
-    except ConfigError as fault:
-        problems += fault.problems
-    try:
-        support = build_support_sources(evidence, os.environ, base_dir)
-    except ConfigError as fault:
-        problems += fault.problems
+    usage = _told(problems, lambda: build_usage_sources(evidence, os.environ, base_dir, records))
+    support = _told(problems, lambda: build_support_sources(evidence, os.environ, base_dir))
     if problems:
         raise ConfigError(problems)
-    return usage, support
+    return usage or (), support or ()
 
 
 def new_id(kind: Kind) -> str:

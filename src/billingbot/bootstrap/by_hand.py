@@ -1,12 +1,10 @@
 """By hand: a desk for one act of a person at the command line, with no more configuration than the act needs."""
 
 import logging
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
-from pathlib import Path
 
 import structlog
 
@@ -16,11 +14,6 @@ from billingbot.bootstrap.house_texts import read_house_texts
 from billingbot.bootstrap.settings import Environment, read_file
 from billingbot.bootstrap.sign_in import read_seal
 from billingbot.bootstrap.telemetry import strike_out
-from billingbot.core.errors import ConfigError
-from billingbot.core.evidence.usage import Subject
-from billingbot.evidence.build import build_support_sources, build_usage_sources
-from billingbot.evidence.config import EvidenceConfig
-from billingbot.evidence.push import PushedAnswer
 from billingbot.flows.desk import Bell, Desk
 from billingbot.store.database import make_engine
 from billingbot.worker.doorbell import RedisBell, make_broker
@@ -104,30 +97,3 @@ def desk_by_hand(
 def _by_name(name: str, *, livemode: bool) -> AccountSettings:
     key = f"rk_{'live' if livemode else 'test'}_none"
     return AccountSettings(name=name, livemode=livemode, api_key=key, secrets=(), api_base=None, stripe_account=None)
-
-
-def check_sources(evidence: EvidenceConfig, base_dir: Path) -> None:
-    """Builds every source and lets it go again. ConfigError carries all problems; nobody is asked anything."""
-    problems: list[str] = []
-    for build in (_build_usage, _build_support):
-        try:
-            build(evidence, base_dir)
-        except ConfigError as fault:
-            problems += fault.problems
-    if problems:
-        raise ConfigError(problems)
-
-
-def _build_usage(evidence: EvidenceConfig, base_dir: Path) -> None:
-    build_usage_sources(evidence, os.environ, base_dir, _NobodyAsked())
-
-
-def _build_support(evidence: EvidenceConfig, base_dir: Path) -> None:
-    build_support_sources(evidence, os.environ, base_dir)
-
-
-class _NobodyAsked:
-    """Records of pushed activity for sources that are only looked at."""
-
-    def activity(self, *, account: str, livemode: bool, source: str, subject: Subject) -> PushedAnswer:
-        raise RuntimeError("the sources are only being checked")

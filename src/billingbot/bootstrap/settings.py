@@ -214,37 +214,32 @@ class DeskSection(BaseModel):
     """Where people reach the screens, for links in notices."""
 
 
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class _Sections(BaseModel):
+    model_config = ConfigDict(frozen=True)
 
     accounts: tuple[AccountSection, ...] = ()
     desk: DeskSection = DeskSection()
+    notifications: tuple[NotificationSection, ...] = ()
+    mail: MailSection | None = None
+    disputes: DisputesSection = DisputesSection()
+    cancellation_comments: CommentsSection = CommentsSection()
+    finance: FinanceSection = FinanceSection()
+    sign_in: SignInSection = SignInSection()
+
+
+class _File(_Sections):
+    model_config = ConfigDict(extra="forbid")
+
     usage: tuple[object, ...] = ()
     """Read by `billingbot.evidence`, which knows its sources."""
     support: tuple[object, ...] = ()
-    notifications: tuple[NotificationSection, ...] = ()
-    mail: MailSection | None = None
-    disputes: DisputesSection = DisputesSection()
-    cancellation_comments: CommentsSection = CommentsSection()
-    finance: FinanceSection = FinanceSection()
-    sign_in: SignInSection = SignInSection()
 
 
-class ConfigFile(BaseModel):
+class ConfigFile(_Sections):
     """What this module reads of `billingbot.toml`, with the text for the readers of other sections."""
-
-    model_config = ConfigDict(frozen=True)
 
     path: Path
     text: str
-    accounts: tuple[AccountSection, ...]
-    desk: DeskSection
-    notifications: tuple[NotificationSection, ...] = ()
-    mail: MailSection | None = None
-    disputes: DisputesSection = DisputesSection()
-    cancellation_comments: CommentsSection = CommentsSection()
-    finance: FinanceSection = FinanceSection()
-    sign_in: SignInSection = SignInSection()
 
 
 def read_environment() -> Environment:
@@ -260,7 +255,7 @@ def read_file(path: Path) -> ConfigFile:
     if not path.exists():
         if path != DEFAULT_CONFIG:
             raise ConfigError([f"{path}: there is no such file (BILLINGBOT_CONFIG)"])
-        return ConfigFile(path=path, text="", accounts=(), desk=DeskSection())
+        return ConfigFile(path=path, text="")
     try:
         text = path.read_text(encoding="utf-8")
         document = tomllib.loads(text)
@@ -273,18 +268,7 @@ def read_file(path: Path) -> ConfigFile:
             f"{path}:{_line(text, error['loc'])}: {_where(error['loc'])}: {error['msg']}" for error in fault.errors()
         ]
         raise ConfigError(problems) from None
-    return ConfigFile(
-        path=path,
-        text=text,
-        accounts=file.accounts,
-        desk=file.desk,
-        notifications=file.notifications,
-        mail=file.mail,
-        disputes=file.disputes,
-        cancellation_comments=file.cancellation_comments,
-        finance=file.finance,
-        sign_in=file.sign_in,
-    )
+    return ConfigFile(path=path, text=text, **{name: getattr(file, name) for name in _Sections.model_fields})
 
 
 def _variable(error: object) -> str:

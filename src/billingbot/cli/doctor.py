@@ -81,12 +81,10 @@ def _policy(environment: "Environment") -> Findings:
 
 
 def _sources(file: "ConfigFile") -> Findings:
-    from billingbot.bootstrap.by_hand import check_sources
-    from billingbot.evidence.config import read_evidence_config
+    from billingbot.bootstrap.build import read_sources
 
     try:
-        evidence = read_evidence_config(file.text, file=str(file.path))
-        check_sources(evidence, file.path.parent)
+        evidence = read_sources(file)
     except ConfigError as fault:
         yield from _bad("sources", fault)
         return
