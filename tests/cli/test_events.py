@@ -64,6 +64,9 @@ def test_a_month_is_read_while_somebody_waits_and_its_events_are_shown_and_repla
         (("backfill", "--since", "40d"), "since: expected at most 29 days ago"),
         (("replay", "--name", "x"), "why: "),
         (("list", "--since", "2026-01-01"), "--since: "),
+        # Before the first id that there can be, an empty list would have been the answer.
+        (("list", "--since", "1969-12-31T00:00:00Z"), "--since: expected a time between 2000 and 2100"),
+        (("list", "--until", "0001-01-01T00:00:00+01:00"), "--until: expected a time between 2000 and 2100"),
     ],
 )
 def test_what_cannot_be_read_is_refused(settings: Settings, words: tuple[str, ...], says: str) -> None:

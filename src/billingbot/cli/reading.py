@@ -9,18 +9,25 @@ from typing import TypeVar
 
 from billingbot.core.errors import InputError
 from billingbot.core.money import Money, minor_unit_digits
+from billingbot.core.wording import YEARS
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def instant(option: str, text: str) -> datetime:
     """An instant in UTC. InputError where it is none, or has no zone: nobody should guess whose midnight it is."""
+    return _instant(option, text, "expected a time with a zone, such as 2026-03-01T09:00:00Z")
+
+
+def _instant(option: str, text: str, expected: str) -> datetime:
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         at = None
     if at is None or at.tzinfo is None:
-        raise InputError(option, "expected a time with a zone, such as 2026-03-01T09:00:00Z")
+        raise InputError(option, expected)
+    if at.year not in YEARS:
+        raise InputError(option, "expected a time between 2000 and 2100")
     return at.astimezone(UTC)
 
 
@@ -47,22 +54,16 @@ def _instant_or_span(option: str, text: str, sign: int, meaning: str) -> datetim
     span = _SPAN.fullmatch(text)
     if span is not None:
         return datetime.now(UTC) + sign * timedelta(**{_UNITS[span[2]]: int(span[1])})
-    try:
-        return instant(option, text)
-    except InputError:
-        expected = f"expected a time with a zone, such as 2026-03-01T09:00:00Z, or {meaning}: 90m, 36h, 7d"
-        raise InputError(option, expected) from None
+    return _instant(
+        option, text, f"expected a time with a zone, such as 2026-03-01T09:00:00Z, or {meaning}: 90m, 36h, 7d"
+    )
 
 
 def day_or_instant(option: str, text: str) -> datetime:
     """An instant, how long ago it was, or the beginning of a day in UTC, as the days of limits are. InputError else."""
     if len(text) == len("2026-03-01"):
-        try:
-            return datetime.fromisoformat(f"{text}T00:00:00Z")
-        except ValueError:
-            raise InputError(
-                option, "expected a day such as 2026-03-01, a time with a zone, or how long ago: 90d"
-            ) from None
+        expected = "expected a day such as 2026-03-01, a time with a zone, or how long ago: 90d"
+        return _instant(option, f"{text}T00:00:00Z", expected)
     return instant_or_ago(option, text)
 
 

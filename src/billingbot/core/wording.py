@@ -6,6 +6,8 @@ from billingbot.core.errors import InputError
 
 MOST_TEXT: Final = 10_000
 MOST_WHY: Final = 1_000
+YEARS: Final = range(2000, 2100)
+"""Of the times that people write: ids, which are ordered by time, have no room for 1969, nor zones for year 1."""
 
 
 def text_of(field: str, text: str) -> str:

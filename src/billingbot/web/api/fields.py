@@ -8,11 +8,11 @@ from pydantic_core import PydanticCustomError
 
 from billingbot.core.errors import NotFoundError
 from billingbot.core.ids import Kind, is_id
+from billingbot.core.wording import YEARS
 
 # The largest page: a screenful of screens, and still one fast statement.
 MOST_ROWS: Final = 200
 # Times of a refund desk: after Stripe began, and before a typing error.
-_YEARS: Final = range(2000, 2100)
 # What JSON readers in every language hold exactly.
 MOST_COUNT: Final = 2**53 - 1
 
@@ -44,7 +44,7 @@ def _written_time(value: Any) -> Any:
 def _utc(at: datetime) -> datetime:
     if at.tzinfo is None:
         raise PydanticCustomError("no_zone", "expected an ISO 8601 time with its zone")
-    if at.year not in _YEARS:
+    if at.year not in YEARS:
         raise PydanticCustomError("far_off", "expected a time between 2000 and 2100")
     return at.astimezone(UTC)
 
