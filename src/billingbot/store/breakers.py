@@ -71,11 +71,16 @@ def pace(connection: Connection, account: str) -> Pace:
 
     Counting begins anew when a person closes the breaker: they have seen what was before.
     """
-    closed = sa.select(breakers.c.closed_at).where(breakers.c.account == account).scalar_subquery()
-    day = sa.func.greatest(_NOW - SHARE_OVER, closed)
+    closed = connection.execute(
+        sa.select(breakers.c.closed_at).where(breakers.c.account == account)
+    ).scalar_one_or_none()
+    # The clock as a value: no index is entered by a clock that may move while it is read.
+    now = database.now(connection)
+    day, hour = (now - over if closed is None else max(now - over, closed) for over in (SHARE_OVER, PACE_OVER))
     left = (refunds.c.account == account, refunds.c.origin == Origin.POLICY, refunds.c.state.not_in(_NEVER_LEFT))
     within = sa.select(
-        sa.func.count().filter(refunds.c.intended_at > sa.func.greatest(_NOW - PACE_OVER, closed)), sa.func.count()
+        sa.func.count().filter(refunds.c.intended_at > hour),
+        sa.func.count(),
     ).where(*left, refunds.c.intended_at > day)
     in_hour, in_day = connection.execute(within).one()
     decided = sa.select(sa.func.count()).where(cases.c.account == account, cases.c.decided_at > day)

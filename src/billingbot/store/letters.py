@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from billingbot.core.case import CaseState
 from billingbot.core.errors import NotFoundError
 from billingbot.core.letter import Letter, LetterState
+from billingbot.store import database
 from billingbot.store.schema import cases, letters
 
 _NOW: Final = sa.func.clock_timestamp()
@@ -55,7 +56,7 @@ def due(connection: Connection, *, closed_within: timedelta, limit: int) -> Sequ
             cases.c.reply.is_not(None),
             cases.c.assignee.is_(None),
             cases.c.outcome.not_in(("denied", "joined")),
-            cases.c.closed_at > _NOW - closed_within,
+            cases.c.closed_at > database.now(connection) - closed_within,
             ~sa.exists().where(letters.c.case_id == cases.c.id),
         )
         .limit(limit)

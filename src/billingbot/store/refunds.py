@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -294,11 +294,13 @@ def spent_today(connection: Connection, account: str, currency: str) -> Spent:
     The lock makes the sum and the intent that follows it one step: racing workers cannot pass a limit together.
     """
     database.advisory_lock(connection, f"budget:{account}")
+    # The clock after the lock, as a value: no index is entered by a clock that may move while it is read.
+    midnight = database.now(connection).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     in_currency = sa.func.sum(refunds.c.amount_minor).filter(refunds.c.currency == currency)
     row = connection.execute(
         sa.select(sa.func.count(), sa.func.coalesce(in_currency, 0))
         .where(refunds.c.account == account, refunds.c.origin == Origin.POLICY)
-        .where(refunds.c.state.in_(LIVE_STATES), refunds.c.intended_at >= sa.func.date_trunc("day", _NOW, "UTC"))
+        .where(refunds.c.state.in_(LIVE_STATES), refunds.c.intended_at >= midnight)
     ).one()
     return Spent(count=row[0], amount_minor=int(row[1]))
 
