@@ -213,7 +213,7 @@ def _case(
         "succeeded",
         "person" if approved else "policy",
         names.decision,
-        person or "policy",
+        person or f"policy:{policy.id}@{policy.version}",
         names.at,
         names.customer,
         verdict.clause,

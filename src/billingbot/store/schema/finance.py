@@ -40,6 +40,12 @@ balance_transactions = Table(
     Column("booked_in", Text),
     Index("ix_balance_transactions_source", "account", "source"),
     Index("ix_balance_transactions_created_at", "account", "created_at"),
+    # What disputes did, a few among many refunds.
+    Index(
+        "ix_balance_transactions_disputes",
+        "created_at",
+        postgresql_where=text("movement IN ('withdrawn', 'reinstated')"),
+    ),
     Index("ix_balance_transactions_unbooked", "account", "created_at", postgresql_where=text("booked_in IS NULL")),
 )
 

@@ -96,6 +96,8 @@ refunds = Table(
             "asked_at",
         ],
     ),
+    # What one person decided, and what of the policy's is looked for by its name.
+    Index("ix_refunds_decided_by", "decided_by", "id"),
     # What is on its way is little and asked for often; what has ended is much and asked for by other names.
     Index("ix_refunds_open", "state", postgresql_where=text("state NOT IN ('succeeded', 'refused', 'withdrawn')")),
     Index(

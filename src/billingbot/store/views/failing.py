@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -35,18 +35,18 @@ SELECT g.error_class, g.frame, count(*) FILTER (WHERE g.state = 'failed') AS fai
     count(*) FILTER (WHERE g.state = 'ready') AS retrying, max(g.at) AS last_at,
     array_agg(DISTINCT g.actor) AS actors,
     (array_agg(g.error ORDER BY g.at DESC))[1] AS error,
-    count(DISTINCT CASE WHEN g.actor IN ('assess', 'recheck') THEN g.subject
-        ELSE coalesce(r.case_id, c.case_id, l.case_id) END) AS cases,
+    count(DISTINCT CASE
+        WHEN g.actor IN ('assess', 'recheck') THEN g.subject
+        WHEN g.actor IN ('submit', 'settle') THEN (SELECT case_id FROM refunds WHERE id = g.subject)
+        WHEN g.actor = 'cancel' THEN (SELECT case_id FROM cancellations WHERE id = g.subject)
+        WHEN g.actor = 'deliver' THEN (SELECT case_id FROM letters WHERE id = g.subject) END) AS cases,
     (SELECT min(at) FROM job_failures w WHERE w.job_id = min(g.id)) AS first_at
 FROM ({_FAILING}) AS g
-LEFT JOIN refunds r ON g.actor IN ('submit', 'settle') AND r.id = g.subject
-LEFT JOIN cancellations c ON g.actor = 'cancel' AND c.id = g.subject
-LEFT JOIN letters l ON g.actor = 'deliver' AND l.id = g.subject
 GROUP BY g.error_class, g.frame ORDER BY max(g.at) DESC
 """)  # noqa: S608  # a part of ours
 _BY_HOUR: Final = sa.text("""
 SELECT error_class, frame, date_trunc('hour', at) AS hour, count(*) AS n FROM job_failures
-WHERE at >= date_trunc('hour', clock_timestamp()) - CAST(:span AS interval) GROUP BY 1, 2, 3
+WHERE at >= CAST(:since AS timestamptz) GROUP BY 1, 2, 3
 """)
 _TABS: Final = sa.text("""
 SELECT
@@ -108,7 +108,7 @@ def failing(connection: Connection) -> tuple[FailingGroup, ...]:
     if not rows:
         return ()
     now: datetime = connection.execute(sa.text("SELECT date_trunc('hour', clock_timestamp())")).scalar_one()
-    hours = _by_hour(connection.execute(_BY_HOUR, {"span": f"{HOURS - 1} hours"}).all(), now)
+    hours = _by_hour(connection.execute(_BY_HOUR, {"since": now - timedelta(hours=HOURS - 1)}).all(), now)
     return tuple(_group(row, hours.get((row.error_class, row.frame), (0,) * HOURS)) for row in rows)
 
 

@@ -22,6 +22,8 @@ _FIELDS: Final = tuple(RefundIntent.__slots__)
 # own the two are milliseconds apart, and a day of room costs nothing.
 _ROOM: Final = timedelta(days=1)
 _WAS_DENIED: Final = (cases.c.state == CaseState.CLOSED, cases.c.outcome == "denied")
+# How a policy is written that decided; it approves nothing.
+_POLICY: Final = "policy:"
 # Combinations of a desk with many people; a list to choose from is of no use beyond that.
 _MOST_FACETS: Final = 2_000
 # What is chosen in an address is offered anyhow; what none of so many refunds has is hardly looked for.
@@ -323,13 +325,20 @@ def _conditions(filters: LogFilter, *, in_order: bool = True) -> list[sa.ColumnE
     if filters.clause is not None:
         found.append(refunds.c.clause == filters.clause if filters.clause else refunds.c.clause.is_(None))
     if filters.person is not None:
-        of_it = approvals.alias()
-        # One list, made once: whoever is looked for approved few of a desk's refunds.
-        approved = sa.select(of_it.c.refund_id).where(
-            of_it.c.refund_id.is_not(None), sa.or_(of_it.c.maker == filters.person, of_it.c.checker == filters.person)
-        )
-        found.append(sa.or_(refunds.c.decided_by == filters.person, refunds.c.id.in_(approved)))
+        decided = refunds.c.decided_by == filters.person
+        found.append(decided if filters.person.startswith(_POLICY) else refunds.c.id.in_(_of_person(filters.person)))
     return found
+
+
+def _of_person(person: str) -> sa.CompoundSelect[Any]:
+    """The refunds that somebody decided or approved, as one list from indexes: of some it is a handful."""
+    decided, approved = refunds.alias().c, approvals.alias().c
+    return sa.union_all(
+        sa.select(decided.id).where(decided.decided_by == person),
+        sa.select(approved.refund_id).where(
+            approved.refund_id.is_not(None), sa.or_(approved.maker == person, approved.checker == person)
+        ),
+    )
 
 
 def _with_settlement(connection: Connection, lines: Sequence[LogLine]) -> tuple[LogLine, ...]:
