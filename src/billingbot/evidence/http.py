@@ -138,28 +138,31 @@ def _check_status(status: int) -> None:
 
 def usage_over_http(section: UsageHttp, question: HttpQuestion, subject: Subject, now: datetime) -> UsageReading:
     """What the endpoint says about the customer's usage. UnansweredError where it says nothing usable."""
-    try:
-        answer = question.fetch(subject)
-    except NotThereError:
-        if section.not_found == "unknown":
-            raise
+    fields = _fields(section, question, subject)
+    if fields is None:
         return UsageReading(coverage=always(now))
-    fields = pick(answer, section.map.paths(), may_be_absent=section.map.may_be_absent)
     reading = read_usage(fields, now=now)
     return replace(reading, coverage=always(now)) if section.covers else reading
 
 
 def support_over_http(section: SupportHttp, question: HttpQuestion, subject: Subject, now: datetime) -> SupportReading:
     """What the endpoint says about a wish to cancel. UnansweredError where it says nothing usable."""
+    fields = _fields(section, question, subject)
+    if fields is None:
+        return SupportReading(coverage=always(now))
+    reading = read_support(fields, now=now)
+    return replace(reading, coverage=always(now)) if section.covers else reading
+
+
+def _fields(section: UsageHttp | SupportHttp, question: HttpQuestion, subject: Subject) -> Mapping[str, object] | None:
+    """The fields of the answer; None where the customer is not there and that means that there is nothing."""
     try:
         answer = question.fetch(subject)
     except NotThereError:
         if section.not_found == "unknown":
             raise
-        return SupportReading(coverage=always(now))
-    fields = pick(answer, section.map.paths(), may_be_absent=section.map.may_be_absent)
-    reading = read_support(fields, now=now)
-    return replace(reading, coverage=always(now)) if section.covers else reading
+        return None
+    return pick(answer, section.map.paths(), may_be_absent=section.map.may_be_absent)
 
 
 def _decode(body: bytes) -> object:

@@ -61,20 +61,7 @@ class GuardedUsage:
             reading = self.guard.ask(lambda: self.read(subject, now))
         except UnansweredError as fault:
             return unanswered_usage(self.name, why=str(fault), now=now, max_age=self.max_age)
-        return UsageReport(
-            source=self.name,
-            asked_at=now,
-            answered=True,
-            why=None,
-            first_at=reading.first_at,
-            last_at=reading.last_at,
-            events=reading.events,
-            tag_installed_at=reading.tag_installed_at,
-            api_connected_at=reading.api_connected_at,
-            used=reading.used,
-            coverage=reading.coverage,
-            max_age=self.max_age,
-        )
+        return _usage(self.name, reading, why=None, now=now, max_age=self.max_age)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,44 +79,46 @@ class GuardedSupport:
             reading = self.guard.ask(lambda: self.read(subject, now))
         except UnansweredError as fault:
             return unanswered_support(self.name, why=str(fault), now=now, max_age=self.max_age)
-        return SupportReport(
-            source=self.name,
-            asked_at=now,
-            answered=True,
-            why=None,
-            cancellation_asked_at=reading.cancellation_asked_at,
-            coverage=reading.coverage,
-            max_age=self.max_age,
-        )
+        return _support(self.name, reading, why=None, now=now, max_age=self.max_age)
 
 
 def unanswered_usage(name: str, *, why: str, now: datetime, max_age: timedelta = timedelta()) -> UsageReport:
     """The report of a usage source that gave no usable answer."""
-    return UsageReport(
-        source=name,
-        asked_at=now,
-        answered=False,
-        why=why,
-        first_at=None,
-        last_at=None,
-        events=None,
-        tag_installed_at=None,
-        api_connected_at=None,
-        used=False,
-        coverage=(),
-        max_age=max_age,
-    )
+    return _usage(name, UsageReading(), why=why, now=now, max_age=max_age)
 
 
 def unanswered_support(name: str, *, why: str, now: datetime, max_age: timedelta = timedelta()) -> SupportReport:
     """The report of a support source that gave no usable answer."""
+    return _support(name, SupportReading(), why=why, now=now, max_age=max_age)
+
+
+def _usage(name: str, reading: UsageReading, *, why: str | None, now: datetime, max_age: timedelta) -> UsageReport:
+    return UsageReport(
+        source=name,
+        asked_at=now,
+        answered=why is None,
+        why=why,
+        first_at=reading.first_at,
+        last_at=reading.last_at,
+        events=reading.events,
+        tag_installed_at=reading.tag_installed_at,
+        api_connected_at=reading.api_connected_at,
+        used=reading.used,
+        coverage=reading.coverage,
+        max_age=max_age,
+    )
+
+
+def _support(
+    name: str, reading: SupportReading, *, why: str | None, now: datetime, max_age: timedelta
+) -> SupportReport:
     return SupportReport(
         source=name,
         asked_at=now,
-        answered=False,
+        answered=why is None,
         why=why,
-        cancellation_asked_at=None,
-        coverage=(),
+        cancellation_asked_at=reading.cancellation_asked_at,
+        coverage=reading.coverage,
         max_age=max_age,
     )
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from billingbot.core.access.person import person
@@ -11,11 +12,12 @@ from billingbot.core.books.drawing import draw
 from billingbot.core.books.month import Closing, Month, MonthState
 from billingbot.core.books.settlement import TYPES
 from billingbot.core.books.statement import Frame
-from billingbot.core.errors import ConflictError, InputError, NotFoundError, RetryLaterError
+from billingbot.core.errors import ConflictError, InputError, NotFoundError
 from billingbot.core.ids import Kind
-from billingbot.core.job import Actor, Job, backoff
+from billingbot.core.job import Actor, Job
 from billingbot.core.ledger import Draft, EntryKind
 from billingbot.flows.desk import Account, Desk, step
+from billingbot.flows.patience import bear_with
 from billingbot.gateway.lists import MOST, Span
 from billingbot.store import balance, database, jobs, months
 from billingbot.store.database import transaction
@@ -24,8 +26,6 @@ from billingbot.store.database import transaction
 PACE: Final = timedelta(milliseconds=100)
 # A third of the job's lease; then it makes room and comes right back.
 WORK: Final = timedelta(seconds=20)
-# By hand: so many faults one after the other, some four minutes of waits, and the command gives up.
-_PATIENCE: Final = 8
 
 
 def close(desk: Desk, account: str, month: str, *, by: str) -> Closing:
@@ -51,14 +51,7 @@ def close_whole(
     at = close(desk, account, month, by=by)
     own, faults = desk.account(account), 0
     while at.state is MonthState.READING:
-        try:
-            _page(desk, own, at)
-            faults = 0
-        except RetryLaterError:
-            faults += 1
-            if faults > _PATIENCE:
-                raise
-            time.sleep((backoff(faults) or PACE).total_seconds())
+        faults = bear_with(partial(_page, desk, own, at), faults)
         with transaction(desk.db) as connection:
             at = months.get(connection, at.id)
         moved(at)

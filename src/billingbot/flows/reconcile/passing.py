@@ -3,17 +3,19 @@
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from billingbot.core.access.person import person
 from billingbot.core.access.powers import Power
 from billingbot.core.books.breaks import STAGES, Pass, PassState, Stage, Tally
-from billingbot.core.errors import InputError, RetryLaterError
+from billingbot.core.errors import InputError
 from billingbot.core.ids import Kind
-from billingbot.core.job import Actor, Job, backoff
+from billingbot.core.job import Actor, Job
 from billingbot.core.notice import Notice, NoticeKind
 from billingbot.flows.desk import Account, Desk, step
 from billingbot.flows.notify import tell
+from billingbot.flows.patience import bear_with
 from billingbot.flows.reconcile.pages import PAGES
 from billingbot.flows.reconcile.round import Round
 from billingbot.gateway.lists import MOST
@@ -44,9 +46,6 @@ WORK: Final = timedelta(seconds=20)
 SILENT: Final = timedelta(minutes=5)
 # Passes begin by the hour and take minutes: one that is this old has failed again and again.
 OVERDUE: Final = timedelta(hours=3)
-# By hand: so many faults one after the other (some four minutes of waits), and the command gives up; the pass goes on
-# by the schedule.
-_PATIENCE: Final = 8
 
 
 def reconcile(desk: Desk, job: Job) -> None:
@@ -100,14 +99,7 @@ def reconcile_whole(
     at = _begin_by_hand(desk, own, by=by, since=since, until=until)
     faults = 0
     while at.state is PassState.RUNNING:
-        try:
-            _page(desk, own, at.id, lambda: None, rows=rows)
-            faults = 0
-        except RetryLaterError:
-            faults += 1
-            if faults > _PATIENCE:
-                raise
-            time.sleep((backoff(faults) or PACE).total_seconds())
+        faults = bear_with(partial(_page, desk, own, at.id, lambda: None, rows=rows), faults)
         with transaction(desk.db) as connection:
             at = passes.get(connection, at.id)
         moved(at)
