@@ -88,8 +88,9 @@ def test_a_run_stops_and_goes_on_within_what_the_rest_may_pay(console: Console, 
     assert "Stopped by ops" in text(ops.act("/replays/halt/stop"))
     shop.work()
     assert shop.stripe.get("/refunds", limit=100)["data"] == []
-    rest = ops.get("/replays/halt/resume")
+    rest = ops.get("/replays/halt/resume?now=true")
     assert "98.00 USD" in text(rest)
+    assert "98.00 USD" in text(ops.get("/replays/halt/resume", headers={"HX-Request": "true"}))
     assert ops.act("/replays/halt/resume", confirmed="usd:100", unknown="0", agreed="true").status_code == 409
     assert "goes on" in text(ops.act("/replays/halt/resume", confirmed="usd:9800", unknown="0", agreed="true"))
     shop.work()

@@ -97,7 +97,7 @@ def test_a_shadow_runs_beside_the_live_policy(console: Console, signed_in: Signe
     shop.ask(shop.charged_trial()[1])
     shop.work()
     shop.do("shadow")
-    told = text(admin.get("/policy/shadow"))
+    told = text(admin.get("/policy/shadow")) + text(admin.get("/policy/shadow/report"))
     assert "0.0 % 0 of 1" in told
     assert "review (refund)" in told
     assert admin.act("/policy/shadow", text=stricter(shop), why="again").status_code == 409

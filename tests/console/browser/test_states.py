@@ -183,6 +183,7 @@ def test_replays_breaks_and_switches(console: Console, browser_page: BrowserPage
     page.get_by_text("Stopped by Ola").wait_for()
     see(page, "replay-stopped")
     page.get_by_role("link", name="Go on with the rest").click()
+    page.get_by_label("The rest may pay").wait_for()
     look(page, "replay-go-on")
     page.get_by_label("The rest may pay").check()
     page.get_by_role("button", name="Go on with 2 jobs, and pay up to 98.00 USD").click()

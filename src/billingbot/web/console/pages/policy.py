@@ -23,7 +23,7 @@ from billingbot.core.policy.examples import Tried, in_words, try_examples
 from billingbot.core.policy.file import SOURCE_BYTES_MAX
 from billingbot.flows.policy.publish import Wish, count_in_words, publish, published, read_version
 from billingbot.flows.policy.shadow import start_shadow, stop_shadow
-from billingbot.store import backtests, views
+from billingbot.store import backtests, shadows, views
 from billingbot.web.api.fields import Instant, Word, id_of
 from billingbot.web.console.asked import Asked
 from billingbot.web.console.door import ConsoleRoute
@@ -158,7 +158,13 @@ def publish_it(here: Here, wanted: Annotated[Wanted, Form()]) -> Response:
 @router.get("/policy/shadow")
 def shadow(here: Here) -> Response:
     """A candidate beside the live policy on real traffic, and whether `auto` is earned."""
-    return here.show("policy/shadow.html", report=here.read(views.shadow_report), days=_PEOPLE.days)
+    return here.show("policy/shadow.html", shadow=here.read(shadows.last))
+
+
+@router.get("/policy/shadow/report")
+def report(here: Here) -> Response:
+    """How it compares; it follows the page, since all that it said is read with what the live policy said."""
+    return here.show("policy/shadow_report.html", report=here.read(views.shadow_report), days=_PEOPLE.days)
 
 
 @router.get("/policy/shadow/people")

@@ -183,13 +183,21 @@ def stop(here: Here, name: str) -> Response:
     return here.go(_path(name), said="The replay stops before its next job.")
 
 
+class RestQuery(Asked):
+    """`now` does without a script's help."""
+
+    now: bool = False
+
+
 @router.get("/replays/{name}/resume")
-def before_resuming(here: Here, name: str) -> Response:
-    """What the rest of it would do now."""
-    found = here.read(replays.get, name)
+def before_resuming(here: Here, name: str, query: Annotated[RestQuery, Query()]) -> Response:
+    """What the rest of it would do now; the page comes at once, and the figures follow."""
+    found, path = here.read(replays.get, name), _path(name)
+    if not _is_part(here) and not query.now:
+        return here.show("replays/resume.html", run=found, told=None, confirmed="", path=path)
     rest = replay_runs.remaining(here.desk, name, told=0)
-    confirmed = _confirmed(rest)
-    return here.show("replays/resume.html", run=found, told=rest, confirmed=confirmed, path=_path(name))
+    template = "replays/rest.html" if _is_part(here) else "replays/resume.html"
+    return here.show(template, run=found, told=rest, confirmed=_confirmed(rest), path=path)
 
 
 @router.post("/replays/{name}/resume")
