@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -255,6 +256,20 @@ def test_a_case_that_is_not_there_is_not_found_whatever_its_name(api: httpx.Clie
     for method, path, body in paths:
         answer = api.request(method, path, json=body)
         assert (answer.status_code, answer.json()["error"]["reason"]) == (404, "not_found"), path
+
+
+def test_a_nul_in_a_path_breaks_nothing(api: httpx.Client) -> None:
+    spec = api.get("/api/v1/openapi.json").json()
+    named = [(verb, path, act) for path, acts in spec["paths"].items() for verb, act in acts.items() if "{" in path]
+    assert len(named) > 40
+    broken = []
+    for verb, path, act in named:
+        asked = act.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+        shape = spec["components"]["schemas"].get(asked.get("$ref", "").rpartition("/")[2], {})
+        body = {field: 1 if field == "version" else "so" for field in shape.get("required", ())}
+        answer = api.request(verb.upper(), re.sub(r"\{\w+\}", "%00", path), json=body)
+        broken += [(verb, path)] if answer.status_code >= 500 else []
+    assert broken == []
 
 
 def test_jobs_can_be_read(api: httpx.Client) -> None:

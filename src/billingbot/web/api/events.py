@@ -145,7 +145,7 @@ def replay_events(wanted: EventReplay, desk: TheDesk) -> ReplayAnswer:
 
 
 @router.get("/{event_id}", summary="One event")
-def show_event(event_id: str, desk: TheDesk) -> EventShown:
+def show_event(event_id: Word, desk: TheDesk) -> EventShown:
     """By our id or Stripe's. The body may hold personal data."""
     page, body = read(desk, event_page, event_id), read(desk, event_body, event_id)
     same = {name: getattr(page, name) for name in EventShown.model_fields if name != "body"}

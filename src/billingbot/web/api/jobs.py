@@ -224,19 +224,19 @@ def list_replays(query: Annotated[ReplayQuery, Query()], desk: TheDesk) -> Liste
 
 
 @router.get("/replays/{name}", summary="One replay")
-def show_replay(name: str, desk: TheDesk) -> RunShown:
+def show_replay(name: Word, desk: TheDesk) -> RunShown:
     """How far it is."""
     return RunShown.of(read(desk, replays.get, name))
 
 
 @router.post("/replays/{name}/stop", summary="Stop a replay")
-def stop_replay(name: str, wanted: ByName, desk: TheDesk) -> RunShown:
+def stop_replay(name: Word, wanted: ByName, desk: TheDesk) -> RunShown:
     """Before its next job; what it has run already goes on."""
     return RunShown.of(replay_runs.stop(desk, name, by=wanted.by))
 
 
 @router.post("/replays/{name}/resume", summary="Let a stopped replay go on")
-def resume_replay(name: str, wanted: Resumption, desk: TheDesk) -> RunShown:
+def resume_replay(name: Word, wanted: Resumption, desk: TheDesk) -> RunShown:
     """With the jobs whose turn has not come. 409 where it would pay more than is expected of the whole."""
     run = replay_runs.resume(desk, name, by=wanted.by, expected=_expected(wanted.expect_total))
     if run.state is RunState.RUNNING:

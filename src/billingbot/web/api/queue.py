@@ -81,7 +81,7 @@ def keep_list(wanted: Keeping, desk: TheDesk) -> QueueView:
 
 
 @router.post("/lists/{list_id}/drop", summary="Forget a list")
-def drop_list(list_id: str, who: ByName, desk: TheDesk) -> QueueView:
+def drop_list(list_id: Word, who: ByName, desk: TheDesk) -> QueueView:
     """Its cases are where they were. 404 where it is not theirs."""
     found = read(desk, queue_views.get, list_id)
     queue.drop_view(desk, who.by, list_id)
