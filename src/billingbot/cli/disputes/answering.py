@@ -177,12 +177,12 @@ def act_of(at: "Desk", dispute: str, account: str | None, by: str, version: int 
     return AnswerAct(account=account_of(at, dispute, account), dispute_id=dispute, by=by, version=version)
 
 
-def outcome(at: "Desk", intent: "AnswerIntent", wait: float) -> "AnswerIntent":
+def outcome(at: "Desk", intent: "AnswerIntent", wait_seconds: float) -> "AnswerIntent":
     """The intent once a worker has carried it out, or as it is when the wait is over."""
     from billingbot.store import answers
     from billingbot.store.database import transaction
 
-    until = time.monotonic() + wait
+    until = time.monotonic() + wait_seconds
     with progress("A worker carries it out"):
         while intent.is_live and time.monotonic() < until:
             time.sleep(1 / _LOOKS_A_SECOND)

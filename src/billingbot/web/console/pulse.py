@@ -27,14 +27,14 @@ from billingbot.web.console.visit import Here
 from billingbot.web.serve import STREAM
 
 # Soon enough that two people on one case see each other; a page that asks by itself would ask as often.
-LOOK_EVERY: Final = 1.0
+LOOK_EVERY_SECONDS: Final = 1.0
 # Proxies close what is silent for a minute, and a client that is gone shows only when something is sent.
-PING_EVERY: Final = 15
+PING_EVERY_SECONDS: Final = 15
 MOST_TOPICS: Final = 20
 # More tabs than anybody looks at; without a bound one session could take every connection that the server has.
 MOST_STREAMS: Final = 50
-# What a browser waits before it comes back, in milliseconds.
-_COME_BACK_AFTER: Final = 2_000
+# What a browser waits before it comes back.
+_COME_BACK_AFTER_MS: Final = 2_000
 
 log = structlog.get_logger(__name__)
 
@@ -66,9 +66,8 @@ class Stream:
 class Pulse:
     """One look at the database for all streams of this process, for as long as there are any."""
 
-    def __init__(self, desk: Desk, *, every: float = LOOK_EVERY) -> None:
+    def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._every = every
         self._streams: dict[Stream, None] = {}  # the oldest first
         self._looking: asyncio.Task[None] | None = None
         self._heard: Heard | None = None
@@ -87,7 +86,7 @@ class Pulse:
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look_on(), name="pulse")
         try:
-            yield ServerSentEvent(comment="listening", retry=_COME_BACK_AFTER)
+            yield ServerSentEvent(comment="listening", retry=_COME_BACK_AFTER_MS)
             while True:
                 await stream.stirred.wait()
                 stream.stirred.clear()
@@ -112,7 +111,7 @@ class Pulse:
                     stream.hear(found)
                     if stream.session_id not in live:
                         stream.end()
-            await asyncio.sleep(self._every)
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     def _look(self, topics: Collection[str], session_ids: Collection[str]) -> tuple[Mapping[str, str], frozenset[str]]:
         heard, found, live = reading.read(self._desk, _news, self._heard, topics, session_ids)
@@ -140,7 +139,7 @@ async def pulse(here: Here, topics: Annotated[str, Query(max_length=2_000)]) -> 
     stream = Stream(topics=wanted, session_id=here.session.id)
     here.request.scope[STREAM] = stream
     beat: Pulse = here.request.app.state.pulse
-    return EventSourceResponse(beat.follow(stream), ping=PING_EVERY)
+    return EventSourceResponse(beat.follow(stream), ping=PING_EVERY_SECONDS)
 
 
 def _is_topic(topic: str) -> bool:
