@@ -174,6 +174,14 @@ def test_the_ledger_verifies_until_somebody_touches_an_entry(
     assert touched.code == 1
     assert "Entry 2: was changed after it was written" in touched.err
     assert "does NOT hold" in touched.err
+    behind = ("ledger", "verify", "--head", kept, "--from-head")
+    assert "What lies before was not looked at" in typed(settings, *behind).out
+    told = typed(settings, *behind, "--json").json
+    assert (told["holds"], told["from_seq"], told["entries"]) == (True, 3, 2), "from the third on, and that one as well"
+    assert typed(settings, "ledger", "verify", "--from-head").code == 2, "from where?"
+    assert typed(settings, "ledger", "verify", "--head", "f" * 64, "--from-head").code == 1
+    _touch(database, "UPDATE ledger_entries SET actor = 'nobody' WHERE seq = 4")
+    assert typed(settings, *behind).code == 1
 
 
 def test_the_ledger_is_exported_whole_and_no_cell_is_a_formula(settings: Settings, desk: Desk, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ _COLUMNS: Final = ("seq", "at", "kind", "account", "subject", "actor", "body", "
 # One touched entry makes two or three flaws; whoever sees so many needs a backup, not a longer list.
 _MOST_FLAWS: Final = 100
 _STRIDE: Final = 500  # of a million entries, two thousand steps
+_GONE: Final = "The head {head} is not in this ledger: entries were cut off or written anew."
 _PIECE: Final = 2000  # entries of about half a kilobyte: a megabyte at a time
 
 
@@ -70,7 +71,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """Entries in the order they were written; the last ones, unless told otherwise."""
-    from billingbot.store import views
+    from billingbot.store import months, views
 
     wanted = views.LedgerFilter(subject=subject, kind=kind, account=account, actor=actor)
     filtered = wanted != views.LedgerFilter()
@@ -78,7 +79,7 @@ def list_(
     def look(connection: "Connection") -> "Page[Entry]":
         start = after
         if start is None:
-            start = 0 if filtered else max(0, views.counts(connection).ledger_seq - limit)
+            start = 0 if filtered else max(0, months.head_or_none(connection)[0] - limit)
         return views.ledger_page(connection, wanted, after=start, limit=limit)
 
     page = read(look)
@@ -93,13 +94,19 @@ def verify(
         str | None,
         typer.Option(help="A hash that this ledger ended with once, kept elsewhere: it must still be there."),
     ] = None,
+    from_head: Annotated[
+        bool, typer.Option("--from-head", help="Only from that head on: what lies before it is not looked at.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Walks the whole chain. Exit code 1 where an entry was changed, is missing, or the head kept elsewhere is gone."""
+    if from_head and head is None:
+        raise typer.BadParameter("expected beside --head, which says from where on", param_hint="--from-head")
     found: list[Flaw] = []
-    with _all_entries("Verifying the ledger") as (entries, steps):
+    before = _before(head) if from_head and head is not None else None
+    with _all_entries("Verifying the ledger", after=before.seq if before else 0) as (entries, steps):
         walk = _Walk(_counted(entries, steps), head)
-        for flaw in flaws(walk):
+        for flaw in flaws(walk, after=before):
             found.append(flaw)
             if len(found) >= _MOST_FLAWS:
                 break
@@ -107,10 +114,12 @@ def verify(
             pass  # to the end in any case: the head is the last entry, flawed or not
     holds = not found and walk.seen_head
     if as_json:
+        since = before.seq + 1 if before else 1
         told = {"holds": holds, "entries": walk.count, "head_seq": walk.seq, "head_hash": walk.hash, "flaws": found}
+        told["from_seq"] = since
         show_json({**told, "head_found": walk.seen_head if head else None})
     else:
-        _tell(walk, found, head)
+        _tell(walk, found, head, before)
     if not holds:
         raise typer.Exit(1)
 
@@ -149,12 +158,26 @@ class _Walk:
         return entry
 
 
-def _tell(walk: _Walk, found: list[Flaw], head: str | None) -> None:
+def _before(head: str) -> Entry | None:
+    """The entry on which that of this hash hangs; None where it is the first. Ends the command where it is gone."""
+    from billingbot.store.views.ledger import entry_of_hash, ledger_entry
+
+    entry = read(lambda connection: entry_of_hash(connection, head))
+    if entry is None:
+        warn(_GONE.format(head=head))
+        raise typer.Exit(1)
+    return read(lambda connection: ledger_entry(connection, entry.seq - 1))
+
+
+def _tell(walk: _Walk, found: list[Flaw], head: str | None, before: Entry | None) -> None:
     for flaw in found:
         warn(f"Entry {flaw.seq}: {flaw.what}")
     if not walk.seen_head:
-        warn(f"The head {head} is not in this ledger: entries were cut off or written anew.")
-    if not found and walk.seen_head:
+        warn(_GONE.format(head=head))
+    if not found and walk.seen_head and before:
+        say(f"The ledger holds from entry {before.seq + 1} on: {walk.count} entries, nobody touched one.")
+        say("What lies before was not looked at: without --from-head all of it is.")
+    elif not found and walk.seen_head:
         say(f"The ledger holds: {walk.count} entries, nobody touched one.")
     else:
         warn("The ledger does NOT hold.")
@@ -163,26 +186,26 @@ def _tell(walk: _Walk, found: list[Flaw], head: str | None) -> None:
 
 @contextmanager
 def _all_entries(
-    what: str, *, subject: str | None = None, kind: str | None = None
+    what: str, *, subject: str | None = None, kind: str | None = None, after: int = 0
 ) -> "Iterator[tuple[Iterator[Entry], Steps]]":
-    """All entries in order, with a bar for the way."""
-    from billingbot.store import views
+    """All entries in order, or those behind `after`, with a bar for the way."""
+    from billingbot.store import months, views
     from billingbot.store.database import transaction
 
     wanted = views.LedgerFilter(subject=subject, kind=kind)
     with database() as engine:
         with transaction(engine) as connection:
-            total = views.counts(connection).ledger_seq if wanted == views.LedgerFilter() else None
+            total = months.head_or_none(connection)[0] - after if wanted == views.LedgerFilter() else None
         with progress(what, total=total) as steps:
-            yield _pieces(engine, wanted), steps
+            yield _pieces(engine, wanted, after), steps
 
 
-def _pieces(engine: "Engine", wanted: "LedgerFilter") -> Iterator[Entry]:
+def _pieces(engine: "Engine", wanted: "LedgerFilter", start: int) -> Iterator[Entry]:
     """Entries a piece at a time, each in a transaction of its own: whoever reads us may be slow, Postgres waits not."""
     from billingbot.store import views
     from billingbot.store.database import transaction
 
-    after: str | None = "0"
+    after: str | None = str(start)
     while after is not None:
         with transaction(engine) as connection:
             page = views.ledger_page(connection, wanted, after=int(after), limit=_PIECE)

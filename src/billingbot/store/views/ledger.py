@@ -115,6 +115,12 @@ def ledger_entry(connection: Connection, seq: int) -> Entry | None:
     return entry_of(row) if row else None
 
 
+def entry_of_hash(connection: Connection, digest: str) -> Entry | None:
+    """One entry by its hash, such as a head that was kept elsewhere."""
+    row = connection.execute(sa.select(ledger_entries).where(ledger_entries.c.hash == digest)).one_or_none()
+    return entry_of(row) if row else None
+
+
 def ledger_before(
     connection: Connection, filters: LedgerFilter = EVERYTHING, *, before: int | None = None, limit: int = PAGE_ROWS
 ) -> Page[Entry]:
