@@ -42,6 +42,27 @@ def test_a_crash_is_answered_in_the_one_shape_and_tells_nothing(app: FastAPI) ->
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
+def test_what_the_end_of_the_server_cuts_short_is_told_to_have_perhaps_been_done(app: FastAPI) -> None:
+    begun = asyncio.Event()
+
+    @app.get("/slow")
+    async def slow() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def cut() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            asking = asyncio.create_task(client.get("/slow"))
+            await begun.wait()
+            asking.cancel()
+            return await asking
+
+    answer = asyncio.run(cut())
+    assert (answer.status_code, answer.json()["error"]["reason"]) == (503, "unavailable")
+    assert "may have been done" in answer.text
+
+
 def test_an_unknown_path_and_a_wrong_method_are_refused_in_the_one_shape(app: FastAPI) -> None:
     async def both() -> list[httpx.Response]:
         transport = httpx.ASGITransport(app)

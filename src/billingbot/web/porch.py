@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from billingbot.web.answers import error
+from billingbot.web.answers import error, unavailable
 from billingbot.web.metrics import Metrics
 
 # No page lives here: nothing may be sniffed, framed, cached, or loaded from an answer.
@@ -28,6 +28,8 @@ MOST_BODY_BYTES: Final = 256 * 1024
 _WIDER: Final = {"/api/v1/activity": 5 * 1024 * 1024, "/api/v1/policies": 2 * 1024 * 1024, "/policy": 2 * 1024 * 1024}
 # The widest body over a poor line; whoever takes longer holds a connection for nothing.
 BODY_SECONDS: Final = 30.0
+
+_CUT_SHORT: Final = "billingbot is being restarted; what was asked for may have been done: look before repeating it"
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +64,10 @@ class Porch:
                 await self._app(scope, way_in.receive, way_out.send)
         except ClientDisconnect:
             log.debug("web.went_away", method=scope["method"])  # in the middle of their body: nobody to answer
+        except asyncio.CancelledError:  # the server ends, and will not wait any longer; the work may come to its end
+            log.warning("web.cut_short", method=scope["method"])
+            if way_out.status is None:
+                await unavailable(_CUT_SHORT)(scope, receive, way_out.send)
         except Exception as fault:
             log.exception("web.failed", method=scope["method"], why=type(fault).__name__)
             if way_out.status is None:
