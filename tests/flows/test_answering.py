@@ -19,6 +19,7 @@ from billingbot.core.evidence.dossier import Dossier
 from billingbot.core.job import Actor
 from billingbot.core.mode import Mode
 from billingbot.flows.casework import review
+from billingbot.flows.desk import step
 from billingbot.flows.disputes import accepting, answer_page, drafting, editing, note_for_bank, sending
 from billingbot.flows.disputes.answer import answer
 from billingbot.flows.disputes.drafting import AnswerAct
@@ -656,6 +657,19 @@ def test_what_was_to_go_by_itself_stays_once_the_mode_is_no_longer_auto(shop: Sh
     shop.work()
     assert states(shop, dispute) == [(AnswerKind.SEND, _S.STOOD_BACK)]
     assert submissions(shop, dispute) == 0
+
+
+@pytest.mark.parametrize(("minutes", "sent"), [(1, 1), (60, 0)])
+def test_a_draft_that_is_no_longer_fresh_goes_by_nobody_but_a_person(shop: Shop, minutes: int, sent: int) -> None:
+    by_itself(shop, "product_not_received")
+    shop.set_mode(Mode.ASSIST)
+    _, _, dispute = disputed(shop)
+    shop.write("UPDATE dispute_draft_versions SET made_at = made_at - make_interval(mins => :age)", age=minutes)
+    shop.set_mode(Mode.AUTO)
+    with step(shop.desk) as this:
+        this.enqueue(Actor.DRAFT_ANSWER, shop.rows("SELECT id FROM dispute_drafts")[0].id)
+    shop.work()
+    assert submissions(shop, dispute) == sent
 
 
 def test_by_itself_an_answer_is_tried_once_and_then_it_is_a_persons(shop: Shop) -> None:

@@ -9,12 +9,13 @@ from billingbot.core.disputes.house_texts import HouseTexts
 from billingbot.core.errors import ConflictError, ForbiddenError, InputError
 from billingbot.core.job import Job
 from billingbot.core.mode import Mode
+from billingbot.core.paying import LOOK_HOLDS
 from billingbot.flows.desk import Desk, step
 from billingbot.flows.disputes.contest import packet_of
 from billingbot.flows.disputes.drafting import AnswerAct, is_outdated, write
 from billingbot.flows.disputes.sending import send_by_itself
 from billingbot.flows.look import mode_of
-from billingbot.store import answer_drafts, answers, jobs
+from billingbot.store import answer_drafts, answers, database, jobs
 from billingbot.store.database import transaction
 
 _OURS: Final = "billingbot"
@@ -49,13 +50,14 @@ def _send_where_configured(desk: Desk, draft: answer_drafts.Draft) -> None:
     with transaction(desk.db) as connection:
         version = answer_drafts.current(connection, draft)
         tried = answers.of_dispute(connection, draft.account, draft.dispute_id)
+        is_old = database.now(connection) - version.made_at > LOOK_HOLDS
     if any(one.kind is AnswerKind.SEND for one in tried):
         return  # whatever came of it, what follows is a person's
     content = version.content
     if content is None or version.made_by != _OURS or not may_go_by_itself(content, desk.texts):
         return
-    if mode_of(desk, draft.account) is not Mode.AUTO:
-        return
+    if is_old or mode_of(desk, draft.account) is not Mode.AUTO:
+        return  # a job that was held up, or is replayed days later, speaks from facts of then
     act = AnswerAct(account=draft.account, dispute_id=draft.dispute_id, by=_OURS, version=draft.version)
     with suppress(ConflictError, ForbiddenError, InputError):
         send_by_itself(desk, act, setting=BY_SETTING)
