@@ -27,7 +27,7 @@ def test_jobs_that_fail_alike_are_one_group_with_their_cases_and_hours(shop: Sho
         retrying = job_list(connection, JobFilter(tab=JobTab.RETRYING, frame=group.frame))
         elsewhere = job_list(connection, JobFilter(frame="flows/elsewhere.py in nowhere"))
     assert (group.error_class, group.failed, group.retrying, group.cases) == ("StripeUnavailableError", 1, 1, 2)
-    assert group.frame == "flows/look.py in look", "whoever asked Stripe, not the asking itself"
+    assert group.frame.startswith("flows/look.py in "), "whoever asked Stripe, not the asking itself"
     assert group.actors == (Actor.ASSESS,)
     assert (len(group.by_hour), sum(group.by_hour)) == (HOURS, 2)
     assert group.first_at <= group.last_at
