@@ -80,7 +80,7 @@ refunds = Table(
     Index("ix_refunds_customer_id", "account", "customer_id"),
     Index("ix_refunds_charge_id", "account", "charge_id"),
     Index("ix_refunds_intended_at", "account", "intended_at"),
-    # The sums of a month, from the index alone.
+    # The sums of a month and the plots of all time, from the index alone.
     Index(
         "ix_refunds_log",
         "intended_at",
@@ -96,8 +96,6 @@ refunds = Table(
             "asked_at",
         ],
     ),
-    # What one person decided, and what of the policy's is looked for by its name.
-    Index("ix_refunds_decided_by", "decided_by", "id"),
     # What is on its way is little and asked for often; what has ended is much and asked for by other names.
     Index("ix_refunds_open", "state", postgresql_where=text("state NOT IN ('succeeded', 'refused', 'withdrawn')")),
     Index(

@@ -1,4 +1,4 @@
-"""Indexes for sums: what one person decided, and what disputes did to the balance."""
+"""What disputes did to the balance is summed from an index."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,6 @@ down_revision = "0031"
 
 
 def upgrade() -> None:
-    op.create_index("ix_refunds_decided_by", "refunds", ["decided_by", "id"])
     op.create_index(
         "ix_balance_transactions_disputes",
         "balance_transactions",
