@@ -15,7 +15,6 @@ from billingbot.core.decision import Blocker, ConditionTrace, Decision, Recommen
 from billingbot.core.disputes.life import DisputeKind
 from billingbot.core.facts import CATALOGUE, Fact, Facts, FactValue, Known, Unknown
 from billingbot.core.letter import LetterState
-from billingbot.core.mode import Mode
 from billingbot.core.policy import Policy, approval_blockers
 from billingbot.core.refund import RefundState
 from billingbot.core.refund_terms import CancelWhen, RefundTerms
@@ -215,12 +214,11 @@ def _obstacles(story: CaseStory, me: str, powers: frozenset[Power]) -> Iterator[
     page, case = story.page, story.page.case
     first = page.first_approval
     if not story.mode.lets_money_move:
-        how = (
-            "Whoever is ops or admin sets it to assist or auto."
-            if story.mode is Mode.SHADOW
-            else "It assesses and pays nothing."
+        roles = " or ".join(roles_with(Power.SWITCH))
+        yield (
+            f"The desk's mode is {story.mode}: no refund leaves, whoever approves."
+            f" Whoever is {roles} sets it to assist or auto."
         )
-        yield f"The desk's mode is {story.mode}: no refund leaves, whoever approves. {how}"
     if case.charge_id is None:
         yield "No single charge is meant: choose the one below."
     elif page.facts is None:
