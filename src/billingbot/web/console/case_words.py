@@ -10,7 +10,7 @@ BLOCKED: Final[Mapping[Blocker, str]] = {
     Blocker.NOT_CAPTURED: "The charge was only reserved: no money was taken.",
     Blocker.NOTHING_REFUNDABLE: "Nothing of the charge is left to refund.",
     Blocker.MONEY_RETURNED: "The customer has the money already, through a dispute.",
-    Blocker.OPEN_CHARGEBACK: "A chargeback is open: a refund would pay it twice. Answer the dispute instead.",
+    Blocker.OPEN_CHARGEBACK: "A chargeback is open: a refund would pay it twice.",
     Blocker.DISPUTE_FORBIDS: "A dispute of this charge forbids a refund at Stripe.",
     Blocker.DISPUTE_WON: "A dispute about it was won.",
     Blocker.PAID_TWICE: "It was refunded, and taken by the bank as well.",
