@@ -1,7 +1,10 @@
 """A request that names its charge by an e-mail address, in whatever spelling."""
 
+from datetime import UTC, datetime, timedelta
+
 from billingbot.core.case import CaseState
 from billingbot.core.request import NamedBy
+from billingbot.flows.casework.snooze import snooze
 from tests.flows.shop import Shop
 
 
@@ -33,3 +36,18 @@ def test_two_customers_of_one_mailbox_stay_ambiguous(shop: Shop) -> None:
 
     case = shop.case(answer.case.id)
     assert (case.state, case.charge_id) == (CaseState.REVIEW, None)
+
+
+def test_a_request_that_turns_out_to_be_about_an_open_case_wakes_it_and_is_heard(shop: Shop) -> None:
+    trial, charge = shop.charged_trial(email="ada@example.com")
+    shop.usage.used_by.add(trial.customer)
+    _read_in(shop)
+    first = shop.ask(charge, unused=True).case.id
+    shop.work()
+    assert shop.case(first).reason == "used"
+    snooze(shop.desk, shop.person(first), datetime.now(UTC) + timedelta(hours=1))
+
+    joined = shop.ask("ada@example.com", named_by=NamedBy.EMAIL, cancelled=True).case.id
+    shop.work()
+    assert shop.case(joined).joined_case_id == first
+    assert (shop.case(first).snoozed_until, shop.case(first).reason) == (None, "cancellation-not-found")

@@ -22,6 +22,7 @@ from billingbot.flows.breaker import TrippedError, stay_below, trip
 from billingbot.flows.desk import Account, Desk, Step, step
 from billingbot.flows.disputes.closing import close_if_answered_since
 from billingbot.flows.look import Findings, look, mode_of
+from billingbot.flows.request import heed
 from billingbot.flows.verdict import hand_over, letter, write_down
 from billingbot.store import breakers, cases, comments, database, history, jobs, refunds, requests
 from billingbot.store.database import transaction
@@ -316,7 +317,9 @@ def _attach(desk: Desk, job: Job, case: Case, charge_id: str) -> tuple[bool, Cas
             return False, case
         if other is None:
             return False, cases.change(this.db, case, charge_id=charge_id)
+        asked, earlier = (requests.of_case(this.db, one.id) for one in (case, other))
         requests.rehome(this.db, from_case=case.id, to_case=other.id)
+        heed(this, other, [one.claims for one in asked], earlier)
         cases.move(
             this.db,
             case,

@@ -1,6 +1,7 @@
 """Request: somebody asks for money back; the answer is the case, at once, whatever Stripe is doing."""
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -105,9 +106,6 @@ def _open(this: Step, account: Account, wish: Ask, input_digest: str) -> Answer:
         asked_at=database.now(this.db),
     )
     earlier = requests.of_case(this.db, case.id)
-    if case.snoozed_until is not None:  # whoever put it off had not heard of this request
-        case = cases.change(this.db, case, snoozed_until=None)
-    says_more = wish.claims.cancelled and not any(other.claims.cancelled for other in earlier)
     requests.write(this.db, request)
     this.record(
         Draft(
@@ -128,11 +126,24 @@ def _open(this: Step, account: Account, wish: Ask, input_digest: str) -> Answer:
     )
     if is_new:
         this.enqueue(Actor.ASSESS, case.id)
-    elif says_more:
+    else:
+        case = heed(this, case, [wish.claims], earlier)
+    return Answer(request_id=request.id, case=case, joined=not is_new, repeated=False)
+
+
+def heed(this: Step, case: Case, claims: Iterable[Claims], earlier: Sequence[requests.Request]) -> Case:
+    """What an open case, locked, makes of requests that join it; `earlier` are those that it had before.
+
+    Whoever put it off had not heard of them. The first claim of a cancellation has it assessed anew, and so has the
+    first request where there was a comment alone.
+    """
+    if case.snoozed_until is not None:
+        case = cases.change(this.db, case, snoozed_until=None)
+    if any(one.cancelled for one in claims) and not any(other.claims.cancelled for other in earlier):
         look_anew(this, case, why="another request claims a cancellation")
     elif case.reason == COMMENTED and not earlier and case.state is CaseState.REVIEW and case.assignee is None:
         reassess(this, case.id, by="billingbot", why="until now there was a comment, and nobody had asked")
-    return Answer(request_id=request.id, case=case, joined=not is_new, repeated=False)
+    return case
 
 
 def _answered_before(this: Step, wish: Ask, input_digest: str) -> Answer | None:

@@ -9,7 +9,7 @@ from billingbot.core.request import NamedBy
 from billingbot.flows.casework.review import Act, in_review
 from billingbot.flows.desk import Desk, step
 from billingbot.flows.recheck import reassess
-from billingbot.flows.request import SHAPES
+from billingbot.flows.request import SHAPES, heed
 from billingbot.store import cases, database, requests
 
 
@@ -42,8 +42,10 @@ def name_charge(desk: Desk, act: Act, charge_id: str) -> Case:
             case = cases.change(this.db, case, charge_id=charge_id)
             reassess(this, case.id, by=act.by, why="the charge was named by a person")
             return cases.lock(this.db, case.id)
+        asked, earlier = (requests.of_case(this.db, one.id) for one in (case, other))
         requests.rehome(this.db, from_case=case.id, to_case=other.id)
+        heed(this, other, [one.claims for one in asked], earlier)
         moved = cases.move(this.db, case, CaseMove.REASSESSED, recheck_at=None, due_at=None)
         now = database.now(this.db)
         cases.move(this.db, moved, CaseMove.JOINED, joined_case_id=other.id, outcome="joined", closed_at=now)
-        return cases.change(this.db, other, snoozed_until=None)
+        return cases.lock(this.db, other.id)
