@@ -30,7 +30,7 @@ def test_the_queue_is_sorted_by_due_time_and_its_filters_are_its_address(console
     assert listed(everything)[:2] == [work.used, work.disputed]
     assert len(listed(everything)) == 7
     assert tabs(everything) == {
-        "Waiting": "7", "Mine": "0", "Unassigned": "6", "Overdue": "1", "Snoozed": "0", "Closed today": "0"
+        "Waiting": "7", "Mine": "0", "Unassigned": "6", "Overdue": "1", "Put off": "0", "Closed today": "0"
     }  # fmt: skip
     assert "25,145.00" in everything
     for query, expected in (

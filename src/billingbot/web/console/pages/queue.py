@@ -139,7 +139,7 @@ def _tabs(wanted: ListQuery, counts: Tallies) -> list[tuple[str, str, str, bool]
         ("Mine", counts.mine, {"who": Who.MINE}),
         ("Unassigned", counts.nobody, {"who": Who.NOBODY}),
         ("Overdue", counts.overdue, {"overdue": True}),
-        ("Snoozed", counts.snoozed, {"show": Shown.SNOOZED}),
+        ("Put off", counts.snoozed, {"show": Shown.SNOOZED}),
         ("Closed today", counts.closed, {"show": Shown.CLOSED}),
     ]
     return [
