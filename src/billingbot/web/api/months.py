@@ -1,13 +1,14 @@
 """`/api/v1/months`: closing a month, its statement, and the signature under it."""
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
+from sqlalchemy import Connection
 from starlette.responses import Response, StreamingResponse
 
 from billingbot.core.books.month import Closing
-from billingbot.core.canonical import canonical_bytes
 from billingbot.core.errors import NotFoundError
 from billingbot.core.form import Form
 from billingbot.flows.books import months
@@ -17,6 +18,8 @@ from billingbot.store import months as closings
 from billingbot.web.api.fields import Body, Person, Prose, Word
 from billingbot.web.auth import SignedInRoute, TheDesk, bearer
 from billingbot.web.reading import read
+
+T = TypeVar("T")
 
 router = APIRouter(prefix="/months", tags=["months"], route_class=SignedInRoute, dependencies=[bearer])
 
@@ -64,7 +67,7 @@ def sign(month: Named, body: SignBody, desk: TheDesk) -> Closing:
 @router.get("/{month}/statement", summary="Read a statement")
 def statement(month: Named, account: Annotated[Word, Query()], desk: TheDesk) -> Response:
     """Its canonical bytes: their SHA-256 is the digest that was signed."""
-    return Response(canonical_bytes(_statement(desk, account, month)), media_type="application/json")
+    return Response(_drawn(desk, closings.content, account, month), media_type="application/json")
 
 
 class ExportQuery(Body):
@@ -78,16 +81,17 @@ class ExportQuery(Body):
 @router.get("/{month}/export", summary="Export a statement or its journal", response_class=StreamingResponse)
 def export(month: Named, query: Annotated[ExportQuery, Query()], desk: TheDesk) -> StreamingResponse:
     """Columns as in docs/finance.md."""
-    found = _statement(desk, query.account, month)
+    found = _drawn(desk, closings.statement, query.account, month)
     sheet = journal_sheet(found, desk.books.codes) if query.journal else statement_sheet(found)
     name = f"{'journal' if query.journal else 'statement'}-{query.account}-{month}.{query.format.value}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(written(sheet, query.format), media_type=MEDIA[query.format], headers=headers)
 
 
-def _statement(desk: TheDesk, account: str, month: str) -> Any:
+def _drawn(desk: TheDesk, view: Callable[[Connection, str], T | None], account: str, month: str) -> T:
+    """What the view reads of a month's statement. NotFoundError before it is drawn."""
     at = read(desk, closings.find, desk.account(account).name, month)
-    found = read(desk, closings.statement, at.id) if at else None
+    found = read(desk, view, at.id) if at else None
     if found is None:
         raise NotFoundError(f"month {month} of {account}: its statement is not drawn")
     return found

@@ -1,7 +1,7 @@
 """Month close: which months are closed and signed, a month's statement with its breaks, and its files."""
 
 from datetime import date
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Form, Path, Query
 from pydantic import Field
@@ -10,7 +10,6 @@ from starlette.responses import Response
 from billingbot.core.books.month import Closing, Month, MonthState
 from billingbot.core.books.settlement import TYPES
 from billingbot.core.books.statement import Statement
-from billingbot.core.canonical import canonical_bytes
 from billingbot.core.errors import InputError, NotFoundError
 from billingbot.core.form import Form as FileForm
 from billingbot.flows.books import months
@@ -23,6 +22,8 @@ from billingbot.web.console.door import ConsoleRoute
 from billingbot.web.console.pages.refunds import TONES as REFUND_TONES
 from billingbot.web.console.pages.refunds import download
 from billingbot.web.console.visit import Here, Visit
+
+T = TypeVar("T")
 
 router = APIRouter(route_class=ConsoleRoute)
 
@@ -116,12 +117,11 @@ def sign(here: Here, month: Named, form: Annotated[SignForm, Form()]) -> Respons
 def export(here: Here, month: Named, form: FileName, query: Annotated[MonthQuery, Query()]) -> Response:
     """The statement's rows, its journal, or its bytes as they were signed."""
     at = _closing(here, month, query.account)
-    statement = here.read(closings.statement, at.id)
-    if statement is None:
-        raise NotFoundError(f"month {month} of {at.account}: its statement is not drawn")
     name = f"{at.account}-{month}"
     if form == "json":
-        return download(iter([canonical_bytes(statement)]), f"statement-{name}.json", "application/json")
+        content = _drawn(here.read(closings.content, at.id), at)
+        return download(iter([content]), f"statement-{name}.json", "application/json")
+    statement = _drawn(here.read(closings.statement, at.id), at)
     kind, sheet, what = _sheet(here, statement, form)
     return download(written(sheet, kind), f"{what}-{name}.{kind.value}", MEDIA[kind])
 
@@ -130,6 +130,12 @@ def name_of(month: str) -> str:
     """`2026-03` as `March 2026`."""
     found = Month.parse(month)
     return f"{date(found.year, found.number, 1):%B %Y}"
+
+
+def _drawn(found: T | None, at: Closing) -> T:
+    if found is None:
+        raise NotFoundError(f"month {at.month} of {at.account}: its statement is not drawn")
+    return found
 
 
 def _sheet(here: Visit, statement: Statement, form: str) -> tuple[FileForm, Sheet, str]:
