@@ -1,12 +1,15 @@
-"""Fixtures of the command line's tests: settings for a database of the test's own, and processes that end with it."""
+"""Fixtures of the command line's tests: settings and places of the test's own, and processes that end with it."""
 
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from billingbot.engines.places import remove_data_dir
 from tests.cli.terminal import KEYS, ROOT, bare
 from tests.desks import NOWHERE
 from tests.engines.shared import Database
@@ -24,6 +27,16 @@ def settings(database: Database, redis_url: str, tmp_path: Path) -> dict[str, st
         "BILLINGBOT_REDIS_URL": redis_url,
         "BILLINGBOT_DATA_DIR": str(tmp_path / "data"),
     }
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A data directory for private engines; passable, unlike pytest's own for root."""
+    path = Path(tempfile.mkdtemp(prefix="billingbot-"))
+    path.chmod(0o711)
+    yield path / "data"
+    remove_data_dir(path / "data")
+    shutil.rmtree(path)
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ def lived_with(stage: Stage, dispute: str, outcome: str) -> Any:
     return page if page.get("dispute", page).get("outcome") == outcome else None
 
 
-def test_a_chargeback_is_answered_by_a_person_once_and_won(tmp_path: Path) -> None:
-    with set_stage(tmp_path / "data", seed=3) as stage:
+def test_a_chargeback_is_answered_by_a_person_once_and_won(home: Path) -> None:
+    with set_stage(home, seed=3) as stage:
         stripe, api = stage.world.stripe, stage.billingbot
         person = stage.world.trial()
         stripe.advance(days=15)

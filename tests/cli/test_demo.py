@@ -13,8 +13,8 @@ from tests.cli.terminal import ROOT, bare
 
 
 @pytest.mark.timeout(420)  # under a minute on quiet cores, three on crowded ones
-def test_every_customer_of_the_demo_ends_as_expected(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "billingbot", "demo", "--data-dir", str(tmp_path / "data")]
+def test_every_customer_of_the_demo_ends_as_expected(home: Path) -> None:
+    words = [sys.executable, "-m", "billingbot", "demo", "--data-dir", str(home)]
     settings = {**bare(), "NO_COLOR": "1"}
     played = subprocess.run(words, env=settings, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
     assert played.returncode == 0, played.stdout[-3000:] + played.stderr[-3000:]

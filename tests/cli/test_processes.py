@@ -3,12 +3,10 @@
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import stat
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +20,6 @@ import pytest
 import sqlalchemy as sa
 
 from billingbot.cli.serving import wait_for_postgres
-from billingbot.engines.places import remove_data_dir
 from billingbot.engines.processes import started_at
 from billingbot.sandbox.server import RunningSandbox
 from billingbot.store.database import make_engine
@@ -43,16 +40,6 @@ def empty(postgres: SharedPostgres) -> Iterator[Database]:
     made = postgres.create_database()
     yield made
     postgres.drop_database(made)
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """A data directory for private engines; passable, unlike pytest's own for root."""
-    path = Path(tempfile.mkdtemp(prefix="billingbot-"))
-    path.chmod(0o711)
-    yield path / "data"
-    remove_data_dir(path / "data")
-    shutil.rmtree(path)
 
 
 @contextmanager

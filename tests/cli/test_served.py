@@ -12,8 +12,8 @@ from billingbot.cli.demo.waiting import until
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
-def test_jobs_that_gave_up_in_the_incident_pay_when_they_are_replayed(tmp_path: Path) -> None:
-    with set_stage(tmp_path / "data", seed=5) as stage:
+def test_jobs_that_gave_up_in_the_incident_pay_when_they_are_replayed(home: Path) -> None:
+    with set_stage(home, seed=5) as stage:
         have_incident(stage)
 
         def replay(**act: Any) -> Any:
