@@ -220,9 +220,9 @@ def _page(path: str, names: Mapping[str, str], full: httpx.Client, empty: httpx.
         for name, client in (("full", full), ("empty", empty)):
             began = time.perf_counter()
             with client.stream("GET", address) as answer:
+                status = answer.status_code if name == "full" else status
                 for piece in answer.iter_bytes():
-                    if name == "full" and turn == -_WARM_UP:
-                        status, size = answer.status_code, size + len(piece)
+                    size += len(piece) if name == "full" and turn == -_WARM_UP else 0
                     if is_file:
                         break
             if turn >= 0:
