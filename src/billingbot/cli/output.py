@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, TypeAlias
 import typer
 from pydantic import BaseModel
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -25,6 +26,8 @@ After: TypeAlias = Annotated[
 # Texts come from customers: nothing of them may steer the terminal that shows them.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _BLANK: Final = "-"
+# No terminal is as wide: what a table is measured against where it may take what it needs, in columns.
+_ENDLESS: Final = 100_000
 
 
 def say(*lines: str) -> None:
@@ -50,18 +53,45 @@ def show_page(items: Sequence[object], following: str | None = None) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
-    """A table: drawn on a terminal, tab-separated lines under a header elsewhere."""
+    """A table: drawn on a terminal, row by row on one too narrow, tab-separated lines under a header elsewhere."""
+    cells = [[cell(value) for value in row] for row in rows]
     if not sys.stdout.isatty():
-        for row in (columns, *rows):
-            say("\t".join(cell(value).replace("\t", " ").replace("\n", " ") for value in row))
+        for line in (list(columns), *cells):
+            say("\t".join(text.replace("\t", " ").replace("\n", " ") for text in line))
         return
     table = Table(title=title, title_justify="left")
     for index, name in enumerate(columns):
         # The first column names the thing: an id that is cut short cannot be copied.
         table.add_column(name, no_wrap=index == 0, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell(value)) for value in row))
-    Console().print(table)
+    for line in cells:
+        table.add_row(*(Text(text) for text in line))
+    console = Console()
+    if Measurement.get(console, console.options.update(max_width=_ENDLESS), table).minimum <= console.width:
+        console.print(table)
+        return
+    # Drawn, it would break words: ids in pieces, a date a line for each two digits.
+    if title is not None:
+        say(title)
+    for line in cells:
+        say(line[0], *_packed([f"{name}: {text}" for name, text in _told(columns, line)], console.width))
+
+
+def _told(columns: Sequence[str], line: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """What a row holds beside its first column, on one line each; blanks tell nothing."""
+    for name, text in list(zip(columns, line, strict=True))[1:]:
+        if text != _BLANK:
+            yield name, " ".join(text.split())
+
+
+def _packed(pieces: Sequence[str], width: int) -> list[str]:
+    """The pieces in as few indented lines as they fit into; none is broken."""
+    lines: list[str] = []
+    for piece in pieces:
+        if lines and len(lines[-1]) + 3 + len(piece) <= width:
+            lines[-1] += f"   {piece}"
+        else:
+            lines.append(f"  {piece}")
+    return lines
 
 
 def show_pairs(pairs: Iterable[tuple[str, object]]) -> None:
