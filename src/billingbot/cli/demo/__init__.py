@@ -1,5 +1,6 @@
 """`billingbot demo`: a month at a small SaaS, played end to end on private engines and a local Stripe."""
 
+import shlex
 import signal
 import sys
 import time
@@ -100,6 +101,8 @@ def _serve(console: Console, stage: Stage) -> None:
     console.print(f"  Read a month's books:    {stage.url}/months/{_busiest(stage)}")
     console.print(f"The API is at {stage.url}/api/v1, the local Stripe at {stage.world.stripe.url}.")
     console.print("Its API key, for the header Authorization:", stage.billingbot.headers["Authorization"])
+    console.print("Its commands, in another terminal: ", end="")
+    console.print(f". {shlex.quote(str(stage.leave_environment()))}; billingbot cases list", soft_wrap=True)
     console.print("Ctrl-C stops everything.")
     while True:
         time.sleep(3600)

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shlex
 import signal
 import socket
 import subprocess
@@ -101,6 +102,17 @@ class Stage:
         if done.returncode != 0:
             raise StageError(f"billingbot {' '.join(words)}: {done.stderr.strip()}")
         return done.stdout
+
+    def leave_environment(self) -> Path:
+        """Writes (0600) what a shell has to read so that `billingbot` there means this stage; the file's path."""
+        from billingbot.engines.credentials import write_private
+
+        program = shlex.quote(str(Path(sys.executable).parent))
+        ours = {name: value for name, value in self.environment.items() if name.startswith("BILLINGBOT_")}
+        settings = [f"export {name}={shlex.quote(value)}" for name, value in ours.items()]
+        path = self.data_dir / "environment"
+        write_private(path, "\n".join([f'export PATH={program}:"$PATH"', *settings, ""]))
+        return path
 
     def sign_in_link(self) -> str:
         """Makes the user of this machine an admin of the desk; where that person's browser signs in."""
