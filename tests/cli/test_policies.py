@@ -64,6 +64,12 @@ def test_a_file_that_cannot_be_used_is_refused_with_two(tmp_path: Path) -> None:
         assert (said.code, "did you mean 'usage.used'?" in said.err) == (2, True)
 
 
+def test_a_missing_file_is_told_with_the_setting_that_named_it_and_with_none_where_none_did() -> None:
+    assert typed({}, "policy", "check", "no.toml").err == "no.toml: there is no such file\n"
+    told = "no.toml: there is no such file (BILLINGBOT_POLICY)\n"
+    assert typed({"BILLINGBOT_POLICY": "no.toml"}, "policy", "check").err == told
+
+
 def test_two_files_are_compared_in_words(tmp_path: Path) -> None:
     said = typed({}, "policy", "diff", "config/policy.toml", a_file(tmp_path, LIMIT))
     assert said.code == 0

@@ -152,6 +152,7 @@ def test_the_local_stripe_runs_until_it_is_told_to_stop(start: Start, tmp_path: 
     taken = run({}, "sandbox", "--port", str(port))
     assert taken.code == 1
     assert taken.err.startswith(f"Cannot listen on 127.0.0.1:{port}: ")
+    assert taken.err.endswith("choose another port by --port.\n")
     stripe.terminate()
     assert stripe.wait(15) == 0
     assert f"BILLINGBOT_STRIPE_API_BASE=http://127.0.0.1:{port}" in log.read_text()
@@ -243,6 +244,7 @@ def test_up_tells_that_its_port_is_taken_before_it_starts_anything(settings: Set
         said = run({**settings, "BILLINGBOT_PORT": str(port), "BILLINGBOT_DATA_DIR": str(home)}, "up")
     assert said.code == 1
     assert said.err.startswith(f"Cannot listen on 127.0.0.1:{port}: ")
+    assert said.err.endswith("choose another port by --port or BILLINGBOT_PORT.\n")
     assert not (home / "children.json").exists()
 
 

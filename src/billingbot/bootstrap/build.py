@@ -111,12 +111,16 @@ def _told(problems: list[str], read: Callable[[], T]) -> T | None:
         return None
 
 
-def read_policy(path: Path) -> Policy:
-    """The policy file, compiled and type-checked. ConfigError (PolicyError) carries every problem with its line."""
+def read_policy(path: Path, *, named_by: str | None = "BILLINGBOT_POLICY") -> Policy:
+    """The policy file, compiled and type-checked. ConfigError (PolicyError) carries every problem with its line.
+
+    `named_by` is the setting that a missing file is told with; None where somebody named the file just now.
+    """
     try:
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        raise ConfigError([f"{path}: there is no such file (BILLINGBOT_POLICY)"]) from None
+        why = f"{path}: there is no such file"
+        raise ConfigError([why if named_by is None else f"{why} ({named_by})"]) from None
     except UnicodeDecodeError:
         raise ConfigError([f"{path}: expected UTF-8 text"]) from None
     return load_policy(text, filename=str(path))

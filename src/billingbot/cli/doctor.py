@@ -267,7 +267,8 @@ def _agreement(here: "Place") -> Finding:
         found = "not compared yet: it begins by itself within the hour, or billingbot reconcile"
         return Finding(what=what, state=State.WARNING, found=found)
     oldest = max(ages, key=lambda account: ages[account])
-    found = f"{oldest} compared {int(ages[oldest] // 60)} minutes ago; {sum(now.unsettled.values())} breaks not settled"
+    minutes, unsettled = int(ages[oldest] // 60), sum(now.unsettled.values())
+    found = f"{oldest} compared by schedule {minutes} min ago; {unsettled} breaks not settled"
     if ages[oldest] > OVERDUE.total_seconds():
         return Finding(what=what, state=State.WARNING, found=f"{found}: billingbot jobs list --actor reconcile")
     if now.unsettled:

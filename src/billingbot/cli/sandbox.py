@@ -31,7 +31,7 @@ def sandbox(
     from billingbot.sandbox.server import serve
 
     began = _instant(start_at)
-    check_free(host, port)
+    check_free(host, port, by="--port")
     runs = running if running is not None else began is None
     mode = "live" if livemode else "test"
     address = f"http://{host}:{port}"

@@ -134,15 +134,17 @@ def once_postgres_lets(act: Callable[[], object], stop: threading.Event) -> bool
     return False
 
 
-def check_free(host: str, port: int) -> None:
-    """AddressTakenError where nobody can listen there now."""
+def check_free(host: str, port: int, *, by: str = "--port or BILLINGBOT_PORT") -> None:
+    """AddressTakenError where nobody can listen there now; it tells that another port is set `by` this."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as fault:
-        raise AddressTakenError(f"Cannot listen on {host}:{port}: {fault.strerror}; choose another one.") from None
+        raise AddressTakenError(
+            f"Cannot listen on {host}:{port}: {fault.strerror}; choose another port by {by}."
+        ) from None
 
 
 def read_settings(environment: "Environment", *, needs_urls: bool = False) -> "Config":

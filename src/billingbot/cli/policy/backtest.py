@@ -126,7 +126,7 @@ def _policy_text(engine: "Engine", named: str) -> "Text":
     from billingbot.store.decisions import policy_named
 
     if Path(named).exists() or Path(named).suffix == ".toml":
-        policy = read_policy(Path(named))
+        policy = read_policy(Path(named), named_by=None)
     else:
         with transaction(engine) as connection:
             policy = load_policy(policy_named(connection, named), filename=named)

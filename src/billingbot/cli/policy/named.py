@@ -18,7 +18,7 @@ def read_file(file: Path | None) -> "Policy":
     from billingbot.bootstrap.build import read_policy
     from billingbot.bootstrap.settings import read_environment
 
-    return read_policy(file or read_environment().policy)
+    return read_policy(file, named_by=None) if file else read_policy(read_environment().policy)
 
 
 def named(text: str) -> "Policy":
