@@ -94,8 +94,9 @@ def test_a_support_person_answers_a_chargeback_by_reading_it_and_a_few_keys(
     held = console.shop.stripe.get(f"/disputes/{dispute}")
     assert (held["status"], submissions(console.shop, dispute)) == ("under_review", 1)
     assert held["evidence"]["access_activity_log"].startswith("Activity of this customer's account")
-    page.reload()
-    page.get_by_text("An answer is with the bank.").wait_for()
+    page.get_by_text("An answer is with the bank.").wait_for()  # the page tells it by itself
+    page.get_by_text("The answer is on its way to the bank.").wait_for()
+    assert (len(pages), page.locator("#on-its-way").count()) == (3, 0), "it asks no more"
 
 
 def test_an_approver_edits_an_answer_in_place(console: Console, browser_page: BrowserPage) -> None:
