@@ -100,6 +100,14 @@ def test_a_file_that_cannot_be_read_does_not_hide_what_is_wrong_with_the_policy(
     assert re.search(rf"{re.escape(str(policy))}:\d+: ", said.err)
 
 
+def test_a_misspelled_section_is_told_with_its_line_and_where_the_right_ones_stand(tmp_path: Path) -> None:
+    config = tmp_path / "billingbot.toml"
+    config.write_text("[dsk]\nrecheck_after_seconds = 2\n", encoding="utf-8")
+    said = typed({**KEYS, "BILLINGBOT_CONFIG": str(config)}, "up")
+    assert said.code == 2
+    assert said.err.startswith(f"{config}:1: dsk: there is no such section or setting; config/billingbot.toml")
+
+
 def test_a_variable_that_is_wrong_is_named(tmp_path: Path) -> None:
     said = typed({**KEYS, "BILLINGBOT_PORT": "many", "BILLINGBOT_DATA_DIR": str(tmp_path)}, "up")
     assert said.code == 2

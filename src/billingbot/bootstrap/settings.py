@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import time, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -227,6 +227,13 @@ class _Sections(BaseModel):
     sign_in: SignInSection = SignInSection()
 
 
+_TOLD: Final = {
+    "missing": "expected, but not there",
+    "extra_forbidden": "there is no such section or setting; config/billingbot.toml, as shipped, names all of them",
+}
+"""What pydantic says of a file in words of a program, by its type."""
+
+
 class _File(_Sections):
     model_config = ConfigDict(extra="forbid")
 
@@ -265,7 +272,8 @@ def read_file(path: Path) -> ConfigFile:
         file = _File.model_validate(document)
     except ValidationError as fault:
         problems = [
-            f"{path}:{_line(text, error['loc'])}: {_where(error['loc'])}: {error['msg']}" for error in fault.errors()
+            f"{path}:{_line(text, error['loc'])}: {_where(error['loc'])}: {_TOLD.get(error['type'], error['msg'])}"
+            for error in fault.errors()
         ]
         raise ConfigError(problems) from None
     return ConfigFile(path=path, text=text, **{name: getattr(file, name) for name in _Sections.model_fields})
