@@ -110,7 +110,7 @@ def test_two_who_approve_at_once_pay_once_and_the_slower_is_told_what_happened(
     answers = sorted((answer for answer in at_once(*acts)), key=lambda answer: answer.status_code)  # type: ignore[union-attr] # none raises
     assert [answer.status_code for answer in answers] == [200, 409]  # type: ignore[union-attr] # none raises
     slower = answers[1].text  # type: ignore[union-attr] # none raises
-    assert "Somebody was faster" in slower
+    assert "It has changed meanwhile" in slower
     assert "Approved: 49.00 USD" in slower
     assert "says " in slower
     shop.work()

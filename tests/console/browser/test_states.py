@@ -57,7 +57,7 @@ def test_cases(console: Console, browser_page: BrowserPage) -> None:
     page.locator("dialog#deny").get_by_label("Why, for the record").fill("It was used on three days.")
     deny(shop.desk, shop.person(work.used, "Ben"), reason="it was used", reply="We saw use, so no refund.")
     page.locator("dialog#deny").get_by_role("button", name="Deny").click()
-    expect(page.get_by_role("heading", name="Somebody was faster")).to_be_visible()
+    expect(page.get_by_role("heading", name="It has changed meanwhile")).to_be_visible()
     look(page, "case-somebody-was-faster")
     see(page, "case-denied", f"/cases/{work.used}")
     page.get_by_role("button", name="Keep and preview").click()

@@ -68,7 +68,7 @@ def test_two_browsers_race_on_one_case_and_the_slower_loses_nothing_it_typed(
     expect(ann.locator("#messages").get_by_text("is on its way back")).to_be_visible()
     expect(ben.get_by_text("Approved: 49.00 USD by Ann")).to_be_visible()
     ben.get_by_role("button", name="Deny", exact=True).last.click()
-    expect(ben.get_by_role("heading", name="Somebody was faster")).to_be_visible()
+    expect(ben.get_by_role("heading", name="It has changed meanwhile")).to_be_visible()
     expect(ben.get_by_label("Reason to deny")).to_have_value("they used it, I saw the hits")
     shop.work()
     shop.assert_paid_once(shop.case(case_id).charge_id or "")

@@ -151,7 +151,7 @@ def _told(fault: Exception) -> tuple[HTTPStatus, str, str, str]:
             told = "; ".join(f"{field}: {expected}" for field, expected in problems_of(fault))
             return HTTPStatus.UNPROCESSABLE_ENTITY, "That cannot be used", told, f"{nothing} Mend it and send it again."
         case ConflictError():
-            return HTTPStatus.CONFLICT, "Somebody was faster", str(fault), f"{nothing} Load the page again and look."
+            return HTTPStatus.CONFLICT, "It has changed meanwhile", str(fault), f"{nothing} Load the page again."
         case ForgedError():
             return HTTPStatus.FORBIDDEN, "Not taken", str(fault), nothing
         case PowerMissingError(roles=roles):

@@ -134,7 +134,9 @@ def name_of(month: str) -> str:
 
 def _drawn(found: T | None, at: Closing) -> T:
     if found is None:
-        raise NotFoundError(f"month {at.month} of {at.account}: its statement is not drawn")
+        raise NotFoundError(
+            f"month {at.month} of {at.account}: its statement is not drawn; draw it under Refunds, Month close"
+        )
     return found
 
 
