@@ -66,11 +66,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)  # there is none without xdist
 def pytest_xdist_auto_num_workers() -> int | None:
-    """For `-n auto`: two for each core, since the long tests wait for processes, clocks and browsers."""
+    """For `-n auto`: three for two cores, since the long tests wait for processes, clocks and browsers."""
     if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
         return None  # as xdist itself reads it
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores * 2, _MOST_WORKERS)
+    return min((cores * 3 + 1) // 2, _MOST_WORKERS)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -20,18 +20,18 @@ from billingbot.store import views
 from billingbot.store.database import transaction
 from tests.flows.shop import Shop
 
-EMAIL = "Vera+trial@example.com"
+EMAIL = "Veronique+trial@example.com"
 
 
 def a_closed_case(shop: Shop) -> tuple[str, str]:
     """A customer asked by address, wrote a text, got a refund and a note; and the events of all that are here."""
     _, charge = shop.charged_trial(email=EMAIL)
     shop.set_mode(Mode.ASSIST)
-    case_id = shop.ask(EMAIL, named_by=NamedBy.EMAIL, unused=True, text="Vera here, never used it").case.id
+    case_id = shop.ask(EMAIL, named_by=NamedBy.EMAIL, unused=True, text="Veronique here, never used it").case.id
     store(shop.desk, shop.events())
     shop.work()
-    review.note(shop.desk, shop.person(case_id), "Vera called from Vienna")
-    review.deny(shop.desk, shop.person(case_id), reason="Vera used it", reply="Dear Vera, no.")
+    review.note(shop.desk, shop.person(case_id), "Veronique called from Vienna")
+    review.deny(shop.desk, shop.person(case_id), reason="Veronique used it", reply="Dear Veronique, no.")
     assert shop.case(case_id).state is CaseState.CLOSED
     return charge, case_id
 
@@ -47,13 +47,13 @@ def everything(shop: Shop) -> str:
 
 def test_what_can_go_goes_and_decisions_and_ledger_stay_provable(shop: Shop) -> None:
     _, case_id = a_closed_case(shop)
-    assert "vera" in everything(shop)
+    assert "veronique" in everything(shop)
     held = privacy.preview(shop.desk, EMAIL).held
     assert (held.cases, held.requests, held.notes, held.open_cases) == (1, 1, 2, 0)
     assert held.events > 0
     assert held.digests > 0
     assert privacy.erase(shop.desk, EMAIL.upper(), by="kim") == held
-    assert "vera" not in everything(shop)
+    assert "veronique" not in everything(shop)
     assert shop.ledger_flaws() == []
     with transaction(shop.desk.db) as connection:
         told = views.explanation(connection, case_id)
@@ -71,7 +71,7 @@ def test_twice_is_once_and_of_nobody_there_is_nothing(shop: Shop) -> None:
     assert privacy.preview(shop.desk, "nobody@example.com").held == Held()
     assert shop.rows("SELECT count(*) AS n FROM ledger_entries")[0].n == before
     with pytest.raises(InputError, match=r"^email: "):
-        privacy.erase(shop.desk, "vera", by="kim")
+        privacy.erase(shop.desk, "veronique", by="kim")
 
 
 def test_nobody_elses_data_is_touched(shop: Shop) -> None:
@@ -91,14 +91,14 @@ def test_what_is_under_way_stays_until_it_ends_and_can_still_be_found_then(shop:
     shop.set_mode(Mode.ASSIST)
     _, charge = shop.charged_trial(email=EMAIL)
     store(shop.desk, shop.events())
-    case_id = shop.ask(charge, unused=True, text="Vera here").case.id
+    case_id = shop.ask(charge, unused=True, text="Veronique here").case.id
     shop.work()
     done = privacy.erase(shop.desk, EMAIL, by="kim")
     assert (done.open_cases, done.requests, done.digests) == (1, 0, 0)
-    assert "vera here" in everything(shop)
-    review.deny(shop.desk, shop.person(case_id), reason="Vera used it", reply=None)
+    assert "veronique here" in everything(shop)
+    review.deny(shop.desk, shop.person(case_id), reason="Veronique used it", reply=None)
     assert privacy.erase(shop.desk, EMAIL, by="kim").requests == 1
-    assert "vera" not in everything(shop)
+    assert "veronique" not in everything(shop)
 
 
 def test_a_case_that_a_late_failure_reopens_during_the_erasing_keeps_its_words(shop: Shop) -> None:
@@ -123,20 +123,21 @@ def test_comments_reasons_beside_links_and_what_the_product_told_go_too(shop: Sh
             connection.execute(
                 sa.text(
                     "INSERT INTO cancellation_comments (account, subscription_id, digest, comment, matched, case_id)"
-                    " VALUES ('default', :sub, :digest, 'Vera wants her money', ARRAY['money'], :case)"
+                    " VALUES ('default', :sub, :digest, 'Veronique wants her money', ARRAY['money'], :case)"
                 ),
                 {"sub": case.subscription_id, "digest": digest, "case": belongs},
             )
         connection.execute(
             sa.text(
                 "INSERT INTO link_marks (id, account, kind, digest, case_id, marked_by, why)"
-                " VALUES ('mark_1', 'default', 'card', 'd', :case, 'kim', 'Vera shares the card')"
+                " VALUES ('mark_1', 'default', 'card', 'd', :case, 'kim', 'Veronique shares the card')"
             ),
             {"case": case_id},
         )
         connection.execute(
             sa.text(
-                "INSERT INTO purchase_facts (account, customer_id, name, value) VALUES ('default', :who, :name, 'Vera')"
+                "INSERT INTO purchase_facts (account, customer_id, name, value) "
+                "VALUES ('default', :who, :name, 'Veronique')"
             ),
             {"who": case.customer_id, "name": next(iter(PurchaseFact)).value},
         )
@@ -144,7 +145,7 @@ def test_comments_reasons_beside_links_and_what_the_product_told_go_too(shop: Sh
     assert (held.comments, held.marks, held.purchases) == (2, 1, 1)
     assert privacy.erase(shop.desk, EMAIL, by="kim") == held
     left = [shop.rows(f"SELECT * FROM {table}") for table in ("cancellation_comments", "link_marks", "purchase_facts")]  # noqa: S608
-    assert "vera" not in str(left).lower()
+    assert "veronique" not in str(left).lower()
     assert privacy.erase(shop.desk, EMAIL, by="kim") == Held()
 
 
@@ -160,7 +161,7 @@ def test_dying_anywhere_in_the_middle_leaves_the_rest_to_be_found(shop: Shop) ->
         with pytest.raises(DiedError):
             privacy.erase(shop.desk, EMAIL, by="kim", moved=_dying_after(last))
     gone = privacy.erase(shop.desk, EMAIL, by="kim")
-    assert "vera" not in everything(shop)
+    assert "veronique" not in everything(shop)
     assert gone.digests == expected.digests  # the way to find it goes last
     entries = shop.rows("SELECT body FROM ledger_entries WHERE kind = 'personal_data.erased'")
     assert len(entries) == 3  # the case, the events, the digests: each piece once, however often it began
@@ -188,7 +189,7 @@ def test_what_is_kept_is_shown_whole_and_that_it_was_looked_at_is_in_the_ledger(
     _, case_id = a_closed_case(shop)
     kept: dict[str, Any] = privacy.show(shop.desk, EMAIL, by="kim")
     assert [row["id"] for row in kept["cases"]] == [case_id]
-    assert kept["requests"][0]["text"] == "Vera here, never used it"
+    assert kept["requests"][0]["text"] == "Veronique here, never used it"
     assert len(kept["notes"]) == 2
     assert kept["events"]
     [entry] = shop.rows("SELECT actor, body FROM ledger_entries WHERE kind = 'personal_data.shown'")
