@@ -31,7 +31,6 @@ SHAPES: Final = {
     NamedBy.CUSTOMER: (re.compile(r"cus_\w{1,250}", re.ASCII), "a customer id such as cus_..."),
 }
 """What ids that a request may name look like, and what to say where one does not."""
-# A support ticket with its history fits; a mailbox dump does not.
 # Stripe's own bound for idempotency keys; external references are ticket numbers and URLs.
 MOST_KEY: Final = 255
 

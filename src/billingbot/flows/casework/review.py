@@ -27,8 +27,6 @@ from billingbot.flows.verdict import letter, refunded_reply
 from billingbot.store import approvals, cases, database, decisions, notes, refunds, requests
 from billingbot.store.database import transaction
 
-# A note or a reply is a text for people, not a file.
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:

@@ -17,8 +17,6 @@ from billingbot.flows.desk import Desk, Step, step
 from billingbot.store import database, decisions, policies
 from billingbot.store.database import transaction
 
-# A sentence or two: the ledger keeps it for good.
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
