@@ -149,5 +149,5 @@ def list_passes(query: Annotated[PassQuery, Query()], desk: TheDesk) -> Listed[P
 
 @router.post("/passes", summary="Compare an account with Stripe now", status_code=202)
 def begin_pass(wanted: PassWanted, desk: TheDesk) -> PassShown:
-    """The workers do; nothing is ever paid by it."""
+    """The workers do. It pays nothing itself; a dispute of which no event told is acted on as on its event."""
     return PassShown.of(passing.ask(desk, wanted.account, by=wanted.by, since=wanted.since, until=wanted.until))

@@ -59,6 +59,6 @@ def overview(here: Here, query: Annotated[BreakQuery, Query()]) -> Response:
 
 @router.post("/reconcile")
 def begin(here: Here, wanted: Annotated[PassWanted, Form()]) -> Response:
-    """Has the workers compare one account with Stripe; pays nothing."""
+    """Has the workers compare one account with Stripe; it pays nothing itself."""
     reconciling.ask(here.desk, wanted.account, by=here.name, since=wanted.since, until=wanted.until)
-    return here.go("/reconcile", said="A pass has begun; it pays nothing.")
+    return here.go("/reconcile", said="A pass has begun.")
